@@ -1,0 +1,90 @@
+"""Every option, once: its name, type, limits, default and help. Flags, environment and YAML are views of these structs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from textmill.config.option import hidden, options_of
+
+Count = Annotated[int, Meta(ge=1)]
+# An empty key would let everyone in who sends none; it comes from an unset variable in a script.
+Word = Annotated[str, Meta(min_length=1)]
+
+
+class _Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A struct whose secrets do not show when it is printed or logged."""
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({shown})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        values = [(option, getattr(self, option.name)) for option in options_of(type(self))]
+        return [(option.name, hidden(value) if option.secret else value) for option, value in values]
+
+
+class ModelOptions(_Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a model is found and run; the keywords of `textmill.load`."""
+
+    revision: Annotated[str | None, Meta(description="Commit, tag or branch of a model on the hub.")] = None
+    token: Annotated[
+        str | None, Meta(description="Access token for the hub; also HF_TOKEN.", extra={"secret": True})
+    ] = None
+    offline: Annotated[bool, Meta(description="Use files on this machine only; also HF_HUB_OFFLINE.")] = False
+    cache_dir: Annotated[
+        str | None, Meta(description="Folder of the hub's cache; also HF_HUB_CACHE or HF_HOME (its folder hub).")
+    ] = None
+    runtime: Annotated[
+        Literal["auto", "openvino", "torch"], Meta(description="Framework that computes; auto takes openvino.")
+    ] = "auto"
+    device: Annotated[Word, Meta(description="Device of the runtime.")] = "cpu"
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        Meta(description="Precision; auto takes bfloat16 where the CPU has it natively, else float32."),
+    ] = "auto"
+    threads: Annotated[
+        Count | None, Meta(description="CPU threads; by default as many as affinity and the cgroup's quota allow.")
+    ] = None
+    max_batch_tokens: Annotated[
+        Count | None, Meta(description="Tokens in a batch, padding included; by default the runtime's own choice.")
+    ] = None
+    max_queue_tokens: Annotated[
+        Count, Meta(description="Tokens that may wait before requests are refused as too many.")
+    ] = 1 << 20
+
+
+class ServeOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `textmill serve` takes beside the options of its models."""
+
+    models: Annotated[tuple[Word, ...], Meta(description="Models to serve, the default first.", min_length=1)] = (
+        "all-MiniLM-L6-v2",
+    )
+    # Whoever reaches the port may use the machine, so the way in from outside is opened on purpose, not by default.
+    host: Annotated[Word, Meta(description="Address to listen on; 0.0.0.0 for all, as in a container.")] = "127.0.0.1"
+    port: Annotated[int, Meta(description="Port to listen on; 0 takes a free one.", ge=0, le=65535)] = 8080
+    api_key: Annotated[
+        tuple[Word, ...],
+        Meta(
+            description="Key that requests must carry as a bearer token; give several to change them without a gap.",
+            extra={"secret": True},
+        ),
+    ] = ()
+    cors_origin: Annotated[tuple[Word, ...], Meta(description="Origin that browsers may call from, or * for any.")] = ()
+    body_limit: Annotated[Count, Meta(description="Largest request body in bytes.")] = 32 << 20
+    # docker stop kills after ten seconds.
+    drain_seconds: Annotated[
+        int, Meta(description="How long requests under way may take after SIGTERM, in seconds.", ge=0)
+    ] = 8
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="Least severe messages to log.")
+    ] = "info"
+    log_format: Annotated[Literal["text", "json"], Meta(description="Form of the log on standard error.")] = "text"
+    config: Annotated[
+        str | None, Meta(description="YAML file of options; flags and the environment come before it.")
+    ] = None
+
+    def for_model(self) -> ModelOptions:
+        """The part that a model gets."""
+        return ModelOptions(**{option.name: getattr(self, option.name) for option in options_of(ModelOptions)})

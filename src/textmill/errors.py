@@ -1,0 +1,72 @@
+"""Every error that textmill raises on purpose, on one screen.
+
+    TextmillError
+    ├── InvalidInput          the caller's text, ids or options are wrong; changing the request helps
+    │   └── EmptyInput        there is nothing to embed
+    ├── ModelNotFound         no model of that name is loaded or can be found
+    ├── ModelBroken           the files of a model are missing, damaged or of a kind textmill does not run
+    ├── ConfigInvalid         an option is unknown or has an impossible value
+    ├── ExtraMissing          an optional dependency is not installed; the message has the pip command
+    ├── Overloaded            too much work waits; `retry_after` says when to come back
+    ├── Unavailable           the model is shutting down or its engine died
+    └── ForwardFailed         the runtime failed on a batch
+
+Rooms raise these; only the HTTP room turns them into a status.
+"""
+
+from __future__ import annotations
+
+
+class TextmillError(Exception):
+    """The root of all errors that textmill raises on purpose.
+
+    ``str(error)`` is one sentence or two for a person: what was wrong, where, and what to do about it.
+    """
+
+
+class InvalidInput(TextmillError):
+    """The caller's input or option is wrong; the same request will fail again.
+
+    ``param`` names the field of the request, ``index`` the input in it, where they are known.
+    """
+
+    def __init__(self, message: str, *, param: str | None = None, index: int | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+        self.index = index
+
+
+class EmptyInput(InvalidInput):
+    """There is nothing to embed: an empty list of inputs, an empty list of ids, or a text that the dialect forbids."""
+
+
+class ModelNotFound(TextmillError):
+    """No model of that name is loaded, installed, cached or on the hub."""
+
+
+class ModelBroken(TextmillError):
+    """A model's files are missing, damaged, or describe something that textmill does not run."""
+
+
+class ConfigInvalid(TextmillError):
+    """An option is unknown or its value is impossible."""
+
+
+class ExtraMissing(TextmillError):
+    """An optional dependency is not installed; the message holds the command that installs it."""
+
+
+class Overloaded(TextmillError):
+    """Too much work waits already. ``retry_after`` is the estimated wait in seconds, at least one."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unavailable(TextmillError):
+    """The model cannot answer any more: it is shutting down or its engine died."""
+
+
+class ForwardFailed(TextmillError):
+    """The runtime failed on the batch that a row was in; other batches are not affected."""

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from textmill.config import ModelOptions, ServeOptions
+from textmill.config.option import Option, options_of
+
+
+def test_secrets_do_not_show_when_options_are_printed() -> None:
+    options = msgspec.convert({"token": "hf_secret", "api_key": ["a-secret", "b-secret"]}, ServeOptions)
+
+    shown = f"{options} {options!r} {options.__rich_repr__()}"
+
+    assert "secret" not in shown
+    assert "api_key=('***', '***')" in shown
+
+
+def test_an_unset_secret_shows_that_it_is_unset() -> None:
+    assert "token=None" in repr(ModelOptions())
+
+
+@pytest.mark.parametrize("option", options_of(ServeOptions), ids=lambda option: option.name)
+def test_every_default_is_a_value_that_may_be_given(option: Option) -> None:
+    assert option.default is None or option.convert(option.default, option.name) == option.default
+
+
+def test_every_option_says_what_it_is_in_a_sentence() -> None:
+    assert [option.name for option in options_of(ServeOptions) if not option.help.endswith(".")] == []
+
+
+def test_a_model_gets_its_own_options_and_no_other() -> None:
+    given = {
+        "revision": "main",
+        "token": "t",
+        "offline": True,
+        "cache_dir": "/cache",
+        "runtime": "torch",
+        "device": "cuda",
+        "dtype": "float32",
+        "threads": 3,
+        "max_batch_tokens": 99,
+        "max_queue_tokens": 999,
+    }
+
+    passed = msgspec.convert({**given, "port": 1}, ServeOptions).for_model()
+
+    assert type(passed) is ModelOptions
+    assert msgspec.structs.asdict(passed) == given

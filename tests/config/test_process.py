@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from textmill.config import available_threads, prepare_process
+
+
+@pytest.fixture
+def all_of_it(tmp_path: Path) -> int:
+    """The threads that a system without quotas gives this process."""
+    return available_threads(tmp_path)
+
+
+def write(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+def test_without_cgroups_affinity_decides(all_of_it: int) -> None:
+    assert all_of_it >= 1
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "100000 100000"},
+        {"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "199999 100000"},
+        {"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "10000 100000"},
+        {"proc/self/cgroup": "0::/outer/inner", "sys/fs/cgroup/outer/cpu.max": "150000 100000"},
+        {"proc/self/cgroup": "0::/a", "sys/fs/cgroup/a/cpu.max": "max 100000", "sys/fs/cgroup/cpu.max": "1000 1000"},
+        {"proc/self/cgroup": "0::/../elsewhere", "sys/fs/cgroup/cpu.max": "100000 100000"},
+        {
+            "proc/self/cgroup": "12:memory:/m\n4:cpu,cpuacct:/docker/x\n0::/",
+            "sys/fs/cgroup/cpu/docker/x/cpu.cfs_quota_us": "100000",
+            "sys/fs/cgroup/cpu/docker/x/cpu.cfs_period_us": "100000",
+        },
+        {
+            "proc/self/cgroup": "4:cpuacct,cpu:/docker/of/the/host",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "50000",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+        },
+    ],
+    ids=["one", "just under two", "a tenth", "of a parent", "of the root", "outside", "v1", "v1 in a container"],
+)
+def test_a_quota_of_less_than_two_cpus_is_one_thread(tmp_path: Path, files: dict[str, str]) -> None:
+    write(tmp_path, files)
+
+    assert available_threads(tmp_path) == 1
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "max 100000\n"},
+        {"proc/self/cgroup": "0::/", "sys/fs/cgroup/cpu.max": "102400000 100000"},
+        {"proc/self/cgroup": "0::/gone"},
+        {
+            "proc/self/cgroup": "4:cpu,cpuacct:/",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000",
+        },
+    ],
+    ids=["no limit", "more than there is", "no files", "v1 without a limit"],
+)
+def test_no_quota_or_a_large_one_leaves_affinity(tmp_path: Path, all_of_it: int, files: dict[str, str]) -> None:
+    write(tmp_path, files)
+
+    assert available_threads(tmp_path) == all_of_it
+
+
+def test_libraries_get_their_threads_unless_the_user_has_said() -> None:
+    environ = {"RAYON_NUM_THREADS": "9"}
+
+    prepare_process(2, environ)
+
+    assert environ == {"RAYON_NUM_THREADS": "9", "TOKENIZERS_PARALLELISM": "true"}

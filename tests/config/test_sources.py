@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from textmill.config import ModelOptions, ServeOptions, command_options, model_options
+from textmill.errors import ConfigInvalid
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "serve.yaml"
+    file.write_text("port: 1111\nhost: ::1\nmodels: [a, b]\ndrain_seconds: 3\ndtype:\n")
+    return file
+
+
+def test_flags_come_before_the_environment_before_yaml_before_defaults(file: Path) -> None:
+    flags = {"config": str(file), "port": "3333"}
+
+    options = command_options(ServeOptions, flags, {"TEXTMILL_PORT": "2222", "TEXTMILL_HOST": "0.0.0.0"})  # noqa: S104
+
+    assert (options.port, options.host, options.models) == (3333, "0.0.0.0", ("a", "b"))  # noqa: S104 - not bound
+    assert (options.drain_seconds, options.dtype) == (3, "auto")
+
+
+def test_the_environment_names_the_yaml_file(file: Path) -> None:
+    assert command_options(ServeOptions, {}, {"TEXTMILL_CONFIG": str(file)}).port == 1111
+
+
+def test_flags_that_were_not_given_change_nothing() -> None:
+    flags = {"port": None, "models": (), "offline": None, "api_key": ()}
+
+    options = command_options(ServeOptions, flags, {"TEXTMILL_PORT": "", "TEXTMILL_API_KEY": "a, b,"})
+
+    assert (options.port, options.models, options.api_key) == (8080, ("all-MiniLM-L6-v2",), ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "message"),
+    [
+        ({"port": "x"}, {}, "--port has an impossible value 'x': Expected int"),
+        ({"port": "65536"}, {}, "--port has an impossible value '65536': Expected int <= 65535"),
+        ({"dtype": "bfloat"}, {}, "--dtype is 'bfloat'; it can be auto or float32 or bfloat16; did you mean bfloat16?"),
+        ({}, {"TEXTMILL_THREADS": "0"}, "TEXTMILL_THREADS has an impossible value '0'"),
+        ({}, {"TEXTMILL_OFFLINE": "perhaps"}, "TEXTMILL_OFFLINE has an impossible value 'perhaps'"),
+        ({}, {"TEXTMILL_PROT": "1"}, "environment variable TEXTMILL_PROT; did you mean TEXTMILL_PORT?"),
+        ({"config": "/no/such.yaml"}, {}, "/no/such.yaml cannot be read"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(flags: dict[str, str], environ: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigInvalid, match=message.replace("?", r"\?")):
+        command_options(ServeOptions, flags, environ)
+
+
+def test_a_variable_of_another_command_is_no_mistake() -> None:
+    assert command_options(ModelOptions, {}, {"TEXTMILL_PORT": "9", "TEXTMILL_THREADS": "2"}).threads == 2
+
+
+def test_an_impossible_secret_is_not_repeated() -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        command_options(ServeOptions, {"api_key": ("s3cret", "")}, {})
+
+    assert "--api-key has an impossible value" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("prot: 1", "unknown option 'prot'; did you mean port"),
+        ("max-batch-tokens: 1", "unknown option 'max-batch-tokens'; did you mean max_batch_tokens"),
+        ("config: other.yaml", "unknown option 'config'"),
+        ("port: many", "port in .*serve.yaml has an impossible value 'many'"),
+        ("port: true", "port in .*serve.yaml has an impossible value True"),
+        ("- port", "must hold one mapping of options"),
+        ("port: [", "is not YAML"),
+        ("port: \x00", "is not YAML"),
+    ],
+)
+def test_a_wrong_yaml_file_is_refused_with_its_name(tmp_path: Path, content: str, message: str) -> None:
+    file = tmp_path / "serve.yaml"
+    file.write_text(content)
+
+    with pytest.raises(ConfigInvalid, match=message):
+        command_options(ServeOptions, {"config": str(file)}, {})
+
+
+def test_an_empty_yaml_file_is_no_options(tmp_path: Path) -> None:
+    file = tmp_path / "empty.yaml"
+    file.touch()
+
+    assert command_options(ServeOptions, {"config": str(file)}, {}).port == 8080
+
+
+def test_load_takes_keywords_before_the_environment(tmp_path: Path) -> None:
+    given = {"threads": 1, "cache_dir": tmp_path, "dtype": None}
+
+    options = model_options(given, {"TEXTMILL_THREADS": "7", "TEXTMILL_DTYPE": "float32"})
+
+    assert (options.threads, options.cache_dir, options.dtype) == (1, str(tmp_path), "float32")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"thread": 1}, r"load\(\) has no option 'thread'; did you mean threads\?"),
+        ({"port": 1}, r"load\(\) has no option 'port'"),
+        ({"threads": 1.5}, "threads has an impossible value 1.5"),
+        ({"dtype": ["auto"]}, "dtype is"),
+    ],
+)
+def test_load_refuses_wrong_keywords(given: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigInvalid, match=message):
+        model_options(given, {})
+
+
+@pytest.mark.parametrize(
+    ("environ", "folder"),
+    [
+        ({"HF_HUB_CACHE": "/a", "HF_HOME": "/b"}, "/a"),
+        ({"HF_HOME": "/b"}, "/b/hub"),
+        ({"XDG_CACHE_HOME": "/c"}, "/c/huggingface/hub"),
+        ({}, str(Path("~/.cache/huggingface/hub").expanduser())),
+        ({"HF_HOME": "/b", "TEXTMILL_CACHE_DIR": "/d"}, "/d"),
+    ],
+)
+def test_the_cache_is_where_the_hubs_own_client_has_it(environ: dict[str, str], folder: str) -> None:
+    assert model_options({}, environ).cache_dir == folder
+
+
+def test_the_hubs_token_and_offline_mode_are_taken_over() -> None:
+    options = model_options({}, {"HF_TOKEN": " hf_x \n", "HF_HUB_OFFLINE": "YES"})
+
+    assert (options.token, options.offline) == ("hf_x", True)
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_an_empty_key_in_the_environment_does_not_open_the_server(text: str) -> None:
+    with pytest.raises(ConfigInvalid, match="TEXTMILL_API_KEY is set but empty"):
+        command_options(ServeOptions, {}, {"TEXTMILL_API_KEY": text})
