@@ -1,0 +1,121 @@
+"""The tensor vocabulary that every architecture is written in.
+
+An architecture never sees the axes of batch and sequence: a *token tensor* has shape (tokens…, features), and how the tokens
+of several rows lie beside each other (flat, padded, packed) is the runtime's business. Verbs that need to know, such as
+`attention` and `pool`, are the runtime's own. `T` is whatever the runtime computes with: a graph node or an array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+T = TypeVar("T")
+
+DType = Literal["float32", "float16", "bfloat16"]
+Activation = Literal["gelu", "gelu_tanh", "relu", "silu", "tanh", "sigmoid"]
+"""`gelu` is the exact one, with erf; `gelu_tanh` the approximation that checkpoints call gelu_new or gelu_pytorch_tanh."""
+
+Pool = Literal["cls", "mean", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
+"""Ways to make one vector of a row's tokens, by the names sentence-transformers gives them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tensor:
+    """A weight as it lies in the file, usually a view of mapped memory.
+
+    numpy has no bfloat16: there ``data`` holds the bits as uint16 and ``dtype`` says what they mean. ``name`` is for messages.
+    Tensors compare and hash by identity, so that a runtime can keep what it made of one.
+    """
+
+    data: npt.NDArray[Any]
+    dtype: DType
+    name: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The tensor's shape, outermost axis first."""
+        return self.data.shape
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs(Generic[T]):
+    """What a batch holds for each token: its id, its position in its row (from 0), and its segment (0 or 1)."""
+
+    ids: T
+    positions: T
+    types: T
+
+
+class Ops(Protocol[T]):
+    """At most 25 verbs; ADR 0001 shows how each family of models is written in them."""
+
+    def weight(self, tensor: Tensor) -> T:
+        """Hand a weight to the runtime."""
+        ...
+
+    def embedding(self, table: T, index: T) -> T:
+        """Rows of ``table`` (entries, features) by the tokens' ``index``: (tokens…, features)."""
+        ...
+
+    def add(self, x: T, y: T) -> T:
+        """Elementwise sum, broadcasting as numpy does."""
+        ...
+
+    def multiply(self, x: T, y: T) -> T:
+        """Elementwise product, broadcasting as numpy does."""
+        ...
+
+    def activation(self, x: T, name: Activation) -> T:
+        """Apply a non-linear function to each value."""
+        ...
+
+    def linear(self, x: T, weight: T, bias: T | None) -> T:
+        """``x @ weight.T + bias``; ``weight`` is (out, in) as checkpoints keep it."""
+        ...
+
+    def layer_norm(self, x: T, weight: T, bias: T | None, eps: float) -> T:
+        """Layer norm over the last axis (Ba et al., 2016, arXiv:1607.06450)."""
+        ...
+
+    def rms_norm(self, x: T, weight: T, eps: float) -> T:
+        """Root-mean-square norm over the last axis (Zhang and Sennrich, 2019, arXiv:1910.07467)."""
+        ...
+
+    def normalize(self, x: T) -> T:
+        """Scale the last axis to unit Euclidean length; a zero vector stays zero."""
+        ...
+
+    def split_heads(self, x: T, heads: int) -> T:
+        """(tokens…, heads * width) to (tokens…, heads, width)."""
+        ...
+
+    def merge_heads(self, x: T) -> T:
+        """(tokens…, heads, width) to (tokens…, heads * width)."""
+        ...
+
+    def rope(self, x: T, positions: T, frequencies: npt.NDArray[np.float32]) -> T:
+        """Rotate (tokens…, heads, width) by position (Su et al., 2021, arXiv:2104.09864), halves paired as GPT-NeoX does.
+
+        ``frequencies`` has width / 2 angles per position step.
+        """
+        ...
+
+    def attention(self, query: T, key: T, value: T, *, causal: bool, scale: float) -> T:
+        """Attention of each row's tokens over the same row's tokens; all are (tokens…, heads, width).
+
+        ``key`` and ``value`` may have fewer heads: each then serves a group of neighbouring query heads.
+        """
+        ...
+
+    def pool(self, x: T, how: Pool) -> T:
+        """One vector a row of its tokens' states: (rows, features)."""
+        ...
+
+    def concatenate(self, parts: Sequence[T]) -> T:
+        """Join along the last axis."""
+        ...

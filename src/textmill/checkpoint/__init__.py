@@ -1,0 +1,1 @@
+"""Files of a model become facts: where they are, what they hold, and how texts become ids."""

@@ -1,0 +1,111 @@
+"""Fetching a model from the Hugging Face hub, with errors a person can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from textmill.checkpoint.cache import Snapshot, missing_files
+from textmill.errors import ModelBroken, ModelNotFound, TextmillError
+
+TIMEOUT = 5.0
+"""Seconds until a hub that does not answer counts as unreachable; huggingface_hub's own limit is none."""
+
+CONFIGS = (
+    "config.json",
+    "config_sentence_transformers.json",
+    "modules.json",
+    "sentence_*_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "[0-9]*_*/*.json",
+)
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*.safetensors", "[0-9]*_*/model*.safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach the hub; None means huggingface_hub's own default, which honours the HF_* variables."""
+
+    token: str | None = None
+    offline: bool = False
+    cache_dir: Path | None = None
+    endpoint: str | None = None
+
+
+def download(repo: str, revision: str | None, access: Access, hint: str) -> Snapshot:
+    """Fetch the files of a repository that textmill needs into the cache.
+
+    Raises ModelNotFound where that cannot be done, ending in ``hint``; ModelBroken where the repository lacks files.
+    """
+    # Imported here because it costs 0.2 s, and a model that is cached or installed does not need it.
+    from huggingface_hub import HfApi, constants, snapshot_download  # noqa: PLC0415
+
+    if access.offline or constants.HF_HUB_OFFLINE:
+        msg = f"{repo} is not in the cache and textmill is offline. {hint}"
+        raise ModelNotFound(msg)
+    try:
+        # Asked first because it is the one call that takes a time limit: without an answer to it, nothing else is tried.
+        HfApi(endpoint=access.endpoint, token=access.token).model_info(repo, revision=revision, timeout=TIMEOUT)
+        # Weights come last: where they are in the cache, so are the files that say what to do with them.
+        for patterns in (CONFIGS, WEIGHTS):
+            folder = snapshot_download(
+                repo,
+                revision=revision,
+                cache_dir=access.cache_dir,
+                token=access.token,
+                endpoint=access.endpoint,
+                etag_timeout=TIMEOUT,
+                allow_patterns=list(patterns),
+            )
+    except _failures() as error:
+        raise _explained(error, repo, revision, hint) from error
+    found = Path(folder)
+    missing = tuple(missing_files(found))
+    if missing:
+        raise ModelBroken(_lacking(repo, missing))
+    return Snapshot(found, found.name, missing)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What huggingface_hub raises for a hub, a network or a disk that fails: of requests up to 0.x, of httpx since."""
+    families: list[type[Exception]] = [OSError, ValueError]
+    for library, name in (("httpx", "HTTPError"), ("requests", "RequestException")):
+        if find_spec(library) is not None:
+            families.append(getattr(import_module(library), name))
+    return tuple(families)
+
+
+def _explained(error: Exception, repo: str, revision: str | None, hint: str) -> TextmillError:
+    # By name, because the classes' homes and ancestors differ between huggingface_hub's major versions.
+    names = {cls.__name__ for cls in type(error).__mro__}
+    if "GatedRepoError" in names:
+        why = f"{repo} is gated: accept its terms at https://huggingface.co/{repo}, then run `hf auth login` and `hf download {repo}`."
+    elif "RevisionNotFoundError" in names:
+        why = f"{repo} has no revision {revision!r}; leave --revision out, or run `hf download {repo} --revision NAME` with one it has."
+    elif "RepositoryNotFoundError" in names:
+        why = (
+            f"{repo} is not on the hub, or is private: check the spelling, or run `hf auth login` and `hf download {repo}`. "
+            f"For a folder of your own, run `textmill serve ./{repo}`."
+        )
+    elif names & {"HFValidationError", "DisabledRepoError"}:
+        why = f"the hub does not serve {repo!r}: {_first_line(error)}. {hint}"
+    else:
+        why = f"{repo} is not in the cache, and fetching it from the hub failed ({_first_line(error)}). {hint}"
+    return ModelNotFound(why)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".strip().splitlines()[0][:200].rstrip(".")
+
+
+def _lacking(repo: str, missing: Sequence[str]) -> str:
+    name = repo.partition("/")[2]
+    return (
+        f"{repo} on the hub has no {', '.join(missing)}. Where sentence-transformers is installed, convert it with "
+        f'`python -c "from sentence_transformers import SentenceTransformer as S; S({repo!r}).save_pretrained({name!r})"` '
+        f"and run `textmill serve ./{name}`."
+    )

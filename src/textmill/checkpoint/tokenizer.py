@@ -1,0 +1,282 @@
+"""Texts to the ids of a model, by its tokenizer.json."""
+
+from __future__ import annotations
+
+import shlex
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import tokenizers
+
+from textmill.checkpoint.seams import Seams
+from textmill.contract import Side
+from textmill.errors import ConfigInvalid, EmptyInput, InvalidInput, ModelBroken
+
+FILE = "tokenizer.json"
+
+_SLICE_TEXTS = 256
+_SLICE_CHARACTERS = 200_000
+"""Until its ids are taken, a token costs some 400 bytes in the tokenizers library, and a character may be a token: slices of
+several texts bound that to about 80 MB. A slice of one text has at most `_MOST_CHARACTERS`, some 400 MB."""
+
+_MOST_CHARACTERS = 1_000_000
+"""What is tokenised of one text. Longer texts are parted at a seam first, so only those without one meet this limit."""
+
+_FIRST_CHARACTERS = 16
+_FEWEST_CHARACTERS = 4096
+"""Of a long text, the first for each token that the model takes, but no fewer than the second, are tokenised first; English
+has 4 to 5 characters a token."""
+
+_CHARACTERS_PER_TOKEN = 250
+"""A text that must not be cut may have this many for each token; text-embeddings-inference has the same limit."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """One text as int32 ``ids`` with special tokens.
+
+    ``tokens_before`` is what it had at least before it was cut: of a very long text only a part is counted. It is exact where
+    nothing was cut.
+    """
+
+    ids: npt.NDArray[np.int32]
+    tokens_before: int
+
+    @property
+    def truncated(self) -> bool:
+        """Whether tokens were left out."""
+        return self.tokens_before > len(self.ids)
+
+
+class Tokenizer:
+    """The tokenizer of a model; it keeps no state between calls, so threads may share it.
+
+    ``vocabulary`` is the number of rows of the model's embedding table: no other ids come out, none go in. Where ``max_tokens``
+    is given, a model that leaves no room for text beside its special tokens is ModelBroken.
+    """
+
+    def __init__(
+        self, folder: Path, *, vocabulary: int, lowercase: bool = False, max_tokens: int | None = None
+    ) -> None:
+        self._path = folder / FILE
+        self._vocabulary = vocabulary
+        self._tokenizer = _open(self._path)
+        # The file may hold the padding and the length its author happened to use last.
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        if lowercase:
+            _lower_first(self._tokenizer)
+        self._special = {i for i, token in self._tokenizer.get_added_tokens_decoder().items() if token.special}
+        self._leading, self._trailing = self._template()
+        self._seams = Seams(self._tokenizer)
+        self._check_vocabulary()
+        if max_tokens is not None and max_tokens <= self._specials:
+            msg = (
+                f"{folder} says that the model takes {max_tokens} tokens, but its special tokens alone are {self._specials}; "
+                "correct max_seq_length in sentence_bert_config.json"
+            )
+            raise ModelBroken(msg)
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        max_tokens: int,
+        truncate: bool,
+        side: Side = "right",
+        prompt: str = "",
+        first: int = 0,
+    ) -> list[Encoded]:
+        """The texts in order, each behind ``prompt``; with ``truncate``, cut at ``side`` to ``max_tokens``.
+
+        Special tokens stay whichever side is cut. Nothing is stripped. Other threads run meanwhile. The ids are those of the
+        whole text, also where only a part of it is tokenised. Raises InvalidInput for a text that is too long where
+        ``truncate`` is false, for a lone surrogate, and for millions of characters that cannot be parted or hold too few
+        tokens; it counts inputs from ``first``.
+        """
+        room = max_tokens - self._specials
+        if room < 1:
+            msg = f"max_tokens is {max_tokens}, but the model's special tokens alone are {self._specials}"
+            raise ConfigInvalid(msg)
+        prompted = [prompt + text for text in texts] if prompt else list(texts)
+        characters = max(_FEWEST_CHARACTERS, _FIRST_CHARACTERS * max_tokens)
+        for index, text in enumerate(prompted, first):
+            if len(text) > characters:
+                _refuse_surrogates(text, index, len(prompt))  # what is not tokenised is still to be text
+                if not truncate:
+                    _refuse_characters(text, index, max_tokens)
+        parts = [self._part(text, characters, side, index) for index, text in enumerate(prompted, first)]
+        # A cut at the left takes the prompt first; who counts what is left of it needs to see all of it cut.
+        enough = max_tokens + (_most_tokens(prompt) if side == "left" else 0)
+        encoded = []
+        for index, ids in enumerate(self._ids(parts, len(prompt), first), first):
+            text, part = prompted[index - first], parts[index - first]
+            if len(part) < len(text):
+                part, ids = self._more(text, part, ids, enough, side, index)  # noqa: PLW2901 - the better ones
+            before = len(ids)
+            if before > max_tokens and not truncate:
+                least = "" if len(part) == len(text) else "at least "
+                raise _too_long(index, f"{least}{before} tokens", max_tokens)
+            encoded.append(Encoded(self._cut(ids, room, side) if before > max_tokens else ids, before))
+        return encoded
+
+    def prompt_tokens(self, prompt: str) -> int:
+        """How many leading tokens of a row stem from a prompt, as sentence-transformers counts them.
+
+        The prompt is tokenised on its own, with special tokens, and a special token at its end does not count.
+        """
+        if not prompt:
+            return 0
+        ids = next(self._ids([prompt], 0))
+        return len(ids) - (len(ids) > 0 and int(ids[-1]) in self._special)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids without special tokens, as far as the tokenizer can give it back."""
+        return self._tokenizer.decode(list(ids))
+
+    def check_ids(self, ids: Sequence[int], index: int) -> npt.NDArray[np.int32]:
+        """The caller's token ids of input ``index`` as a row.
+
+        Raises EmptyInput for none, InvalidInput for what is no integer and for ids that the model does not have.
+        """
+        if len(ids) == 0:
+            msg = f"input {index} is an empty list of token ids"
+            raise EmptyInput(msg, index=index)
+        if set(map(type, ids)) != {int}:
+            # Booleans count as integers in Python, and float32 ids would be cut to some other id.
+            for token in ids:
+                if isinstance(token, bool) or not isinstance(token, int | np.integer):
+                    msg = f"input {index} has {type(token).__name__} among its token ids; they must be integers"
+                    raise InvalidInput(msg, index=index)
+        for token in (min(ids), max(ids)):
+            if not 0 <= token < self._vocabulary:
+                msg = (
+                    f"input {index} has token id {token}, but this model's ids go from 0 to {self._vocabulary - 1}: token ids must "
+                    "be the model's own. LangChain sends OpenAI's ids unless it is given check_embedding_ctx_length=False."
+                )
+                raise InvalidInput(msg, index=index)
+        return np.asarray(ids, dtype=np.int32)
+
+    @property
+    def _specials(self) -> int:
+        return len(self._leading) + len(self._trailing)
+
+    def _more(
+        self, text: str, part: str, ids: npt.NDArray[np.int32], enough: int, side: Side, index: int
+    ) -> tuple[str, npt.NDArray[np.int32]]:
+        """A part of the text, and its ids, that has more than ``enough`` tokens or is the whole."""
+        while len(ids) <= enough and len(part) < len(text):
+            part = self._part(text, 2 * len(part), side, index)
+            ids = next(self._ids([part], 0))
+        return part, ids
+
+    def _part(self, text: str, characters: int, side: Side, index: int) -> str:
+        part = self._seams.part(text, characters, side)
+        if len(part) > _MOST_CHARACTERS:
+            msg = (
+                f"input {index} has {len(text)} characters, of which {len(part)} would have to be tokenised at once; "
+                f"at most {_MOST_CHARACTERS} are: shorten it"
+            )
+            raise InvalidInput(msg, index=index)
+        return part
+
+    def _ids(self, texts: list[str], prompt_length: int, first: int = 0) -> Iterator[npt.NDArray[np.int32]]:
+        for start, end in _slices(texts):
+            try:
+                # The fast batch call skips offsets, and unlike `encode` it lets other threads run even for one text.
+                encodings = self._tokenizer.encode_batch_fast(texts[start:end])
+            except TypeError:
+                for index in range(start, end):
+                    _refuse_surrogates(texts[index], first + index, prompt_length)
+                raise
+            for encoding in encodings:
+                yield np.array(encoding.ids, dtype=np.int32)
+
+    def _cut(self, ids: npt.NDArray[np.int32], room: int, side: Side) -> npt.NDArray[np.int32]:
+        lead, end = len(self._leading), len(ids) - len(self._trailing)
+        body = ids[lead : lead + room] if side == "right" else ids[end - room : end]
+        return np.concatenate([self._leading, body, self._trailing], dtype=np.int32)
+
+    def _template(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """The special tokens before and after every text."""
+        sample = self._tokenizer.encode("a")
+        mask = sample.special_tokens_mask
+        if 0 not in mask or any(sample.type_ids):
+            msg = f"{self._path} makes of the letter a only special tokens, or segments other than 0; textmill cannot use it"
+            raise ModelBroken(msg)
+        ids = np.array(sample.ids, dtype=np.int32)
+        return ids[: mask.index(0)], ids[len(ids) - mask[::-1].index(0) :]
+
+    def _check_vocabulary(self) -> None:
+        highest = max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+        if highest >= self._vocabulary:
+            msg = (
+                f"{self._path} has token ids up to {highest}, but config.json says vocab_size {self._vocabulary}; "
+                "they belong to different models"
+            )
+            raise ModelBroken(msg)
+
+
+def _open(path: Path) -> tokenizers.Tokenizer:
+    if not path.is_file():
+        code = f"from transformers import AutoTokenizer as T; p = {str(path.parent)!r}; T.from_pretrained(p).save_pretrained(p)"
+        msg = (
+            f"{path.parent} has no {FILE}; make it from the model's other tokenizer files where transformers is installed: "
+            f"python -c {shlex.quote(code)}"
+        )
+        raise ModelBroken(msg)
+    try:
+        return tokenizers.Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises no other class for whatever is wrong in the file
+        msg = f"{path} cannot be read by the tokenizers library: {error}"
+        raise ModelBroken(msg) from error
+
+
+def _slices(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Bounds of consecutive slices that keep to the limits, each with at least one text."""
+    start = characters = 0
+    for end, text in enumerate(texts):
+        if end > start and (end - start >= _SLICE_TEXTS or characters + len(text) > _SLICE_CHARACTERS):
+            yield start, end
+            start, characters = end, 0
+        characters += len(text)
+    if texts:
+        yield start, len(texts)
+
+
+def _too_long(index: int, length: str, max_tokens: int) -> InvalidInput:
+    msg = f"input {index} has {length}, but the model takes at most {max_tokens} tokens; shorten it or allow truncation"
+    return InvalidInput(msg, index=index)
+
+
+def _refuse_characters(text: str, index: int, max_tokens: int) -> None:
+    if len(text) > _CHARACTERS_PER_TOKEN * max_tokens:
+        raise _too_long(index, f"{len(text)} characters", max_tokens)
+
+
+def _most_tokens(prompt: str) -> int:
+    """More tokens than a prompt can have: one for each byte after any normalising, and as much again to be safe."""
+    return 2 * len(unicodedata.normalize("NFKD", prompt).encode(errors="surrogatepass"))
+
+
+def _lower_first(tokenizer: tokenizers.Tokenizer) -> None:
+    """Lower-case before the tokenizer's own normalising, as sentence-transformers does for do_lower_case."""
+    lower = tokenizers.normalizers.Lowercase()
+    own = tokenizer.normalizer
+    tokenizer.normalizer = lower if own is None else tokenizers.normalizers.Sequence([lower, own])
+
+
+def _refuse_surrogates(text: str, index: int, prompt_length: int) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        where = f"at position {error.start - prompt_length}" if error.start >= prompt_length else "in its prompt"
+        msg = (
+            f"input {index} has a lone surrogate (U+{ord(text[error.start]):04X}) {where}, which is not text; "
+            "remove it, or decode the text with errors='replace'"
+        )
+        raise InvalidInput(msg, index=index) from None

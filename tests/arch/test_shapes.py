@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from textmill.arch.heads import Dense, LayerNorm, Normalize, Pooling
+from textmill.arch.shapes import check
+from textmill.errors import ModelBroken
+
+if TYPE_CHECKING:
+    from tests.arch.conftest import Checkpoint
+
+
+def test_the_answer_is_the_width_of_the_vectors(checkpoint: Checkpoint) -> None:
+    assert check(checkpoint.build()) == 32
+
+
+def test_poolings_side_by_side_add_up(checkpoint: Checkpoint) -> None:
+    assert check(checkpoint.build(Pooling(("cls", "mean", "max")), Normalize())) == 96
+
+
+def test_the_last_dense_module_decides(checkpoint: Checkpoint) -> None:
+    checkpoint.put("2_Dense.linear.weight", 48, 32)
+    checkpoint.put("2_Dense.linear.bias", 48)
+    checkpoint.put("3_LayerNorm.norm.weight", 48)
+    heads = (Pooling(("mean",)), Dense("2_Dense", "tanh"), LayerNorm("3_LayerNorm"), Normalize())
+    assert check(checkpoint.build(*heads)) == 48
+
+
+def test_every_tensor_that_is_missing_is_named(checkpoint: Checkpoint) -> None:
+    program = checkpoint.build()
+    needed = {name for name in program.tensors if not name.endswith("bias")}
+    for name in needed:
+        tensors = {other: tensor for other, tensor in program.tensors.items() if other != name}
+        with pytest.raises(ModelBroken, match=f"no tensor {re.escape(name)};"):
+            check(type(program)(program.architecture, program.config, tensors, program.heads))
+
+
+def test_every_tensor_of_a_wrong_shape_is_found(checkpoint: Checkpoint) -> None:
+    program = checkpoint.build()
+    for name, tensor in program.tensors.items():
+        for axis in range(len(tensor.shape)):
+            damaged = type(tensor)(tensor.data.take(range(1, tensor.shape[axis]), axis=axis), tensor.dtype, name)
+            tensors = {**program.tensors, name: damaged}
+            with pytest.raises(
+                ModelBroken, match=f"tensor {re.escape(name)} (has|gives) shape {re.escape(str(damaged.shape))}"
+            ):
+                check(type(program)(program.architecture, program.config, tensors, program.heads))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "expected"),
+    [
+        ("embeddings.word_embeddings.weight", (90, 32), r"\(\d+, 32\)"),
+        ("embeddings.position_embeddings.weight", (63, 32), r"\(64, 32\)"),
+        ("embeddings.token_type_embeddings.weight", (1, 32), r"\(2, 32\)"),
+        ("encoder.layer.1.attention.self.key.weight", (31, 32), r"\(32, …\)"),
+        ("encoder.layer.0.intermediate.dense.weight", (64, 33), r"\(64, 32\) to follow .*output.LayerNorm.weight"),
+        ("encoder.layer.0.output.dense.bias", (31,), r"\(32,\)"),
+        ("encoder.layer.1.output.LayerNorm.bias", (33,), r"\(32,\)"),
+        ("encoder.layer.1.output.dense.weight", (32,), r"\(32, 64\)"),
+    ],
+)
+def test_the_message_has_the_tensor_its_shape_and_the_expected_one(
+    bert: Checkpoint, name: str, shape: tuple[int, ...], expected: str
+) -> None:
+    bert.put(name, *shape)
+    with pytest.raises(ModelBroken, match=f"{re.escape(name)} .*{re.escape(str(shape))}.*{expected}"):
+        check(bert.build())
+
+
+def test_more_or_wider_layers_in_the_config_than_in_the_weights_are_found(checkpoint: Checkpoint) -> None:
+    checkpoint.config["num_hidden_layers"] = 3
+    with pytest.raises(ModelBroken, match=r"no tensor .*2.*do not belong to its config"):
+        check(checkpoint.build())
+    checkpoint.config.update(num_hidden_layers=2, intermediate_size=128)
+    with pytest.raises(ModelBroken, match=r"its config.json makes it \(128, …\)"):
+        check(checkpoint.build())
+
+
+def test_a_model_without_pooling_is_refused(checkpoint: Checkpoint) -> None:
+    with pytest.raises(ModelBroken, match="needs a Pooling module"):
+        check(checkpoint.build(Normalize()))
+
+
+def test_a_model_that_pools_twice_is_refused(checkpoint: Checkpoint) -> None:
+    with pytest.raises(ModelBroken, match="pools twice"):
+        check(checkpoint.build(Pooling(("mean",)), Pooling(("cls",))))
+
+
+def test_a_dense_module_of_another_width_is_refused(checkpoint: Checkpoint) -> None:
+    checkpoint.put("2_Dense.linear.weight", 8, 33)
+    with pytest.raises(
+        ModelBroken, match=r"2_Dense.linear.weight gives shape \(8, 33\), but the model needs \(8, 32\)"
+    ):
+        check(checkpoint.build(Pooling(("mean",)), Dense("2_Dense", None)))
