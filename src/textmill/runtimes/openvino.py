@@ -1,0 +1,118 @@
+"""The OpenVINO runtime: token states stay flat, only attention sees a padded view.
+
+A batch of B rows with T tokens in all is one (T, features) matrix through every linear layer, norm and activation, so no work
+goes into padding there. Around attention the heads are gathered into (B, heads, L, width), L the longest row, and scattered
+back. `graph` writes that down once; this module compiles it and feeds it. `shapes` says which T, B and L are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov  # noqa: TID253 - this file owns the framework
+
+from textmill.arch.program import Program
+from textmill.errors import ConfigInvalid, ModelBroken
+from textmill.runtimes.flat import Packer, Shape
+from textmill.runtimes.openvino_graph import build_graph
+from textmill.runtimes.runtime import Facts, Row, Target
+from textmill.runtimes.shapes import Shapes
+
+# About 30 ms a batch on two AVX-512 cores at either precision; more tokens gain next to nothing (ADR 0003).
+_BATCH_TOKENS = {"float32": 512, "bfloat16": 768}
+_PRECISION = {"float32": "f32", "bfloat16": "bf16"}
+_DTYPES = {precision: dtype for dtype, precision in _PRECISION.items()}
+
+
+def compile_program(program: Program, target: Target) -> OpenVINORuntime:
+    """Build the graph of a program and compile it for a CPU.
+
+    ``dtype`` auto takes bfloat16 where the CPU computes with it natively, float32 elsewhere. Raises ModelBroken where the
+    weights do not fit together, ConfigInvalid for a device that OpenVINO does not have.
+    """
+    core = ov.Core()
+    if target.device.upper() not in core.available_devices:
+        devices = ", ".join(device.lower() for device in core.available_devices)
+        msg = f"the openvino runtime has no device {target.device!r} here; it has {devices}"
+        raise ConfigInvalid(msg)
+    device = target.device.upper()
+    native = "BF16" in core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+    dtype = target.dtype if target.dtype != "auto" else "bfloat16" if native else "float32"
+    options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _PRECISION[dtype], "PERFORMANCE_HINT": "LATENCY"}
+    if target.threads is not None:
+        options["INFERENCE_NUM_THREADS"] = target.threads
+    try:
+        model, feeds = build_graph(program)
+        compiled = core.compile_model(model, device, options)
+    except RuntimeError as error:  # what OpenVINO raises for everything, shapes that do not fit included
+        msg = f"OpenVINO cannot compile this model: {_first_line(error)}"
+        raise ModelBroken(msg) from error
+    # What was compiled, which is float32 where a CPU cannot do what was asked for.
+    computed = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    facts = Facts(
+        runtime="openvino",
+        device=target.device,
+        dtype=_DTYPES.get(computed, computed),
+        threads=int(compiled.get_property("INFERENCE_NUM_THREADS")),
+        batch_tokens=target.batch_tokens or _BATCH_TOKENS[dtype],
+    )
+    return OpenVINORuntime(program, compiled, Packer(feeds), Shapes(facts.batch_tokens, target.max_tokens), facts)
+
+
+class OpenVINORuntime:
+    """A compiled graph, its packer, and the shapes for which it has code."""
+
+    def __init__(
+        self, program: Program, compiled: ov.CompiledModel, packer: Packer, shapes: Shapes, facts: Facts
+    ) -> None:
+        self._request = compiled.create_infer_request()
+        self._program: Program | None = (
+            program  # its tensors' memory is what OpenVINO computes with, and OpenVINO does not hold it
+        )
+        self._packer = packer
+        self._shapes = shapes
+        self._facts = facts
+
+    @property
+    def facts(self) -> Facts:
+        """What this runtime is and where it runs."""
+        return self._facts
+
+    def forward(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
+        """Vectors of shape (rows, dimensions), in order."""
+        lengths = [len(row) for row in rows]
+        shape = self._shapes.fit(sum(lengths), len(lengths), max(lengths))
+        return self._infer(self._packer.pack(rows, shape))[: len(rows)].copy()
+
+    def warm_up(self) -> Iterator[str]:
+        """Generate code for the shapes that batches are rounded to; the first step covers every batch, coarsely."""
+        coarse, fine = self._shapes.plan()
+        for shape in coarse:
+            self._warm(shape)
+        yield f"{len(coarse)} coarse shapes"
+        for shape in fine:
+            self._warm(shape)
+            yield str(shape)
+
+    def close(self) -> None:
+        """Give the compiled graph and its memory back; closing twice is closing once."""
+        self._request = self._program = None
+
+    def _warm(self, shape: Shape) -> None:
+        row = Row(np.zeros(min(shape.tokens, shape.length), np.int32))
+        self._infer(self._packer.pack([row], shape))
+        self._shapes.add(shape)
+
+    def _infer(self, arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+        outputs: Mapping[Any, npt.NDArray[np.float32]] = self._request.infer(
+            list(arrays), share_inputs=True, share_outputs=True
+        )
+        return next(iter(outputs.values()))
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1].strip() if lines else type(error).__name__

@@ -1,0 +1,294 @@
+"""The PyTorch runtime: rows padded on the right to the longest of their batch.
+
+Positions count from 0 in each row, so that right padding never moves a token. What padding slots hold is never read: attention
+hides them as keys, pooling leaves them out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch  # noqa: TID253 - this file owns the framework
+from torch import Tensor as Array  # noqa: TID253 - as above
+from torch.nn import functional  # noqa: TID253 - as above
+
+from textmill.arch.ops import Activation, Inputs, Pool, Tensor
+from textmill.arch.program import Program
+from textmill.errors import ConfigInvalid, Unavailable
+from textmill.runtimes.runtime import Facts, Row, Target
+
+_BATCH_TOKENS = 2048
+_WARM_LENGTH = 8
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_ACTIVATIONS: dict[Activation, Callable[[Array], Array]] = {
+    "gelu": functional.gelu,
+    "gelu_tanh": lambda x: functional.gelu(x, approximate="tanh"),
+    "relu": functional.relu,
+    "silu": functional.silu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+}
+
+
+def compile_program(program: Program, target: Target) -> TorchRuntime:
+    """Get a program ready to run on a device that torch knows: "cpu", "cuda", "cuda:1", "mps".
+
+    ``dtype`` auto is float32 on a CPU and bfloat16 elsewhere. ``threads`` sets torch's own number of threads, which counts
+    for the whole process. Raises ConfigInvalid for a device that is not there.
+    """
+    device = _device(target.device)
+    dtype = target.dtype if target.dtype != "auto" else "float32" if device.type == "cpu" else "bfloat16"
+    if target.threads is not None:
+        torch.set_num_threads(target.threads)
+    facts = Facts(
+        runtime="torch",
+        device=str(device),
+        dtype=dtype,
+        threads=torch.get_num_threads(),
+        batch_tokens=target.batch_tokens or _BATCH_TOKENS,
+    )
+    return TorchRuntime(program, Store(device, _DTYPES[dtype]), facts, target.max_tokens)
+
+
+class TorchRuntime:
+    """A program, its weights on a device, and nothing kept between batches."""
+
+    def __init__(self, program: Program, store: Store, facts: Facts, max_tokens: int) -> None:
+        self._program: Program | None = program
+        self._store = store
+        self._facts = facts
+        self._warm_length = min(_WARM_LENGTH, max_tokens)
+
+    @property
+    def facts(self) -> Facts:
+        """What this runtime is and where it runs."""
+        return self._facts
+
+    def forward(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
+        """Vectors of shape (rows, dimensions), in order."""
+        if self._program is None:
+            msg = "the torch runtime was closed"
+            raise Unavailable(msg)
+        with torch.inference_mode():
+            batch = Batch.of(rows, self._store.device)
+            vectors: npt.NDArray[np.float32] = (
+                self._program.run(PaddedOps(self._store, batch), batch.inputs).float().cpu().numpy()
+            )
+        return vectors
+
+    def warm_up(self) -> Iterator[str]:
+        """One step: take the weights to the device and run a short batch."""
+        self.forward([Row(np.zeros(length, np.int32)) for length in (1, self._warm_length)])
+        yield f"2 x {self._warm_length}"
+
+    def close(self) -> None:
+        """Let go of the weights; `forward` raises Unavailable from here on."""
+        self._program = None
+        self._store.clear()
+
+
+class Store:
+    """The weights on the device, each taken there when it is first asked for.
+
+    On a CPU at float32 a float32 weight stays where it lies, in the checkpoint's mapped memory.
+    """
+
+    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+        self.device = device
+        self.dtype = dtype
+        self._arrays: dict[Tensor, Array] = {}
+
+    def __getitem__(self, tensor: Tensor) -> Array:
+        array = self._arrays.get(tensor)
+        if array is None:
+            # torch has no read-only tensors; checkpoints are mapped privately, so theirs pass for writable.
+            array = torch.from_numpy(np.require(tensor.data, requirements=("C", "W")))
+            if tensor.dtype == "bfloat16":
+                array = array.view(torch.bfloat16)
+            array = self._arrays[tensor] = array.to(self.device, self.dtype)
+        return array
+
+    def clear(self) -> None:
+        """Forget all weights."""
+        self._arrays.clear()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows side by side: B rows of L slots.
+
+    ``valid`` and ``pooled`` are (B, L) and boolean: slots with a token, and those of them that pooling counts. ``padded``
+    says whether any slot is without one: attention is faster where it needs no mask.
+    """
+
+    inputs: Inputs[Array]
+    valid: Array
+    pooled: Array
+    padded: bool
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], device: torch.device) -> Batch:
+        """Lay out rows, each of at least one token."""
+        lengths = np.array([len(row) for row in rows])
+        shape = len(rows), int(lengths.max())
+        ids, types = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+        for index, row in enumerate(rows):
+            ids[index, : len(row)] = row.ids
+            if row.types is not None:
+                types[index, : len(row)] = row.types
+        column = np.arange(shape[1], dtype=np.int32)
+        valid = column < lengths[:, None]
+        pooled = valid & (column >= np.array([row.prompt_tokens for row in rows])[:, None])
+        positions = np.broadcast_to(column, shape).copy()
+
+        def put(array: npt.NDArray[np.int32] | npt.NDArray[np.bool_]) -> Array:
+            return torch.from_numpy(array).to(device)
+
+        inputs = Inputs(put(ids), put(positions), put(types))
+        return cls(inputs, put(valid), put(pooled), padded=not valid.all())
+
+
+@dataclass(frozen=True, slots=True)
+class PaddedOps:
+    """The verbs over torch tensors for one batch: token tensors are (B, L, …)."""
+
+    store: Store
+    batch: Batch
+    _rotations: dict[bytes, tuple[Array, Array]] = field(default_factory=dict, init=False)
+
+    def weight(self, tensor: Tensor) -> Array:
+        """Take the weight to the device, once."""
+        return self.store[tensor]
+
+    def embedding(self, table: Array, index: Array) -> Array:
+        """Look up rows of a table."""
+        return functional.embedding(index, table)
+
+    def add(self, x: Array, y: Array) -> Array:
+        """Add elementwise."""
+        return x + y
+
+    def multiply(self, x: Array, y: Array) -> Array:
+        """Multiply elementwise."""
+        return x * y
+
+    def activation(self, x: Array, name: Activation) -> Array:
+        """Apply a non-linear function."""
+        return _ACTIVATIONS[name](x)
+
+    def linear(self, x: Array, weight: Array, bias: Array | None) -> Array:
+        """Apply a linear layer, in the precision of ``x``: pooled vectors are float32 whatever the weights are."""
+        return functional.linear(x, weight.to(x.dtype), None if bias is None else bias.to(x.dtype))
+
+    def layer_norm(self, x: Array, weight: Array, bias: Array | None, eps: float) -> Array:
+        """Layer norm; torch sums in float32."""
+        return functional.layer_norm(
+            x, weight.shape, weight.to(x.dtype), None if bias is None else bias.to(x.dtype), eps
+        )
+
+    def rms_norm(self, x: Array, weight: Array, eps: float) -> Array:
+        """Root-mean-square norm; torch sums in float32."""
+        return functional.rms_norm(x, weight.shape, weight.to(x.dtype), eps)
+
+    def normalize(self, x: Array) -> Array:
+        """Scale to unit length."""
+        return functional.normalize(x, dim=-1)
+
+    def split_heads(self, x: Array, heads: int) -> Array:
+        """(B, L, heads * width) to (B, L, heads, width)."""
+        return x.reshape(*x.shape[:-1], heads, -1)
+
+    def merge_heads(self, x: Array) -> Array:
+        """(B, L, heads, width) to (B, L, heads * width)."""
+        return x.flatten(-2)
+
+    def rope(self, x: Array, positions: Array, frequencies: npt.NDArray[np.float32]) -> Array:
+        """Rotate by position, in float32; the angles are computed once a batch."""
+        key = frequencies.tobytes()
+        rotation = self._rotations.get(key)
+        if rotation is None:
+            angles = positions[:, :, None, None] * torch.from_numpy(frequencies).to(x.device)
+            rotation = self._rotations[key] = angles.cos(), angles.sin()
+        cosine, sine = rotation
+        first, second = x.float().chunk(2, dim=-1)
+        return torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1).to(x.dtype)
+
+    def attention(self, query: Array, key: Array, value: Array, *, causal: bool, scale: float) -> Array:
+        """Attend within each row. With padding on the right, the causal mask alone hides it from every real token."""
+        mask = self.batch.valid[:, None, None, :] if self.batch.padded and not causal else None
+        states = functional.scaled_dot_product_attention(
+            query.transpose(1, 2),
+            key.transpose(1, 2),
+            value.transpose(1, 2),
+            attn_mask=mask,
+            is_causal=causal,
+            scale=scale,
+            enable_gqa=key.shape[2] != query.shape[2],
+        )
+        return states.transpose(1, 2)
+
+    def pool(self, x: Array, how: Pool) -> Array:
+        """(B, L, features) to float32 (B, features), as sentence-transformers' Pooling computes it."""
+        return _POOLS[how](x.float(), self.batch.pooled)
+
+    def concatenate(self, parts: Sequence[Array]) -> Array:
+        """Join along the last axis."""
+        return torch.cat(list(parts), dim=-1)
+
+
+def _first(x: Array, mask: Array) -> Array:
+    return x[torch.arange(len(x), device=x.device), mask.int().argmax(dim=1)]
+
+
+def _last(x: Array, mask: Array) -> Array:
+    slots = torch.arange(mask.shape[1], device=x.device)
+    return x[torch.arange(len(x), device=x.device), (mask * slots).argmax(dim=1)]
+
+
+def _max(x: Array, mask: Array) -> Array:
+    return x.masked_fill(~mask[:, :, None], -math.inf).amax(dim=1)
+
+
+def _weighted(x: Array, weights: Array, total: Array) -> Array:
+    return (weights[:, None, :] @ x).squeeze(1) / total.clamp(min=1e-9)
+
+
+def _mean(x: Array, mask: Array) -> Array:
+    weights = mask.float()
+    return _weighted(x, weights, weights.sum(dim=1, keepdim=True))
+
+
+def _mean_sqrt(x: Array, mask: Array) -> Array:
+    weights = mask.float()
+    return _weighted(x, weights, weights.sum(dim=1, keepdim=True).sqrt())
+
+
+def _position_weighted(x: Array, mask: Array) -> Array:
+    weights = mask * torch.arange(1, mask.shape[1] + 1, device=x.device, dtype=torch.float32)
+    return _weighted(x, weights, weights.sum(dim=1, keepdim=True))
+
+
+_POOLS: dict[Pool, Callable[[Array, Array], Array]] = {
+    "cls": _first,
+    "mean": _mean,
+    "max": _max,
+    "mean_sqrt_len_tokens": _mean_sqrt,
+    "weightedmean": _position_weighted,
+    "lasttoken": _last,
+}
+
+
+def _device(name: str) -> torch.device:
+    kind, _, index = name.partition(":")
+    counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if not (index.isdecimal() if ":" in name else True) or int(index or 0) >= counts.get(kind, 0):
+        here = ", ".join(known for known, count in counts.items() if count)
+        msg = f"the torch runtime has no device {name!r} here; it has {here}"
+        raise ConfigInvalid(msg)
+    return torch.device(name)

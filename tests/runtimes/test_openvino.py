@@ -1,0 +1,85 @@
+"""What only the OpenVINO runtime promises."""
+
+from __future__ import annotations
+
+import gc
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from textmill.arch.heads import Dense, Head, Pooling
+from textmill.arch.ops import DType, Tensor
+from textmill.arch.program import Program, build
+from textmill.checkpoint.tensors import open_tensors
+from textmill.errors import ConfigInvalid
+from textmill.runtimes.openvino import compile_program
+from textmill.runtimes.openvino_graph import build_graph
+from textmill.runtimes.runtime import Row, Target
+from textmill.testing.checkpoints import tiny_bert
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+TARGET = Target(max_tokens=32, dtype="float32", threads=1, batch_tokens=64)
+
+
+def program_of(folder: Path, *heads: Head, more: dict[str, Tensor] | None = None) -> Program:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return build(config, open_tensors(folder) | (more or {}), heads or (Pooling(("mean",)),))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_bert(tmp_path_factory.mktemp("tiny"))
+
+
+def test_bfloat16_keeps_every_kind_of_text_within_a_ten_thousandth(minilm: Path) -> None:
+    facts = json.loads((GOLDEN / "all_minilm_l6_v2.json").read_text(encoding="utf-8"))
+    reference = load_file(GOLDEN / "all_minilm_l6_v2.safetensors")["vectors"]
+    target = Target(max_tokens=256, dtype="bfloat16", threads=2)
+    runtime = compile_program(program_of(minilm), target)
+    next(runtime.warm_up())
+    vectors = np.concatenate([runtime.forward([Row(np.array(ids, np.int32))]) for ids in facts["ids"]])
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert (vectors * reference).sum(axis=1).min() >= 0.9999
+
+
+def test_the_states_between_layers_are_an_output_s_own_precision_also_below_a_dense_head(folder: Path) -> None:
+    weight = Tensor(np.zeros((3, 64), np.float32), "float32", "dense.linear.weight")
+    program = program_of(folder, Pooling(("mean", "cls")), Dense("dense", None), more={"dense.linear.weight": weight})
+    model, _ = build_graph(program)
+    assert len(model.outputs) == 3
+
+
+def test_every_warm_up_step_leaves_answers_as_they_were(folder: Path) -> None:
+    runtime = compile_program(program_of(folder), TARGET)
+    rows = [Row(np.arange(2, 2 + n, dtype=np.int32)) for n in (5, 1, 9)]
+    expected = runtime.forward(rows)
+    steps = [np.abs(runtime.forward(rows) - expected).max() for _ in runtime.warm_up()]
+    assert len(steps) > 1
+    assert max(steps) <= 1e-6
+
+
+def test_inputs_that_the_graph_does_not_need_are_not_made(folder: Path) -> None:
+    _, feeds = build_graph(program_of(folder, Pooling(("cls",))))
+    names = {feed.__name__ for feed in feeds}
+    assert names == {"ids", "positions", "types", "mask", "gather", "scatter", "first_token"}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_weights_outlive_whoever_opened_them(tmp_path: Path, dtype: DType) -> None:
+    runtime = compile_program(program_of(tiny_bert(tmp_path, dtype=dtype)), TARGET)
+    gc.collect()
+    assert np.isfinite(runtime.forward([Row(np.array([3, 4], np.int32))])).all()
+
+
+@pytest.mark.parametrize("device", ["gpu.7", "nonsense"])
+def test_a_device_that_is_not_there_is_refused_with_those_that_are(folder: Path, device: str) -> None:
+    with pytest.raises(ConfigInvalid, match=r"it has .*cpu"):
+        compile_program(program_of(folder), Target(max_tokens=32, device=device))
+
+
+def test_a_device_may_be_written_in_any_case(folder: Path) -> None:
+    target = Target(max_tokens=32, device="CPU", dtype="float32", threads=1)
+    assert compile_program(program_of(folder), target).facts.threads == 1

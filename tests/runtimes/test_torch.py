@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch  # noqa: TID253 - the runtime under test is torch's
+
+from textmill.arch.heads import Pooling
+from textmill.arch.ops import Pool, Tensor
+from textmill.arch.program import Program, build
+from textmill.checkpoint.tensors import open_tensors
+from textmill.errors import ConfigInvalid, Unavailable
+from textmill.runtimes.runtime import Row, Target
+from textmill.runtimes.torch import Store, TorchRuntime, compile_program
+from textmill.testing.checkpoints import tiny_bert
+
+TARGET = Target(max_tokens=64, dtype="float32", threads=1)
+
+
+def program_of(folder: Path, *modes: Pool) -> Program:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return build(config, open_tensors(folder), (Pooling(modes),))
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> TorchRuntime:
+    return compile_program(program_of(tiny_bert(tmp_path), "mean"), TARGET)
+
+
+def test_float32_weights_stay_where_the_checkpoint_has_them(tmp_path: Path) -> None:
+    store = Store(torch.device("cpu"), torch.float32)
+    for tensor in open_tensors(tiny_bert(tmp_path)).values():
+        assert store[tensor].data_ptr() == tensor.data.ctypes.data
+
+
+def test_a_read_only_weight_is_copied_without_a_warning() -> None:
+    data = np.arange(4, dtype=np.float32)
+    data.flags.writeable = False
+    store = Store(torch.device("cpu"), torch.float32)
+    assert store[Tensor(data, "float32", "w")].tolist() == [0, 1, 2, 3]
+
+
+def test_a_weight_is_taken_to_the_device_once() -> None:
+    tensor = Tensor(np.zeros(4, np.float16), "float16", "w")
+    store = Store(torch.device("cpu"), torch.float32)
+    assert store[tensor] is store[tensor]
+
+
+def test_auto_precision_is_float32_on_a_cpu(tmp_path: Path) -> None:
+    facts = compile_program(program_of(tiny_bert(tmp_path), "mean"), Target(max_tokens=64, threads=1)).facts
+    assert (facts.dtype, facts.batch_tokens) == ("float32", 2048)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "cpu:one", "cpu:", "meta", "xla", ""])
+def test_a_device_that_is_not_there_is_refused(tmp_path: Path, device: str) -> None:
+    with pytest.raises(ConfigInvalid, match="no device"):
+        compile_program(program_of(tiny_bert(tmp_path), "mean"), Target(max_tokens=64, device=device))
+
+
+def test_a_closed_runtime_says_so(runtime: TorchRuntime) -> None:
+    row = Row(np.array([5, 6], np.int32))
+    runtime.forward([row])
+    runtime.close()
+    with pytest.raises(Unavailable, match="closed"):
+        runtime.forward([row])
+
+
+def test_warming_up_is_one_step_within_the_longest_row(tmp_path: Path) -> None:
+    program = program_of(tiny_bert(tmp_path, positions=4), "mean")
+    assert list(compile_program(program, Target(max_tokens=4, threads=1)).warm_up()) == ["2 x 4"]
+
+
+@pytest.mark.parametrize("how", ["mean", "mean_sqrt_len_tokens", "weightedmean"])
+def test_a_mean_of_no_tokens_is_zero(tmp_path: Path, how: Pool) -> None:
+    runtime = compile_program(program_of(tiny_bert(tmp_path), how), TARGET)
+    assert not runtime.forward([Row(np.array([5, 6], np.int32), prompt_tokens=2)]).any()
