@@ -1,0 +1,1 @@
+"""Time and order: knows rows, not texts or tensors."""

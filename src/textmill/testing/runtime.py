@@ -1,0 +1,129 @@
+"""A runtime that needs no model: known vectors, a diary of what it was asked, and failures on demand."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, cast
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from textmill.runtimes.runtime import Facts, Row
+
+_PATIENCE_S: Final = 10.0
+"""How long a gate is waited for before the test is given up as stuck."""
+
+
+def row_of(*ids: int, types: Sequence[int] | None = None, prompt_tokens: int = 0) -> Row:
+    """Make a row of these token ids."""
+    segments = None if types is None else np.array(types, np.int32)
+    return Row(np.array(ids, np.int32), segments, prompt_tokens)
+
+
+class Gate:
+    """Holds a thread where a test wants it. Open at first.
+
+    Between `shut` and `open`, whoever comes waits; `wait_for_arrival` returns when somebody has come, open or not, and
+    counts arrivals one by one.
+    """
+
+    def __init__(self) -> None:
+        self._opened = threading.Event()
+        self._opened.set()
+        self._arrivals = threading.Semaphore(0)
+
+    def shut(self) -> None:
+        """Make those who come wait."""
+        self._opened.clear()
+
+    def open(self) -> None:
+        """Let everyone through."""
+        self._opened.set()
+
+    def wait_for_arrival(self) -> None:
+        """Wait until one more has come to the gate."""
+        if not self._arrivals.acquire(timeout=_PATIENCE_S):
+            msg = "nobody came to the gate"
+            raise TimeoutError(msg)
+
+    def arrive(self) -> None:
+        """Come to the gate and wait until it is open."""
+        self._arrivals.release()
+        if not self._opened.wait(_PATIENCE_S):
+            msg = "the gate never opened"
+            raise TimeoutError(msg)
+
+
+class FakeRuntime:
+    """A Runtime whose vectors depend on the rows' contents alone; see `vector`.
+
+    ``fail`` is asked for every row that is to run; an exception that it returns is raised instead of an answer. ``spoil``
+    may return anything in place of a batch's vectors. ``warm_up`` lists the steps; an exception in it is raised at its
+    turn. `gate` holds every forward, `warm_up_gate` every warm-up step but the first. ``batches`` has the rows of every
+    forward, failed ones included; ``diary`` the order of steps, forwards ("forward") and "close".
+    """
+
+    def __init__(
+        self,
+        dimensions: int = 8,
+        *,
+        batch_tokens: int = 256,
+        warm_up: Sequence[str | BaseException] = ("first",),
+        fail: Callable[[Row], BaseException | None] | None = None,
+        spoil: Callable[[npt.NDArray[np.float32]], object] | None = None,
+    ) -> None:
+        self.dimensions = dimensions
+        self.gate = Gate()
+        self.warm_up_gate = Gate()
+        self.batches: list[list[Row]] = []
+        self.diary: list[str] = []
+        self.threads: set[int] = set()
+        self._batch_tokens = batch_tokens
+        self._steps = tuple(warm_up)
+        self.fail = fail
+        self.spoil = spoil
+
+    @property
+    def facts(self) -> Facts:
+        """Facts of a machine that does not exist."""
+        return Facts(runtime="fake", device="cpu", dtype="float32", threads=1, batch_tokens=self._batch_tokens)
+
+    def vector(self, row: Row) -> npt.NDArray[np.float32]:
+        """Return the vector that `forward` gives this row, in any company: float32 of shape (dimensions,), all in [-1, 1)."""
+        types = b"" if row.types is None else row.types.tobytes()
+        seed = crc32(types, crc32(row.ids.tobytes(), row.prompt_tokens))
+        turns = np.arange(1, self.dimensions + 1, dtype=np.uint64) * np.uint64(2_654_435_761)
+        mixed = ((turns ^ np.uint64(seed)) * np.uint64(0x9E3779B1)) >> np.uint64(8) & np.uint64(0xFFFFFF)
+        return (mixed.astype(np.float32) / np.float32(1 << 23) - np.float32(1)).astype(np.float32)
+
+    def forward(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
+        """Vectors of shape (rows, dimensions), unless told to fail or to spoil them."""
+        self._note("forward")
+        self.batches.append(list(rows))
+        self.gate.arrive()
+        for row in rows:
+            error = self.fail(row) if self.fail else None
+            if error is not None:
+                raise error
+        vectors = np.stack([self.vector(row) for row in rows])
+        return vectors if self.spoil is None else cast("npt.NDArray[np.float32]", self.spoil(vectors))
+
+    def warm_up(self) -> Iterator[str]:
+        """Do nothing in as many steps as asked for."""
+        for number, step in enumerate(self._steps):
+            if isinstance(step, BaseException):
+                raise step
+            self._note(step)
+            if number:
+                self.warm_up_gate.arrive()
+            yield step
+
+    def close(self) -> None:
+        """Note that it was closed."""
+        self._note("close")
+
+    def _note(self, event: str) -> None:
+        self.threads.add(threading.get_ident())
+        self.diary.append(event)

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from textmill.engine.execution import Execution, Outcome
+from textmill.engine.scheduler import Entry, Lane, Scheduler
+from textmill.engine.ticket import Ticket
+from textmill.runtimes.runtime import Row
+from textmill.testing.runtime import FakeRuntime, row_of
+
+
+def entries(*numbers: int) -> list[Entry[Ticket]]:
+    line: Scheduler[Ticket] = Scheduler(batch_tokens=100, batch_rows=100, bulk_age_s=1.0)
+    rows = [row_of(number) for number in numbers]
+    return line.add(rows, Ticket(len(rows), 0.0), Lane.INTERACTIVE, 0.0)
+
+
+def numbers(some: list[Entry[Ticket]]) -> list[int]:
+    return [int(entry.row.ids[0]) for entry in some]
+
+
+def done(outcome: Outcome) -> dict[int, list[float]]:
+    return {
+        number: vector.tolist()
+        for piece, vectors in outcome.done
+        for number, vector in zip(numbers(piece), vectors, strict=True)
+    }
+
+
+def failed(outcome: Outcome) -> list[int]:
+    return [number for failure in outcome.failures for number in numbers(failure.entries)]
+
+
+def bad(*numbers: int) -> Callable[[Row], Exception | None]:
+    return lambda row: ValueError("bad") if row.ids[0] in numbers else None
+
+
+def test_a_bad_row_is_found_in_few_calls_and_fails_alone() -> None:
+    runtime = FakeRuntime(fail=bad(5))
+    outcome = Execution(runtime).run(entries(*range(64)))
+    assert failed(outcome) == [5]
+    assert done(outcome) == {n: runtime.vector(row_of(n)).tolist() for n in range(64) if n != 5}
+    assert len(runtime.batches) == 13
+
+
+def test_a_runtime_that_always_fails_is_called_a_bounded_number_of_times() -> None:
+    runtime = FakeRuntime(fail=bad(*range(10)))
+    outcome = Execution(runtime).run(entries(*range(10)))
+    assert sorted(failed(outcome)) == list(range(10))
+    assert len(runtime.batches) == 19
+
+
+def test_a_batch_too_large_for_memory_runs_in_pieces() -> None:
+    class Small(FakeRuntime):
+        def forward(self, rows: object) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+            assert isinstance(rows, list)
+            if len(rows) > 4:
+                raise MemoryError
+            return super().forward(rows)
+
+    outcome = Execution(Small()).run(entries(*range(9)))
+    assert sorted(done(outcome)) == list(range(9))
+    assert not outcome.failures
+
+
+def test_an_error_without_words_is_named_by_its_kind() -> None:
+    outcome = Execution(FakeRuntime(fail=lambda _: MemoryError())).run(entries(1))
+    assert outcome.failures[0].message.endswith("1 tokens: MemoryError")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_vector_that_is_not_finite_fails_only_its_row(value: float) -> None:
+    def spoil(vectors: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> object:
+        vectors[1, 3] = value
+        return vectors
+
+    runtime = FakeRuntime(spoil=spoil)
+    outcome = Execution(runtime).run(entries(7, 8, 9))
+    assert failed(outcome) == [8]
+    assert "NaN or infinity" in outcome.failures[0].message
+    assert done(outcome) == {n: runtime.vector(row_of(n)).tolist() for n in (7, 9)}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda vectors: vectors[:-1],
+        lambda vectors: vectors[0],
+        lambda vectors: vectors.astype(np.float64),
+        lambda vectors: vectors[:, :, None],
+        lambda vectors: vectors.tolist(),
+        lambda _: None,
+        lambda _: np.float32(1),
+    ],
+)
+def test_an_answer_of_the_wrong_kind_fails_the_batch_without_another_try(spoil: Callable[[object], object]) -> None:
+    runtime = FakeRuntime(spoil=spoil)
+    outcome = Execution(runtime).run(entries(1, 2, 3))
+    assert failed(outcome) == [1, 2, 3]
+    assert "must answer float32 of shape (3, " in outcome.failures[0].message
+    assert len(runtime.batches) == 1
+
+
+def test_the_number_of_dimensions_may_not_change_between_batches() -> None:
+    answers = iter([8, 8, 7, 8])
+    execution = Execution(FakeRuntime(spoil=lambda vectors: vectors[:, : next(answers)]))
+    outcomes = [execution.run(entries(1)) for _ in range(4)]
+    assert [len(outcome.failures) for outcome in outcomes] == [0, 0, 1, 0]
