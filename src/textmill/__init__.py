@@ -1,0 +1,64 @@
+"""textmill: text embeddings as a library, a command and a server.
+
+    model = textmill.load("all-MiniLM-L6-v2")
+    vectors = model.embed(["one text", "another"])
+
+`load` and `Model` are imported at their first use, so that importing textmill costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textmill.errors import (
+    ConfigInvalid,
+    EmptyInput,
+    ExtraMissing,
+    ForwardFailed,
+    InvalidInput,
+    ModelBroken,
+    ModelNotFound,
+    Overloaded,
+    TextmillError,
+    Unavailable,
+)
+
+if TYPE_CHECKING:
+    from textmill.contract import ModelInfo
+    from textmill.store.load import load
+    from textmill.store.model import Model
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConfigInvalid",
+    "EmptyInput",
+    "ExtraMissing",
+    "ForwardFailed",
+    "InvalidInput",
+    "Model",
+    "ModelBroken",
+    "ModelInfo",
+    "ModelNotFound",
+    "Overloaded",
+    "TextmillError",
+    "Unavailable",
+    "__version__",
+    "load",
+]
+
+_LAZY = {"load": "textmill.store.load", "Model": "textmill.store.model", "ModelInfo": "textmill.contract"}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _LAZY:
+        msg = f"module 'textmill' has no attribute {name!r}"
+        raise AttributeError(msg)
+    from importlib import import_module  # noqa: PLC0415 - keeps the import of textmill light
+
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,68 @@
+"""What a loaded model says about itself, and the fingerprint that tells whether its vectors may be mixed with another's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+
+from textmill.checkpoint.hub import PACKAGED, Location
+from textmill.checkpoint.recipe import Recipe
+from textmill.contract import ModelInfo
+from textmill.runtimes.runtime import Facts
+
+
+def describe(location: Location, recipe: Recipe, dimensions: int, facts: Facts, weights: str) -> ModelInfo:
+    """The info of a model; ``weights`` is the hash of its weight files, ``dimensions`` what comes out of its heads."""
+    return ModelInfo(
+        name=location.name,
+        aliases=_aliases(location),
+        source=location.source,
+        revision=location.revision,
+        architecture=recipe.architecture,
+        pooling=recipe.pooling,
+        dimensions=recipe.truncate_dimensions or dimensions,
+        max_tokens=recipe.max_tokens,
+        vocabulary=recipe.vocabulary,
+        prompts=tuple(recipe.prompts),
+        default_prompt=recipe.default_prompt_name,
+        runtime=facts.runtime,
+        device=facts.device,
+        dtype=facts.dtype,
+        threads=facts.threads,
+        batch_tokens=facts.batch_tokens,
+        fingerprint=_fingerprint(recipe, weights, facts.dtype),
+        created=int(time.time()),
+    )
+
+
+def default_prompt(recipe: Recipe) -> str:
+    """The text that goes in front of inputs which ask for no prompt."""
+    return recipe.prompts[recipe.default_prompt_name] if recipe.default_prompt_name is not None else ""
+
+
+def _aliases(location: Location) -> tuple[str, ...]:
+    """Other names for the model: where it came from, and both names of one that a package carries."""
+    names = [location.source]
+    for name, packaged in PACKAGED.items():
+        if location.name in (name, packaged.repo):
+            names += [name, packaged.repo]
+    return tuple(dict.fromkeys(name for name in names if name != location.name))
+
+
+def _fingerprint(recipe: Recipe, weights: str, dtype: str) -> str:
+    """16 hex digits over everything that a vector depends on, apart from the options of a call."""
+    tokenizer = hashlib.sha256((recipe.transformer_folder / "tokenizer.json").read_bytes()).hexdigest()
+    facts = (
+        weights,
+        tokenizer,
+        dict(recipe.config),
+        repr(recipe.heads),
+        recipe.max_tokens,
+        recipe.truncate_dimensions,
+        recipe.truncate_side,
+        recipe.lowercase,
+        default_prompt(recipe),
+        dtype,
+    )
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

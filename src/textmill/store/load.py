@@ -1,0 +1,113 @@
+"""The composition root: a model's name and options become a `Model` that is ready to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from textmill.arch.program import Program, build
+from textmill.arch.shapes import check
+from textmill.checkpoint.hub import resolve
+from textmill.checkpoint.recipe import Recipe, load_tensors, read_recipe
+from textmill.checkpoint.tensors import weights_sha256
+from textmill.checkpoint.tokenizer import Tokenizer
+from textmill.config import ModelOptions, available_threads, model_options
+from textmill.engine.engine import BatchReport, Engine, Policy
+from textmill.runtimes.runtime import BATCH_ROWS, Runtime, Target, compile_program
+from textmill.store.info import default_prompt, describe
+from textmill.store.model import Model
+from textmill.tasks.embed import Embedder, Profile
+
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+
+Observer = Callable[[str, BatchReport], None]
+"""Told of every batch of the model with that name."""
+
+
+def load(model: str = DEFAULT_MODEL, **options: Any) -> Model:
+    """Load a model and make it ready to answer.
+
+    Args:
+        model: a folder in the layout of sentence-transformers or transformers, a hub id such as ``BAAI/bge-small-en-v1.5``,
+            or a name that an installed package carries, such as ``all-MiniLM-L6-v2``.
+        options: the fields of `textmill.config.ModelOptions`: ``revision``, ``token``, ``offline``, ``runtime``, ``device``,
+            ``dtype``, ``threads`` …; what is not given comes from the environment (``TEXTMILL_DTYPE`` …) or its default.
+
+    Returns:
+        A `Model`; close it, or use it as a context manager.
+
+    Raises:
+        ModelNotFound: nothing of that name is here, cached or on the hub.
+        ModelBroken: its files are missing, damaged or of a kind that textmill does not run.
+        ConfigInvalid: an option is unknown or impossible.
+        ExtraMissing: the runtime's framework is not installed.
+    """
+    return load_model(model, model_options(options))
+
+
+def load_model(model: str, options: ModelOptions, observe: Observer = lambda _name, _report: None) -> Model:
+    """`load` with options that are checked already, and an observer of its batches."""
+    location = resolve(
+        model,
+        revision=options.revision,
+        token=options.token,
+        offline=options.offline,
+        cache_dir=Path(options.cache_dir) if options.cache_dir else None,
+    )
+    recipe = read_recipe(location.folder)
+    pool = ThreadPoolExecutor(2, thread_name_prefix=f"textmill-{location.name}-tokenize")
+    with ExitStack() as undo:
+        undo.callback(pool.shutdown, wait=False)
+        # The tokenizer and the hash take as long as compiling and hold no lock meanwhile, so they run beside it.
+        tokenizer = pool.submit(
+            Tokenizer,
+            recipe.transformer_folder,
+            vocabulary=recipe.vocabulary,
+            lowercase=recipe.lowercase,
+            max_tokens=recipe.max_tokens,
+        )
+        digest = pool.submit(weights_sha256, *recipe.weight_folders)
+        program = build(recipe.config, load_tensors(recipe), recipe.heads)
+        dimensions = check(program)
+        runtime = _compile(program, recipe, options)
+        engine = _engine(runtime, location.name, options, observe)
+        undo.callback(engine.close, 0.0)
+        embedder = Embedder(tokenizer.result(), engine, _profile(recipe, dimensions), pool)
+        info = describe(location, recipe, dimensions, runtime.facts, digest.result())
+        engine.start()
+        undo.pop_all()
+    return Model(info, embedder, engine, pool)
+
+
+def _engine(runtime: Runtime, name: str, options: ModelOptions, observe: Observer) -> Engine:
+    policy = Policy(
+        batch_tokens=runtime.facts.batch_tokens, batch_rows=BATCH_ROWS, waiting_tokens=options.max_queue_tokens
+    )
+    return Engine(runtime, policy, name=name, observe=lambda report: observe(name, report))
+
+
+def _compile(program: Program, recipe: Recipe, options: ModelOptions) -> Runtime:
+    name = "openvino" if options.runtime == "auto" else options.runtime
+    target = Target(
+        max_tokens=recipe.max_tokens,
+        device=options.device,
+        dtype=options.dtype,
+        threads=options.threads or available_threads(),
+        batch_tokens=options.max_batch_tokens,
+    )
+    return compile_program(name, program, target)
+
+
+def _profile(recipe: Recipe, dimensions: int) -> Profile:
+    return Profile(
+        prompts=recipe.prompts,
+        default_prompt=default_prompt(recipe),
+        include_prompt=all(getattr(head, "include_prompt", True) for head in recipe.heads),
+        max_tokens=recipe.max_tokens,
+        dimensions=dimensions,
+        default_dimensions=recipe.truncate_dimensions,
+        truncate_side=recipe.truncate_side,
+    )

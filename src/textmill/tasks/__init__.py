@@ -1,0 +1,1 @@
+"""Verbs that users call, on our own runtimes."""

@@ -1,0 +1,62 @@
+"""What callers hand to `embed` in a program, as a list of inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, NoReturn
+
+import numpy as np
+
+from textmill.contract import Input
+from textmill.errors import InvalidInput
+
+_EXPECTED = "give a text, or texts or lists of token ids in a sequence"
+
+
+def as_inputs(texts: object) -> list[Input]:
+    """The inputs in their order; a single text counts as a list of one.
+
+    Takes texts and sequences of token ids, in any iterable that has an order, numpy arrays included. The ids themselves are
+    the tokenizer's to check. Raises InvalidInput, with the index where there is one, for anything else, and for a flat list
+    of ids: that might be one input or many.
+    """
+    if isinstance(texts, str):
+        return [str.__str__(texts)]
+    if isinstance(texts, bytes | bytearray | memoryview | Mapping | AbstractSet) or not isinstance(texts, Iterable):
+        _refuse(texts)
+    if isinstance(texts, np.ndarray) and texts.ndim == 0:
+        _refuse(texts)
+    if hasattr(texts, "columns"):  # a table gives the names of its columns, which nobody wants embedded
+        _refuse(texts)
+    return [_one(item, index) for index, item in enumerate(texts)]
+
+
+def _one(item: Any, index: int) -> Input:
+    if isinstance(item, str):
+        return str.__str__(item)  # plain, also of numpy's own kind of text and of an enum's
+    if isinstance(item, int | np.integer) and not isinstance(item, bool):
+        msg = (
+            f"input {index} is the number {item}, and a flat list of token ids may mean one input or many; "
+            "write [[1, 2, 3]] for one input of three ids"
+        )
+        raise InvalidInput(msg, index=index)
+    if isinstance(item, np.ndarray) and item.ndim == 1 and item.dtype.kind != "U":
+        return item.tolist()  # type: ignore[no-any-return]  # numpy gives no type for one axis
+    if not isinstance(item, Sequence) or isinstance(item, bytes | bytearray | memoryview):
+        msg = f"input {index} is {_kind(item)}, but must be a text or a list of token ids"
+        raise InvalidInput(msg, index=index)
+    for element in item:
+        if isinstance(element, str):
+            msg = f"input {index} is {_kind(item)} with texts in it; {_EXPECTED}, not in nested ones"
+            raise InvalidInput(msg, index=index)
+    return item
+
+
+def _refuse(texts: object) -> NoReturn:
+    msg = f"the texts are {_kind(texts)}; {_EXPECTED}"
+    raise InvalidInput(msg)
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"of type {type(value).__name__}"

@@ -1,0 +1,282 @@
+"""From a name and options to a model that answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from textmill.config import ModelOptions
+from textmill.engine.engine import BatchReport
+from textmill.errors import ConfigInvalid, ModelBroken, ModelNotFound, TextmillError, Unavailable
+from textmill.store.load import load, load_model
+from textmill.tasks.embed import WINDOW
+from textmill.testing.checkpoints import tiny_bert, tiny_qwen3
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_bert(tmp_path_factory.mktemp("models") / "tiny", prompts={"query": "ask: "})
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "torch"])
+@pytest.mark.parametrize("make", [tiny_bert, tiny_qwen3])
+def test_a_folder_becomes_a_model_that_answers_the_same_on_every_runtime(
+    tmp_path: Path, runtime: str, make: Callable[..., Path]
+) -> None:
+    folder = make(tmp_path / "tiny")
+    with (
+        load(str(folder), runtime=runtime, dtype="float32", threads=1) as model,
+        load(str(folder), runtime="openvino", dtype="float32", threads=1) as reference,
+    ):
+        texts = ["hello world", "", "a longer text with more words"]
+        assert np.allclose(model.embed(texts), reference.embed(texts), atol=1e-5)
+        assert model.info.runtime == runtime
+
+
+def test_info_says_what_the_model_is(folder: Path) -> None:
+    with load(str(folder), dtype="float32", threads=1, max_batch_tokens=128) as model:
+        info = model.info
+    assert (info.name, info.architecture, info.pooling) == ("tiny", "bert", "mean")
+    assert (info.dimensions, info.max_tokens, info.prompts) == (32, 32, ("query",))
+    assert (info.dtype, info.threads, info.batch_tokens) == ("float32", 1, 128)
+
+
+def test_fingerprints_tell_apart_what_vectors_depend_on(folder: Path, tmp_path: Path) -> None:
+    def fingerprint(where: Path, **options: object) -> str:
+        with load(str(where), threads=1, **options) as model:
+            return model.info.fingerprint
+
+    other_weights = tiny_bert(tmp_path / "weights", seed=1, prompts={"query": "ask: "})
+    other_config = tiny_bert(tmp_path / "config", prompts={"query": "ask: "})
+    change_config(other_config, layer_norm_eps=1e-6)
+    made = [
+        fingerprint(folder, dtype="float32"),
+        fingerprint(folder, dtype="bfloat16"),
+        fingerprint(other_weights, dtype="float32"),
+        fingerprint(other_config, dtype="float32"),
+    ]
+    assert len(set(made)) == len(made)
+    assert fingerprint(folder, dtype="float32", runtime="torch") == made[0]
+
+
+def test_a_single_text_counts_as_a_list_of_one(folder: Path) -> None:
+    with load(str(folder)) as model:
+        assert model.embed("hello").shape == (1, 32)
+
+
+async def test_sync_and_async_calls_give_the_same_inside_a_running_loop(folder: Path) -> None:
+    with load(str(folder), dtype="float32") as model:
+        assert np.allclose(model.embed(["hello"]), await model.aembed(["hello"]), atol=1e-6)
+
+
+def test_threads_share_a_model(folder: Path) -> None:
+    texts = [f"text number {i}" for i in range(50)]
+    with load(str(folder), dtype="float32") as model, ThreadPoolExecutor(8) as pool:
+        together = model.embed(texts)
+        alone = np.concatenate(list(pool.map(lambda text: model.embed([text]), texts)))
+    assert np.abs(together - alone).max() <= 1e-5
+
+
+def test_batches_are_observed_under_the_model_s_name(folder: Path) -> None:
+    seen: list[tuple[str, BatchReport]] = []
+    with load_model(str(folder), ModelOptions(), lambda name, report: seen.append((name, report))) as model:
+        model.embed(["hello", "world"])
+    assert [(name, report.rows) for name, report in seen] == [("tiny", 2)]
+
+
+def test_a_closed_model_says_so(folder: Path) -> None:
+    model = load(str(folder))
+    assert model.ready
+    model.close()
+    model.close()
+    assert not model.ready
+    with pytest.raises(Unavailable, match="tiny"):
+        model.embed(["hello"])
+
+
+def test_a_model_gets_warm_by_itself(folder: Path) -> None:
+    with load(str(folder), threads=1) as model:
+        assert model.wait_until_warm(20)
+
+
+def test_an_unknown_option_is_refused_with_the_nearest(folder: Path) -> None:
+    with pytest.raises(ConfigInvalid, match="dtype"):
+        load(str(folder), dtypes="float32")
+
+
+def test_an_unknown_runtime_is_refused(folder: Path) -> None:
+    with pytest.raises(ConfigInvalid, match="openvino"):
+        load(str(folder), runtime="jax")
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFound, match="nowhere"):
+        load(str(tmp_path / "nowhere"))
+
+
+def truncate_weights(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+
+
+def remove_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+
+
+def change_config(folder: Path, **values: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (truncate_weights, "model.safetensors"),
+        (remove_tokenizer, "tokenizer.json"),
+        (lambda folder: change_config(folder, intermediate_size=48), "shape"),
+        (lambda folder: change_config(folder, model_type="bard"), "bard"),
+        (lambda folder: change_config(folder, hidden_act="swoosh"), "swoosh"),
+        (lambda folder: change_config(folder, num_hidden_layers=3), "encoder.layer.2"),
+        (lambda folder: (folder / "config.json").write_text("{"), "config.json"),
+    ],
+    ids=["weights", "tokenizer", "shapes", "family", "activation", "layers", "json"],
+)
+def test_a_broken_folder_is_one_sentence_that_names_what_is_wrong(tmp_path: Path, damage: object, message: str) -> None:
+    folder = tiny_bert(tmp_path / "tiny")
+    assert callable(damage)
+    damage(folder)
+    before = set(threading.enumerate())
+    with pytest.raises(ModelBroken, match=message) as caught:
+        load(str(folder))
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, TextmillError)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+        assert not thread.is_alive()
+
+
+async def test_a_closed_model_says_so_to_long_texts_too(folder: Path) -> None:
+    model = load(str(folder))
+    model.close()
+    with pytest.raises(Unavailable):
+        await model.aembed(["word " * 1000])
+
+
+def test_loading_reaches_no_network_and_starts_no_process(folder: Path, tmp_path: Path) -> None:
+    code = f"""
+import sys
+import threading
+seen = []
+sys.addaudithook(lambda event, _: seen.append(event) if event.startswith(("socket.", "os.fork", "subprocess.")) else None)
+import textmill
+with textmill.load({str(folder)!r}) as model:
+    model.embed("hello")
+print(seen)
+"""
+    environment = {"HOME": str(tmp_path), "PYTHONPATH": ":".join(filter(None, sys.path))}
+    ended = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert ended.stdout == "[]\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_process_that_never_closes_its_model_ends_well(folder: Path) -> None:
+    code = f"import textmill; model = textmill.load({str(folder)!r}); print(model.embed('hello').shape)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603 - our own code
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "(1, 32)\n", "")
+
+
+def test_a_model_that_nobody_holds_is_closed(folder: Path) -> None:
+    model = load(str(folder))
+    thread = model._engine._thread
+    assert thread is not None
+    del model
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_no_texts_give_no_vectors(folder: Path) -> None:
+    with load(str(folder)) as model:
+        assert model.embed([]).shape == (0, 32)
+        assert model.embed([], dimensions=8).shape == (0, 8)
+
+
+def test_closing_answers_a_call_under_way_to_its_end(folder: Path) -> None:
+    model = load(str(folder), threads=1)
+    texts = [f"text {i}" for i in range(3 * WINDOW)]
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(model.embed, texts)
+        while model.waiting == (0, 0) and not call.done():
+            time.sleep(0.001)
+        model.close(drain_s=15)
+        assert call.result(1).shape == (len(texts), 32)
+
+
+def test_a_model_cannot_be_pickled_and_says_what_to_do(folder: Path) -> None:
+    with load(str(folder)) as model, pytest.raises(TypeError, match="send its name"):
+        pickle.dumps(model)
+
+
+def test_a_forked_child_is_told_to_load_its_own(folder: Path) -> None:
+    code = f"""
+import os, sys, textmill
+model = textmill.load({str(folder)!r})
+child = os.fork()
+if child == 0:
+    try:
+        model.embed("hello")
+    except textmill.Unavailable as error:
+        print("another process" in str(error))
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+print(model.embed("hello").shape)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=15)  # noqa: S603 - our own code
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "True\n(1, 32)\n", "")
+
+
+def test_tensors_that_config_json_has_no_place_for_are_told(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(folder, tmp_path / "tiny")
+    change_config(tmp_path / "tiny", num_hidden_layers=1)
+    with load(str(tmp_path / "tiny")):
+        assert "encoder.layer.1" in caplog.text
+
+
+def test_a_load_that_failed_leaves_the_process_able_to_end(tmp_path: Path) -> None:
+    folder = tiny_bert(tmp_path / "tiny")
+    remove_tokenizer(folder)
+    code = f"import textmill\ntry:\n    textmill.load({str(folder)!r})\nexcept textmill.ModelBroken:\n    print('told')"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603 - our own code
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "told\n", "")
+
+
+async def test_leaving_a_block_on_the_loop_does_not_wait_for_answers_that_the_loop_has_yet_to_take(
+    folder: Path,
+) -> None:
+    model = load(str(folder), threads=1)
+    call = asyncio.create_task(model.aembed(["hello"]))
+    await asyncio.sleep(0)
+    await asyncio.to_thread(model._engine.wait_until_warm, 10)
+    model.close(drain_s=60)
+    assert (await call).shape == (1, 32)
+
+
+def test_closing_may_take_for_ever(folder: Path) -> None:
+    model = load(str(folder), threads=1)
+    model.close(float("inf"))
+    assert not model.ready
