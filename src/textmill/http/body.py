@@ -1,0 +1,106 @@
+"""Bodies: bytes off the wire, within a limit, and what is wrong with them in one sentence."""
+
+from __future__ import annotations
+
+import re
+from typing import Generic, TypeVar
+
+import msgspec
+from starlette.types import Receive, Scope
+
+from textmill.http.failures import BodyTooLarge, ClientLeft, NotJson, WrongShape
+
+T = TypeVar("T")
+
+_BOM = b"\xef\xbb\xbf"
+_AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
+_FIELD = re.compile(r"\$\.(\w+)")
+_MISSING = re.compile(r"Object missing required field `(\w+)`")
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The whole body. Raises BodyTooLarge as soon as it is known to be longer than ``limit`` bytes, or ClientLeft.
+
+    The limit holds for chunked bodies too, which announce no length.
+    """
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and int(value) > limit:
+            raise _too_large(limit)
+    chunks: list[bytes] = []
+    size = 0
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeft
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+        more = message.get("more_body", False)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+class BodyDecoder(Generic[T]):
+    """Reads one struct from JSON, whatever the Content-Type says: several clients send none.
+
+    Of a key that occurs twice, the last counts. Raises NotJson or WrongShape with the path of the wrong field.
+    """
+
+    def __init__(self, struct: type[T]) -> None:
+        self._decoder = msgspec.json.Decoder(struct)
+
+    def decode(self, body: bytes) -> T:
+        """The struct in a body; a byte order mark in front is skipped."""
+        try:
+            return self._decoder.decode(body.removeprefix(_BOM))
+        except msgspec.ValidationError as error:
+            raise _wrong_shape(str(error)) from None
+        except msgspec.DecodeError as error:
+            raise NotJson(_not_json(str(error), body)) from None
+        except UnicodeDecodeError:
+            msg = "the body is not JSON: it holds bytes that are not UTF-8"
+            raise NotJson(msg) from None
+        except RecursionError:
+            msg = "the body is nested too deeply"
+            raise NotJson(msg) from None
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(
+        f"the body is larger than {limit} bytes; send fewer texts a request, or raise the server's limit"
+    )
+
+
+def _not_json(what: str, body: bytes) -> str:
+    if not body.strip():
+        return "the body is empty; it must be a JSON object"
+    if b"\\ud" in body.lower() and ("truncated" in what or "surrogate" in what):
+        # msgspec reads past the string's end while it looks for the second half of the pair.
+        return "the body is not JSON: a \\ud800 to \\udfff escape stands alone; such an escape needs its other half"
+    return f"the body is not JSON: {what.removeprefix('JSON is malformed: ')}"
+
+
+def _wrong_shape(what: str) -> WrongShape:
+    """Turn msgspec's words into ours: "Expected `int`, got `str` - at `$.input[0]`"."""
+    missing = _MISSING.match(what)
+    if missing:
+        return WrongShape(f"the field '{missing[1]}' is missing", param=missing[1])
+    match = _AT.match(what)
+    text, path = (match["what"], match["path"]) if match else (what, None)
+    field = _FIELD.match(path or "")
+    where = path.removeprefix("$.") if path else "the body"
+    sentence = f"{where}: {text[0].lower()}{text[1:].replace('`', '')}"
+    if "int >=" in sentence or "int <=" in sentence or "out of range" in sentence:
+        sentence += _ids_hint(where)
+    return WrongShape(sentence, param=field[1] if field else None)
+
+
+def _ids_hint(where: str) -> str:
+    if not where.startswith("input"):
+        return ""
+    return (
+        "; token ids must be the model's own. LangChain sends OpenAI's ids unless OpenAIEmbeddings has "
+        "check_embedding_ctx_length=False"
+    )

@@ -1,0 +1,81 @@
+"""One operation as an ASGI app: key, body, handler, response; and what happens when the client leaves meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Generic, TypeVar
+
+from starlette.types import Receive, Scope, Send
+
+from textmill.errors import Unavailable
+from textmill.http.body import BodyDecoder, read_body
+from textmill.http.failures import ClientLeft
+from textmill.http.operation import Answer, Operation
+from textmill.http.service import Service
+
+T = TypeVar("T")
+
+
+class Endpoint(Generic[T]):
+    """Serves an operation. Errors pass through; the app's exception handlers turn them into answers."""
+
+    def __init__(self, operation: Operation[T], service: Service) -> None:
+        self.operation = operation
+        self._service = service
+        self._decoder = BodyDecoder(operation.takes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            answer = await self._answer(scope, receive)
+        except asyncio.CancelledError:  # by the server, when a drain has reached its deadline
+            msg = "the server is shutting down and did not get to this request in time"
+            raise Unavailable(msg) from None
+        scope["textmill.model"] = answer.model
+        await respond(answer, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        operation, service = self.operation, self._service
+        if not operation.public:
+            service.keys.check(scope["headers"])
+        body = b"null" if operation.method == "GET" else await read_body(scope, receive, service.settings.body_limit)
+        taken = self._decoder.decode(body)
+        return await while_connected(receive, operation.handle(service, taken))
+
+
+async def respond(answer: Answer, send: Send) -> None:
+    """Send an answer."""
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.raw_headers()})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def while_connected(receive: Receive, answer: Awaitable[T]) -> T:
+    """Await the answer, but cancel it when the client disconnects: raises ClientLeft then."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - ASGI apps run in tasks
+    left = answered = False
+
+    def leave(watch: asyncio.Task[None]) -> None:
+        nonlocal left
+        if not watch.cancelled() and not answered:
+            left = True
+            task.cancel()
+
+    watch = asyncio.create_task(_disconnection(receive))
+    watch.add_done_callback(leave)
+    try:
+        return await answer
+    except asyncio.CancelledError:
+        # Cancelled by our own watch and by nobody else: the cancellation ends here.
+        if left and task.uncancel() == 0:
+            raise ClientLeft from None
+        raise
+    finally:
+        answered = True
+        watch.cancel()
+
+
+async def _disconnection(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,115 @@
+"""The table from errors to statuses, and the errors that only HTTP knows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from textmill.errors import (
+    EmptyInput,
+    ForwardFailed,
+    InvalidInput,
+    ModelNotFound,
+    Overloaded,
+    TextmillError,
+    Unavailable,
+)
+
+
+class ClientLeft(Exception):
+    """The client closed the connection before its answer was ready."""
+
+
+class NotJson(TextmillError):
+    """The body of a request is not JSON."""
+
+
+class WrongShape(InvalidInput):
+    """The body is JSON, but a field is missing or of the wrong type."""
+
+
+class BodyTooLarge(TextmillError):
+    """The body is longer than the server accepts."""
+
+
+class Unauthorised(TextmillError):
+    """The request carries no key, or a wrong one."""
+
+
+class NoRoute(TextmillError):
+    """Nothing is served at this path."""
+
+
+class WrongMethod(TextmillError):
+    """The path exists, but not for this method. ``allow`` is the value of the Allow header."""
+
+    def __init__(self, message: str, *, allow: str) -> None:
+        super().__init__(message)
+        self.allow = allow
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a class of errors looks on the wire: OpenAI's status, type and code; TEI's status and error_type."""
+
+    status: int
+    type: str
+    code: str
+    tei_status: int
+    tei_type: str
+
+
+_CALLER = "invalid_request_error"
+_SERVER = "server_error"
+
+KINDS: Mapping[type[Exception], Kind] = {
+    NotJson: Kind(400, _CALLER, "invalid_json", 400, "Validation"),
+    WrongShape: Kind(400, _CALLER, "invalid_type", 422, "Validation"),
+    BodyTooLarge: Kind(413, _CALLER, "body_too_large", 413, "Validation"),
+    Unauthorised: Kind(401, _CALLER, "invalid_api_key", 401, "Unauthorized"),
+    NoRoute: Kind(404, _CALLER, "unknown_route", 404, "NotFound"),
+    WrongMethod: Kind(405, _CALLER, "method_not_allowed", 405, "MethodNotAllowed"),
+    EmptyInput: Kind(400, _CALLER, "empty_input", 400, "Empty"),
+    InvalidInput: Kind(400, _CALLER, "invalid_input", 422, "Validation"),
+    ModelNotFound: Kind(404, _CALLER, "model_not_found", 404, "NotFound"),
+    Overloaded: Kind(429, "rate_limit_error", "overloaded", 429, "Overloaded"),
+    Unavailable: Kind(503, _SERVER, "unavailable", 503, "Unhealthy"),
+    ForwardFailed: Kind(500, _SERVER, "forward_failed", 424, "Backend"),
+    Exception: Kind(500, _SERVER, "internal_error", 500, "Backend"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error that is about to be answered."""
+
+    kind: Kind
+    message: str
+    param: str | None
+    headers: tuple[tuple[str, str], ...]
+    body_level: bool
+    """The request was refused before the route saw it; TEI says so in plain text."""
+    withheld: bool
+    """The caller has no key; TEI tells such callers nothing."""
+
+
+def failure(error: Exception) -> Failure:
+    """What to say about an error. Errors that textmill did not raise on purpose are bugs; they stay nameless."""
+    kind = next(KINDS[cls] for cls in type(error).__mro__ if cls in KINDS)
+    message = str(error) if isinstance(error, TextmillError) else "internal error; the server's log has the details"
+    param = None
+    if isinstance(error, InvalidInput):
+        param = error.param or (None if error.index is None else "input")
+    body_level = isinstance(error, (NotJson, WrongShape, BodyTooLarge))
+    return Failure(kind, message, param, _headers(error), body_level, isinstance(error, Unauthorised))
+
+
+def _headers(error: Exception) -> tuple[tuple[str, str], ...]:
+    if isinstance(error, Overloaded):
+        return (("retry-after", str(max(1, math.ceil(error.retry_after)))),)
+    if isinstance(error, Unauthorised):
+        return (("www-authenticate", "Bearer"),)
+    if isinstance(error, WrongMethod):
+        return (("allow", error.allow),)
+    return ()

@@ -1,0 +1,236 @@
+"""OpenAI's dialect: /v1/embeddings and /v1/models."""
+
+from __future__ import annotations
+
+import time
+from types import NoneType
+from typing import Annotated, Any, Literal
+
+import msgspec
+import orjson
+from msgspec import Meta, Struct
+
+from textmill.contract import EmbedOptions
+from textmill.http.failures import Failure
+from textmill.http.inputs import Inputs, as_batch
+from textmill.http.operation import Answer, Operation
+from textmill.http.service import Model, Service
+from textmill.http.timing import timing_headers
+from textmill.http.vectors import json_array, openai_base64_rows, openai_float_rows
+
+
+class EmbeddingsRequest(Struct, frozen=True):
+    """What to embed. Null is the same as absent in every optional field; unknown fields are ignored."""
+
+    input: Annotated[
+        Inputs,
+        Meta(
+            description="A text, a list of texts, the token ids of one text, or a list that mixes texts and lists of ids. "
+            "Ids are the model's own. Texts that are too long are cut; empty texts are embedded."
+        ),
+    ]
+    model: Annotated[str | None, Meta(description="A name of `/v1/models`; absent means the default model.")] = None
+    encoding_format: Annotated[
+        Literal["float", "base64"] | None,
+        Meta(description="`float` (the default) or `base64`: little-endian float32."),
+    ] = None
+    dimensions: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Keep that many leading values, then normalise (Matryoshka)."),
+    ] = None
+    user: Annotated[object, Meta(description="Accepted and ignored.")] = None
+    prompt_name: Annotated[
+        str | None,
+        Meta(
+            description="Not in OpenAI's API: one of the model's own prompts, such as `query`. Send it as `extra_body`."
+        ),
+    ] = None
+    prompt: Annotated[
+        str | None,
+        Meta(
+            description="Not in OpenAI's API: put in front of each text; an empty one switches the default prompt off."
+        ),
+    ] = None
+
+
+class EmbeddingItem(Struct, frozen=True):
+    """One vector; ``index`` is the place of its input in the request."""
+
+    object: Literal["embedding"]
+    embedding: Annotated[list[float] | str, Meta(description="Numbers, or base64 of little-endian float32.")]
+    index: int
+
+
+class Usage(Struct, frozen=True):
+    """Tokens computed, special tokens and prompts included."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingsAnswer(Struct, frozen=True):
+    """The vectors, in the order of the inputs, each of length one."""
+
+    object: Literal["list"]
+    data: list[EmbeddingItem]
+    model: str
+    usage: Usage
+
+
+class ModelCard(Struct, frozen=True):
+    """A model that is served. All but the first four fields are textmill's own."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    source: str
+    revision: str | None
+    architecture: str
+    pooling: str
+    dimensions: int
+    max_tokens: int
+    prompts: list[str]
+    default_prompt: str | None
+    runtime: str
+    device: str
+    dtype: str
+    fingerprint: Annotated[
+        str,
+        Meta(description="Vectors may share an index only where this is equal."),
+    ]
+    ready: bool
+
+
+class ModelList(Struct, frozen=True):
+    """All models, the default first."""
+
+    object: Literal["list"]
+    data: list[ModelCard]
+
+
+class ErrorDetails(Struct, frozen=True):
+    """OpenAI's description of an error."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(Struct, frozen=True):
+    """OpenAI's error, with the same said flat for clients of TEI, Cohere and Jina."""
+
+    error: ErrorDetails
+    message: str
+    detail: str
+    type: str
+    code: Annotated[int, Meta(description="The HTTP status.")]
+
+
+class OpenAI:
+    """Errors as OpenAI's clients read them."""
+
+    name = "OpenAI"
+    failure_schema = ErrorBody
+
+    def refuse(self, failure: Failure) -> Answer:
+        """`ErrorBody`, with OpenAI's status."""
+        kind = failure.kind
+        param = "input" if failure.param == "inputs" else failure.param
+        error = {"message": failure.message, "type": kind.type, "param": param, "code": kind.code}
+        flat = {"message": failure.message, "detail": failure.message, "type": kind.tei_type, "code": kind.status}
+        return Answer(orjson.dumps({"error": error, **flat}), kind.status, headers=failure.headers)
+
+
+OPENAI = OpenAI()
+
+
+async def embeddings(service: Service, request: EmbeddingsRequest) -> Answer:
+    """POST /v1/embeddings."""
+    started = time.perf_counter()
+    model = service.store.get(request.model or None)
+    inputs = as_batch(request.input, "input", service.settings.max_inputs)
+    options = EmbedOptions(prompt=request.prompt, prompt_name=request.prompt_name, dimensions=request.dimensions)
+    made = await service.embed(model, inputs, options)
+    rows = openai_base64_rows if request.encoding_format == "base64" else openai_float_rows
+    data = await json_array(made.vectors, rows)
+    tail = orjson.dumps({"model": model.info.name, "usage": _usage(sum(made.tokens))})
+    body = b"".join((b'{"object":"list","data":', data, b",", tail[1:]))
+    return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)
+
+
+def _usage(tokens: int) -> dict[str, int]:
+    return {"prompt_tokens": tokens, "total_tokens": tokens}
+
+
+async def models(service: Service, _: None) -> Answer:
+    """GET /v1/models."""
+    return Answer(msgspec.json.encode(ModelList("list", [_card(model) for model in service.store.models()])))
+
+
+def _card(model: Model) -> ModelCard:
+    info = model.info
+    return ModelCard(
+        id=info.name,
+        object="model",
+        created=info.created,
+        owned_by="textmill",
+        source=info.source,
+        revision=info.revision,
+        architecture=info.architecture,
+        pooling=info.pooling,
+        dimensions=info.dimensions,
+        max_tokens=info.max_tokens,
+        prompts=list(info.prompts),
+        default_prompt=info.default_prompt,
+        runtime=info.runtime,
+        device=info.device,
+        dtype=info.dtype,
+        fingerprint=info.fingerprint,
+        ready=model.ready,
+    )
+
+
+_FAILURES = {
+    400: "The body is not JSON, a field is wrong, or there is nothing to embed.",
+    401: "The API key is missing or wrong.",
+    413: "The body is larger than the server accepts.",
+    429: "Too much work waits; come back after Retry-After seconds.",
+    500: "The model failed on these inputs.",
+    503: "The model is shutting down.",
+}
+
+OPERATIONS: tuple[Operation[Any], ...] = (
+    Operation(
+        method="POST",
+        paths=("/v1/embeddings", "/embeddings"),
+        dialect=OPENAI,
+        handle=embeddings,
+        takes=EmbeddingsRequest,
+        gives=EmbeddingsAnswer,
+        summary="Embed texts (OpenAI)",
+        description="Works with OpenAI's clients and whatever is built on them: set their base URL to this server's `/v1`.",
+        example={"input": ["The mill turns.", "Water drives the wheel."], "encoding_format": "float"},
+        answers_with={
+            "object": "list",
+            "data": [
+                {"object": "embedding", "embedding": [0.020964134, -0.041305967, 0.07319605], "index": 0},
+                {"object": "embedding", "embedding": [-0.011502886, 0.05937732, 0.0019301853], "index": 1},
+            ],
+            "model": "all-MiniLM-L6-v2",
+            "usage": {"prompt_tokens": 13, "total_tokens": 13},
+        },
+        statuses=_FAILURES | {404: "No model of that name is loaded."},
+    ),
+    Operation(
+        method="GET",
+        paths=("/v1/models", "/models"),
+        dialect=OPENAI,
+        handle=models,
+        takes=NoneType,
+        gives=ModelList,
+        summary="List the models",
+        statuses={401: _FAILURES[401]},
+    ),
+)

@@ -1,0 +1,73 @@
+"""An operation: a method on some paths, what it takes, what it answers, and how it looks in the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from textmill.http.failures import Failure
+from textmill.http.service import Service
+
+T = TypeVar("T")
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response: its bytes, and the name of the model that made it, for metrics."""
+
+    body: bytes = b""
+    status: int = 200
+    content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
+    model: str = ""
+
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """All headers as ASGI takes them."""
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.headers]
+        raw.append((b"content-length", b"%d" % len(self.body)))
+        if self.body:
+            raw.append((b"content-type", self.content_type.encode("latin-1")))
+        return raw
+
+
+class Dialect(Protocol):
+    """How a family of clients wants its errors."""
+
+    @property
+    def name(self) -> str:
+        """The family, for the documentation."""
+        ...
+
+    @property
+    def failure_schema(self) -> type:
+        """The struct of an error's body."""
+        ...
+
+    def refuse(self, failure: Failure) -> Answer:
+        """Say what went wrong."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[T]):
+    """One operation. A GET takes nothing: its ``takes`` is NoneType and its handler gets None.
+
+    ``gives`` is the type of a successful answer's JSON, or its content type where it is not JSON. The first of ``paths``
+    names the operation in metrics and documentation. ``statuses`` are the failures worth documenting.
+    """
+
+    method: Literal["GET", "POST"]
+    paths: tuple[str, ...]
+    dialect: Dialect
+    handle: Callable[[Service, T], Awaitable[Answer]]
+    takes: type[T]
+    gives: Any
+    summary: str
+    description: str = ""
+    example: Any = None
+    answers_with: Any = None
+    statuses: Mapping[int, str] = field(default_factory=dict)
+    public: bool = False

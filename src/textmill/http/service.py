@@ -1,0 +1,67 @@
+"""What the routes share: the store, the options, the metrics, the keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from textmill.contract import Embed, Embeddings, EmbedOptions, Input, ModelInfo
+from textmill.http.keys import Keys
+from textmill.http.settings import HttpSettings
+from textmill.telemetry import Telemetry
+
+
+class Model(Embed, Protocol):
+    """What routes ask of a loaded model; `textmill.store.model.Model` is one."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the model is."""
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can answer."""
+        ...
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Rows and tokens in line."""
+        ...
+
+
+class Store(Protocol):
+    """What routes ask of the store; `textmill.store.store.Store` is one."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether every model can answer."""
+        ...
+
+    def get(self, name: str | None) -> Model:
+        """The model of that name; None or an empty name means the default. Raises ModelNotFound."""
+        ...
+
+    def models(self) -> Sequence[Model]:
+        """All models, the default first."""
+        ...
+
+    def close(self, drain_s: float) -> None:
+        """Finish what waits for at most ``drain_s`` seconds; blocks."""
+        ...
+
+
+class Service:
+    """The app's parts, for its routes."""
+
+    def __init__(self, store: Store, settings: HttpSettings, telemetry: Telemetry) -> None:
+        self.store = store
+        self.settings = settings
+        self.telemetry = telemetry
+        self.keys = Keys(settings.api_keys)
+
+    async def embed(self, model: Model, inputs: Sequence[Input], options: EmbedOptions) -> Embeddings:
+        """Embed and count what was embedded."""
+        made = await model.embed_inputs(inputs, options)
+        self.telemetry.observe_embeddings(model.info.name, made)
+        return made

@@ -1,0 +1,21 @@
+"""The few options of the HTTP room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSettings:
+    """How the app answers; the defaults are those of the options it comes from.
+
+    With no ``api_keys`` everyone may call. ``cors_origins`` lists the web pages that may call from a browser; ``*`` means
+    any, an empty tuple none. ``body_limit`` is in bytes, ``max_inputs`` in texts a request, ``drain_s`` in seconds.
+    """
+
+    api_keys: tuple[str, ...] = field(repr=False)
+    cors_origins: tuple[str, ...]
+    body_limit: int
+    drain_s: float
+    version: str
+    max_inputs: int = 32_768

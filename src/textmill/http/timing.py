@@ -1,0 +1,32 @@
+"""TEI's headers about a call: how much was computed and where the time went."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from textmill.contract import Embeddings, Input, ModelInfo
+
+
+def timing_headers(
+    info: ModelInfo, inputs: Sequence[Input], made: Embeddings, started: float
+) -> tuple[tuple[str, str], ...]:
+    """The eight headers, times in whole milliseconds, and two of ours.
+
+    ``x-compute-type`` names the device that computed; TEI says gpu everywhere. ``x-model-fingerprint`` tells which vectors
+    may share an index; ``x-truncated-inputs`` is there only where inputs were cut.
+    """
+    total = str(round((time.perf_counter() - started) * 1000))
+    headers = (
+        ("x-compute-type", f"{info.device}+optimized"),
+        ("x-compute-time", total),
+        ("x-compute-characters", str(sum(map(len, inputs)))),
+        ("x-compute-tokens", str(sum(made.tokens))),
+        ("x-total-time", total),
+        ("x-tokenization-time", str(round(made.timings.tokenize * 1000))),
+        ("x-queue-time", str(round(made.timings.queue * 1000))),
+        ("x-inference-time", str(round(made.timings.inference * 1000))),
+        ("x-model-fingerprint", info.fingerprint),
+    )
+    cut = sum(made.truncated)
+    return (*headers, ("x-truncated-inputs", str(cut))) if cut else headers

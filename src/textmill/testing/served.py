@@ -1,0 +1,110 @@
+"""Models and a store for tests of servers: they answer at once, fail or wait, as the test wants."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from textmill.contract import Embeddings, EmbedOptions, Input, ModelInfo, Timings
+from textmill.errors import ModelNotFound
+
+DIMENSIONS = 384
+MAX_TOKENS = 256
+
+
+def info_of(name: str) -> ModelInfo:
+    """Facts of a model that does not exist."""
+    return ModelInfo(
+        name=name,
+        aliases=(f"owner/{name}",),
+        source=f"owner/{name}",
+        revision=None,
+        architecture="bert",
+        pooling="mean",
+        dimensions=DIMENSIONS,
+        max_tokens=MAX_TOKENS,
+        vocabulary=30522,
+        prompts=("query",),
+        default_prompt=None,
+        runtime="fake",
+        device="cpu",
+        dtype="float32",
+        threads=2,
+        batch_tokens=4096,
+        fingerprint="f00d",
+        created=1_700_000_000,
+    )
+
+
+def vector_of(item: Input, dimensions: int = DIMENSIONS) -> npt.NDArray[np.float32]:
+    """A vector that depends on the input alone."""
+    generator = np.random.default_rng(crc32(repr(item).encode()))
+    return generator.standard_normal(dimensions).astype(np.float32)
+
+
+class RecordingModel:
+    """A model without an engine: answers `vector_of`, raises ``error``, or waits until it is cancelled (``hold``).
+
+    ``calls`` has what it was asked; ``held`` and ``withdrawn`` are set when a held call begins and ends.
+    """
+
+    def __init__(self, name: str = "tiny") -> None:
+        self.info = info_of(name)
+        self.ready = True
+        self.waiting = (0, 0)
+        self.error: Exception | None = None
+        self.hold = False
+        self.held = asyncio.Event()
+        self.withdrawn = asyncio.Event()
+        self.calls: list[tuple[list[Input], EmbedOptions]] = []
+
+    async def embed_inputs(self, inputs: Sequence[Input], options: EmbedOptions) -> Embeddings:
+        """Answer as told; counts two special tokens an input, and cuts beyond ``MAX_TOKENS`` characters or ids."""
+        self.calls.append((list(inputs), options))
+        if self.error is not None:
+            raise self.error
+        if self.hold:
+            self.held.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.withdrawn.set()
+        return Embeddings(
+            vectors=np.stack([vector_of(item, options.dimensions or DIMENSIONS) for item in inputs]),
+            tokens=tuple(len(item) + 2 for item in inputs),
+            truncated=tuple(len(item) > MAX_TOKENS for item in inputs),
+            timings=Timings(tokenize=0.001, queue=0.002, inference=0.003),
+        )
+
+
+class RecordingStore:
+    """Some models, the first the default. ``closed_with`` is the deadline that `close` was given."""
+
+    def __init__(self, *models: RecordingModel) -> None:
+        self._models = models
+        self.closed_with: float | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether every model is."""
+        return all(model.ready for model in self._models)
+
+    def get(self, name: str | None) -> RecordingModel:
+        """The model of that name, or the first."""
+        for model in self._models:
+            if not name or model.info.name == name:
+                return model
+        msg = f"no model {name!r} is loaded; there is {', '.join(model.info.name for model in self._models)}"
+        raise ModelNotFound(msg)
+
+    def models(self) -> Sequence[RecordingModel]:
+        """All models."""
+        return self._models
+
+    def close(self, drain_s: float) -> None:
+        """Note the deadline."""
+        self.closed_with = drain_s

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from textmill.errors import ConfigInvalid
+from textmill.http.app import create_app
+from textmill.http.settings import HttpSettings
+from textmill.telemetry import Telemetry
+from textmill.testing.served import RecordingModel, RecordingStore
+
+Connect = Callable[..., httpx.AsyncClient]
+
+SECRET = "correct-horse"  # noqa: S105 - a key for tests only
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "value"), [("/v1/nothing", "code", 404), ("/nothing", "error_type", "NotFound")]
+)
+async def test_an_unknown_path_is_404_in_the_paths_dialect(
+    path: str, key: str, value: object, client: httpx.AsyncClient
+) -> None:
+    answer = await client.post(path, json={})
+    assert answer.status_code == 404
+    assert answer.json()[key] == value
+    assert path in answer.text
+
+
+async def test_a_wrong_method_says_which_are_allowed(client: httpx.AsyncClient) -> None:
+    openai = await client.get("/v1/embeddings")
+    assert (openai.status_code, openai.headers["allow"]) == (405, "POST")
+    assert openai.json()["error"]["code"] == "method_not_allowed"
+    tei = await client.post("/info")
+    assert (tei.status_code, tei.headers["allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": f"Bearer {SECRET}"},
+        {"authorization": f"bearer {SECRET}"},
+        {"authorization": SECRET},
+        {"api-key": SECRET},
+        {"authorization": "Bearer other", "api-key": SECRET},
+    ],
+)
+async def test_every_key_opens_in_every_form(headers: Mapping[str, str], connect: Connect) -> None:
+    for keys in ((SECRET,), ("first", SECRET)):
+        client = connect(api_keys=keys)
+        assert (await client.post("/embed", json={"inputs": "a"}, headers=dict(headers))).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"authorization": "Bearer wrong"}, {"authorization": "Bearer "}, {"api-key": ""}]
+)
+async def test_a_wrong_key_opens_nothing_that_is_protected(
+    headers: Mapping[str, str], connect: Connect, model: RecordingModel
+) -> None:
+    client = connect(api_keys=(SECRET,))
+    tei = await client.post("/embed", json={"inputs": "a"}, headers=dict(headers))
+    assert (tei.status_code, tei.content, tei.headers["www-authenticate"]) == (401, b"", "Bearer")
+    openai = await client.post("/v1/embeddings", json={"input": "a"}, headers=dict(headers))
+    assert (openai.status_code, openai.json()["error"]["code"]) == (401, "invalid_api_key")
+    for path in ("/info", "/v1/models"):
+        assert (await client.get(path, headers=dict(headers))).status_code == 401
+    assert model.calls == []
+
+
+@pytest.mark.parametrize("path", ["/health", "/metrics", "/docs", "/openapi.json", "/api-doc/openapi.json"])
+async def test_health_metrics_and_documentation_need_no_key(path: str, connect: Connect) -> None:
+    client = connect(api_keys=(SECRET,))
+    assert (await client.get(path)).status_code == 200
+    assert (await client.head(path)).status_code == 200
+
+
+def test_an_empty_key_is_refused_at_the_start(connect: Connect) -> None:
+    with pytest.raises(ConfigInvalid, match="empty"):
+        connect(api_keys=("",))
+
+
+async def test_keys_are_in_no_log_and_no_repr(
+    connect: Connect, settings: HttpSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        await connect(api_keys=(SECRET,)).post("/embed", headers={"authorization": "Bearer nearly-" + SECRET})
+    assert SECRET not in caplog.text
+    assert SECRET not in repr(replace(settings, api_keys=(SECRET,)))
+
+
+async def test_a_body_over_the_limit_is_413_with_and_without_a_length(connect: Connect) -> None:
+    client = connect(body_limit=100)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(11):
+            yield b" " * 10
+
+    announced = await client.post("/embed", content=b" " * 101)
+    chunked = await client.post("/embed", content=chunks())
+    openai = await client.post("/v1/embeddings", content=b" " * 101)
+    assert [announced.status_code, chunked.status_code, openai.status_code] == [413, 413, 413]
+    assert openai.json()["error"]["code"] == "body_too_large"
+    assert (await client.post("/embed", content=b'{"inputs":"a"}'.ljust(100))).status_code == 200
+
+
+async def test_a_body_may_come_in_pieces(client: httpx.AsyncClient) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b'{"inputs":'
+        yield b'"a"}'
+
+    assert (await client.post("/embed", content=pieces())).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/embed"])
+async def test_a_bug_is_500_without_internals_and_raised_for_the_servers_log(
+    path: str, client: httpx.AsyncClient, model: RecordingModel, settings: HttpSettings
+) -> None:
+    model.error = ZeroDivisionError("secret internals")
+    answer = await client.post(path, json={"input": "a", "inputs": "a"})
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert "error" in answer.json()
+    strict = httpx.ASGITransport(create_app(RecordingStore(model), settings, Telemetry()))
+    async with httpx.AsyncClient(transport=strict, base_url="http://server") as watcher:
+        with pytest.raises(ZeroDivisionError):
+            await watcher.post(path, json={"input": "a", "inputs": "a"})
+    model.error = None
+    assert (await client.post(path, json={"input": "a", "inputs": "a"})).status_code == 200
+
+
+async def test_a_page_from_an_allowed_origin_may_call_with_a_key(connect: Connect) -> None:
+    client = connect(api_keys=(SECRET,), cors_origins=("https://page.example",))
+    asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization, content-type"}
+    allowed = await client.options("/embed", headers=asked | {"origin": "https://page.example"})
+    assert allowed.status_code == 200
+    assert allowed.headers["access-control-allow-origin"] == "https://page.example"
+    assert "authorization" in allowed.headers["access-control-allow-headers"]
+    refused = await client.options("/embed", headers=asked | {"origin": "https://other.example"})
+    assert "access-control-allow-origin" not in refused.headers
+    call = await client.post(
+        "/embed",
+        json={"inputs": "a"},
+        headers={"origin": "https://page.example", "authorization": f"Bearer {SECRET}"},
+    )
+    assert call.headers["access-control-allow-origin"] == "https://page.example"
+
+
+async def test_a_star_lets_any_page_call(connect: Connect) -> None:
+    client = connect(cors_origins=("*",))
+    answer = await client.post("/embed", json={"inputs": "a"}, headers={"origin": "null"})
+    assert answer.headers["access-control-allow-origin"] == "*"
+    plain = await client.post("/embed", json={"inputs": "a"})
+    assert "access-control-allow-origin" not in plain.headers
+
+
+async def test_without_an_origin_no_page_may_call(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/embed", json={"inputs": "a"}, headers={"origin": "https://page.example"})
+    assert "access-control-allow-origin" not in answer.headers
+
+
+async def test_shutting_down_closes_the_store_with_the_deadline(model: RecordingModel, settings: HttpSettings) -> None:
+    store = RecordingStore(model)
+    app = create_app(store, replace(settings, drain_s=7.0), Telemetry())
+    async with app.router.lifespan_context(app):
+        assert store.closed_with is None
+    assert store.closed_with == 7.0
+
+
+async def test_metrics_count_requests_by_known_routes_only(client: httpx.AsyncClient, model: RecordingModel) -> None:
+    await client.post("/embed", json={"inputs": ["a", "b"]})
+    await client.post("/embeddings", json={"input": "a", "model": "gpt"})
+    await client.post("/made-up-by-a-client")
+    model.error = ZeroDivisionError()
+    await client.post("/embed", json={"inputs": "a"})
+    text = (await client.get("/metrics")).text
+    assert 'textmill_requests_total{model="tiny",route="/embed",status="200"} 1.0' in text
+    assert 'textmill_requests_total{model="",route="/v1/embeddings",status="404"} 1.0' in text
+    assert 'textmill_requests_total{model="",route="unknown",status="404"} 1.0' in text
+    assert 'textmill_requests_total{model="",route="/embed",status="500"} 1.0' in text
+    assert 'textmill_inputs_total{model="tiny"} 2.0' in text
+    assert 'textmill_tokens_total{model="tiny"} 6.0' in text
+    assert 'textmill_model_ready{model="tiny"} 1.0' in text
+    assert "made-up" not in text
+
+
+async def test_metrics_have_the_line_as_it_is_at_the_scrape(client: httpx.AsyncClient, model: RecordingModel) -> None:
+    """A runtime that hangs ends no batch, and that is when the line matters."""
+    for waiting in ((3, 70), (0, 0)):
+        model.waiting = waiting
+        text = (await client.get("/metrics")).text
+        assert f'textmill_waiting_rows{{model="tiny"}} {waiting[0]:.1f}' in text
+        assert f'textmill_waiting_tokens{{model="tiny"}} {waiting[1]:.1f}' in text

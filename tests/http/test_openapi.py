@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from textmill.http.openai import EmbeddingsAnswer, EmbeddingsRequest
+from textmill.http.tei import EmbedRequest
+
+
+@pytest.fixture
+async def document(client: httpx.AsyncClient) -> dict[str, Any]:
+    found: dict[str, Any] = (await client.get("/openapi.json")).json()
+    return found
+
+
+def references(node: Any) -> set[str]:
+    if isinstance(node, dict):
+        found = {node["$ref"]} if "$ref" in node else set[str]()
+        return found.union(*(references(value) for value in node.values()))
+    if isinstance(node, list):
+        return set[str]().union(*(references(value) for value in node))
+    return set()
+
+
+async def test_the_document_names_every_route(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    assert set(document["paths"]) == {
+        "/v1/embeddings",
+        "/embeddings",
+        "/v1/models",
+        "/models",
+        "/embed",
+        "/info",
+        "/health",
+        "/metrics",
+        "/docs",
+        "/openapi.json",
+        "/api-doc/openapi.json",
+    }
+
+
+async def test_every_reference_leads_to_a_schema(document: dict[str, Any]) -> None:
+    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert references(document["paths"]) | references(document["components"]) <= known
+
+
+async def test_operation_ids_are_unique_and_everything_is_described(document: dict[str, Any]) -> None:
+    operations = [operation for methods in document["paths"].values() for operation in methods.values()]
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+    for operation in operations:
+        assert operation["summary"]
+        assert all(response["description"] for response in operation["responses"].values())
+    for name in ("EmbeddingsRequest", "EmbedRequest"):
+        fields = document["components"]["schemas"][name]["properties"]
+        assert all(field.get("description") for field in fields.values())
+
+
+async def test_the_examples_are_true(document: dict[str, Any], client: httpx.AsyncClient) -> None:
+    for path, struct in (("/v1/embeddings", EmbeddingsRequest), ("/embed", EmbedRequest)):
+        operation = document["paths"][path]["post"]
+        example = operation["requestBody"]["content"]["application/json"]["example"]
+        msgspec.convert(example, struct)
+        assert (await client.post(path, json=example)).status_code == 200
+    answers = document["paths"]["/v1/embeddings"]["post"]["responses"]["200"]["content"]["application/json"]
+    msgspec.convert(answers["example"], EmbeddingsAnswer)
+
+
+async def test_failures_show_the_dialects_error_body(document: dict[str, Any]) -> None:
+    paths = document["paths"]
+    openai = paths["/v1/embeddings"]["post"]["responses"]["429"]["content"]["application/json"]["schema"]
+    tei = paths["/embed"]["post"]["responses"]["424"]["content"]["application/json"]["schema"]
+    assert (openai["$ref"], tei["$ref"]) == ("#/components/schemas/ErrorBody", "#/components/schemas/ErrorText")
+
+
+class Page(HTMLParser):
+    """The ids and the foreign addresses of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: set[str] = set()
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        del tag
+        for name, value in attrs:
+            if name == "id":
+                self.ids.add(value or "")
+            if name in {"src", "href"}:
+                self.links.append(value or "")
+
+
+async def test_the_page_stands_alone_and_reads_the_document(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/docs")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    page = Page()
+    page.feed(answer.text)
+    assert set(page.links) == {"openapi.json"}
+    assert set(re.findall(r'byId\("([^"]+)"\)', answer.text)) <= page.ids
+    assert 'fetch("openapi.json")' in answer.text
+    assert "innerHTML" not in answer.text
+    assert "prefers-color-scheme: dark" in answer.text

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import numpy as np
+
+from textmill.contract import BatchReport, Embeddings, Timings
+from textmill.telemetry import Telemetry
+
+REPORT = BatchReport(rows=4, tokens=40, padded_tokens=64, seconds=0.02, deduplicated_rows=2, failed_rows=1)
+
+
+def text_of(telemetry: Telemetry) -> str:
+    body, content_type = telemetry.render()
+    assert content_type.startswith("text/plain")
+    return body.decode()
+
+
+def test_batches_are_counted() -> None:
+    telemetry = Telemetry()
+    telemetry.observe_batch("m", REPORT)
+    telemetry.observe_batch("m", REPORT)
+    text = text_of(telemetry)
+    assert 'textmill_batch_rows_sum{model="m"} 8.0' in text
+    assert 'textmill_batch_tokens_count{model="m"} 2.0' in text
+    assert 'textmill_padded_tokens_total{model="m"} 128.0' in text
+    assert 'textmill_deduplicated_rows_total{model="m"} 4.0' in text
+    assert 'textmill_failed_rows_total{model="m"} 2.0' in text
+
+
+def test_a_model_is_shown_as_it_was_last_seen() -> None:
+    telemetry = Telemetry()
+    telemetry.observe_model("m", ready=True, waiting=(0, 0))
+    telemetry.observe_model("m", ready=False, waiting=(9, 90))
+    text = text_of(telemetry)
+    assert 'textmill_model_ready{model="m"} 0.0' in text
+    assert 'textmill_waiting_rows{model="m"} 9.0' in text
+    assert 'textmill_waiting_tokens{model="m"} 90.0' in text
+
+
+def test_an_embed_call_counts_its_tokens_and_its_cut_inputs() -> None:
+    telemetry = Telemetry()
+    vectors = np.zeros((2, 3), np.float32)
+    telemetry.observe_embeddings("m", Embeddings(vectors, (5, 7), (False, True), Timings(0.1, 0.2, 0.3)))
+    text = text_of(telemetry)
+    assert 'textmill_tokens_total{model="m"} 12.0' in text
+    assert 'textmill_truncated_inputs_total{model="m"} 1.0' in text
+    assert 'textmill_stage_seconds_sum{model="m",stage="queue"} 0.2' in text
+
+
+def test_requests_are_told_apart_by_route_status_and_model() -> None:
+    telemetry = Telemetry()
+    telemetry.observe_request("/embed", 200, "m", 0.004)
+    telemetry.observe_request("/embed", 429, "", 0.001)
+    text = text_of(telemetry)
+    assert 'textmill_requests_total{model="m",route="/embed",status="200"} 1.0' in text
+    assert 'textmill_requests_total{model="",route="/embed",status="429"} 1.0' in text
+    assert 'textmill_request_seconds_bucket{le="0.0025",route="/embed"} 1.0' in text
+
+
+def test_two_telemetries_share_nothing() -> None:
+    first, second = Telemetry(), Telemetry()
+    first.observe_model("m", ready=True, waiting=(0, 0))
+    assert 'textmill_model_ready{model="m"} 1.0' in text_of(first)
+    assert 'model="m"' not in text_of(second)
