@@ -1,0 +1,44 @@
+"""The command line: `textmill serve`, `textmill embed`, `textmill bench`."""
+
+from __future__ import annotations
+
+import click
+
+from textmill import __version__
+from textmill.cli.bench import bench
+from textmill.cli.embed import embed
+from textmill.cli.serve import serve
+from textmill.errors import TextmillError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells count: 128 + SIGINT."""
+
+
+class _Failure(click.ClickException):
+    """An error of ours, as one sentence without a traceback; what is not ours is a bug and keeps it."""
+
+    def show(self, file: object = None) -> None:
+        del file  # click gives none
+        click.echo(f"textmill: error: {self.format_message()}", err=True)
+
+
+class _Commands(click.Group):
+    """The group that turns our errors and Ctrl-C into exit codes."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except TextmillError as error:
+            raise _Failure(str(error)) from error
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(
+    cls=_Commands,
+    commands=[serve, embed, bench],
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, message="textmill %(version)s")
+def main() -> None:
+    """Serve, embed and measure with text embedding models."""

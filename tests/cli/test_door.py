@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from textmill.cli.door import bind, listen, url_of
+from textmill.errors import ConfigInvalid
+
+
+def test_a_bound_door_refuses_connections_until_it_listens() -> None:
+    with bind("127.0.0.1", 0) as door:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(door.getsockname())
+
+        listen(door)
+        socket.create_connection(door.getsockname()).close()
+
+
+def test_a_taken_port_is_refused_by_number() -> None:
+    with bind("127.0.0.1", 0) as taken:
+        listen(taken)
+        port = taken.getsockname()[1]
+
+        with pytest.raises(ConfigInvalid, match=f"port {port} on 127.0.0.1 is taken; choose another with --port"):
+            bind("127.0.0.1", port)
+
+
+def test_of_two_that_start_together_the_slower_one_is_refused() -> None:
+    with bind("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with bind("127.0.0.1", port) as second:
+            listen(first)
+
+            with pytest.raises(ConfigInvalid, match="is taken"):
+                listen(second)
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(ConfigInvalid, match=r"192\.0\.2\.1 is no address of this machine"):
+        bind("192.0.2.1", 0)
+
+
+def test_a_host_that_is_no_address_is_refused() -> None:
+    with pytest.raises(ConfigInvalid, match="the host '::1%nowhere' has no address"):
+        bind("::1%nowhere", 0)
+
+
+def test_the_url_has_the_port_that_was_free() -> None:
+    with bind("localhost", 0) as door:
+        assert url_of(door).endswith(f":{door.getsockname()[1]}")
+
+
+def test_an_address_of_ipv6_stands_in_brackets() -> None:
+    with socket.socket(socket.AF_INET6) as door:
+        assert url_of(door) == "http://[::]:0"
