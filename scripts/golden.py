@@ -1,15 +1,12 @@
 """Write tests/golden: what the reference libraries answer, so that tests need neither them nor the network.
 
-    python scripts/golden.py FOLDER_OF_ALL_MINILM_L6_V2
-
-Run it where the dependency group `golden` is installed. Each answer is a pair of files: NAME.json has the inputs, the seed, the
+`make golden` installs the dependency group `golden` and runs it. Each answer is a pair of files: NAME.json has the inputs, the seed, the
 libraries' versions and the sha256 of the weights; NAME.safetensors has the vectors, float32.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
@@ -24,6 +21,7 @@ import transformers  # noqa: TID253 - it is the reference
 from safetensors.numpy import save_file
 from sentence_transformers.sentence_transformer import modules
 
+from textmill.checkpoint.hub import resolve
 from textmill.checkpoint.tensors import weights_sha256
 from textmill.testing.checkpoints import tiny_bert, tiny_qwen3
 
@@ -106,7 +104,7 @@ def main() -> None:
     """Write all golden files."""
     torch.set_num_threads(1)  # sums in one order, whatever the machine
     GOLDEN.mkdir(parents=True, exist_ok=True)
-    minilm(Path(sys.argv[1]))
+    minilm(resolve("all-MiniLM-L6-v2", offline=True).folder)
     with tempfile.TemporaryDirectory() as folder:
         tiny("tiny_bert", tiny_bert, Path(folder))
         tiny("tiny_qwen3", tiny_qwen3, Path(folder))
