@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from textmill.config import ModelOptions
-from textmill.engine.engine import BatchReport
+from textmill.contract import BatchReport
 from textmill.errors import ConfigInvalid, ModelBroken, ModelNotFound, TextmillError, Unavailable
 from textmill.store.load import load, load_model
 from textmill.tasks.embed import WINDOW
@@ -239,13 +239,13 @@ if child == 0:
     try:
         model.embed("hello")
     except textmill.Unavailable as error:
-        print("another process" in str(error))
+        print("another process" in str(error), model.ready, model.wait_until_warm())
     sys.exit(0)
 assert os.waitpid(child, 0)[1] == 0
 print(model.embed("hello").shape)
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=15)  # noqa: S603 - our own code
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "True\n(1, 32)\n", "")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "True False False\n(1, 32)\n", "")
 
 
 def test_tensors_that_config_json_has_no_place_for_are_told(

@@ -19,9 +19,7 @@ from textmill.engine.scheduler import Entry, Lane, Scheduler
 from textmill.engine.ticket import Answer, Ticket, deliver
 from textmill.engine.warming import Warming
 from textmill.errors import ConfigInvalid, EmptyInput, TextmillError, Unavailable
-from textmill.runtimes.runtime import Row, Runtime
-
-__all__ = ["Answer", "BatchReport", "Engine", "Lane", "Policy"]
+from textmill.runtimes.runtime import BATCH_ROWS, Row, Runtime
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +36,7 @@ class Policy:
     """
 
     batch_tokens: int
-    batch_rows: int = 64
+    batch_rows: int = BATCH_ROWS
     waiting_tokens: int = 1 << 20
     bulk_age_s: float = 1.0
 
@@ -111,8 +109,11 @@ class Engine:
         return self._scheduler.tokens
 
     def wait_until_warm(self, timeout: float | None = None) -> bool:
-        """Wait until warming has ended, at most so many seconds; whether every step is done."""
-        return self._warming.wait(timeout)
+        """Wait until warming has ended, at most so many seconds; whether every step is done.
+
+        False at once in a forked child, where nothing warms.
+        """
+        return os.getpid() == self._process and self._warming.wait(timeout)
 
     def start(self) -> None:
         """Start the thread and wait for the first warm-up step. Starting twice is starting once.

@@ -26,11 +26,6 @@ class Warming:
         """Whether no step is left: all are done, one failed, or warming was stopped."""
         return self._ended.is_set()
 
-    @property
-    def complete(self) -> bool:
-        """Whether every step succeeded."""
-        return self._complete
-
     def wait(self, timeout: float | None) -> bool:
         """Wait until warming ends; whether it is complete then."""
         self._ended.wait(timeout)

@@ -2,7 +2,7 @@
 
 A batch of B rows with T tokens in all is one (T, features) matrix through every linear layer, norm and activation, so no work
 goes into padding there. Around attention the heads are gathered into (B, heads, L, width), L the longest row, and scattered
-back. `graph` writes that down once; this module compiles it and feeds it. `shapes` says which T, B and L are used.
+back. `openvino_graph` writes that down; this module compiles it and feeds it. `shapes` says which T, B and L are used.
 """
 
 from __future__ import annotations
@@ -69,9 +69,8 @@ class OpenVINORuntime:
         self, program: Program, compiled: ov.CompiledModel, packer: Packer, shapes: Shapes, facts: Facts
     ) -> None:
         self._request = compiled.create_infer_request()
-        self._program: Program | None = (
-            program  # its tensors' memory is what OpenVINO computes with, and OpenVINO does not hold it
-        )
+        # OpenVINO computes with the memory of its tensors, and does not hold it.
+        self._program: Program | None = program
         self._packer = packer
         self._shapes = shapes
         self._facts = facts

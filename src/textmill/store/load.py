@@ -15,8 +15,9 @@ from textmill.checkpoint.recipe import Recipe, load_tensors, read_recipe
 from textmill.checkpoint.tensors import weights_sha256
 from textmill.checkpoint.tokenizer import Tokenizer
 from textmill.config import ModelOptions, available_threads, model_options
-from textmill.engine.engine import BatchReport, Engine, Policy
-from textmill.runtimes.runtime import BATCH_ROWS, Runtime, Target, compile_program
+from textmill.contract import BatchReport
+from textmill.engine.engine import Engine, Policy
+from textmill.runtimes.runtime import Runtime, Target, compile_program
 from textmill.store.info import default_prompt, describe
 from textmill.store.model import Model
 from textmill.tasks.embed import Embedder, Profile
@@ -83,9 +84,7 @@ def load_model(model: str, options: ModelOptions, observe: Observer = lambda _na
 
 
 def _engine(runtime: Runtime, name: str, options: ModelOptions, observe: Observer) -> Engine:
-    policy = Policy(
-        batch_tokens=runtime.facts.batch_tokens, batch_rows=BATCH_ROWS, waiting_tokens=options.max_queue_tokens
-    )
+    policy = Policy(batch_tokens=runtime.facts.batch_tokens, waiting_tokens=options.max_queue_tokens)
     return Engine(runtime, policy, name=name, observe=lambda report: observe(name, report))
 
 

@@ -110,7 +110,7 @@ class Model:
     def close(self, drain_s: float = 10.0) -> None:
         """Finish what is under way for at most ``drain_s`` seconds, fail the rest with Unavailable, free the memory.
 
-        It blocks. On an event loop whose own `aembed` calls of more than a thousand texts are under way, run it in a thread:
+        It blocks. On an event loop whose own `aembed` calls of long or very many texts are under way, run it in a thread:
         ``await asyncio.to_thread(model.close)``.
         """
         self._engine.close(drain_s)
