@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from textmill.arch.config import activation, check_divides, check_positive, refuse
+from textmill.arch.heads import Dense, Head, LayerNorm, Pooling
 from textmill.arch.ops import Inputs, Ops, Tensor
 from textmill.arch.weights import Weights
 
@@ -46,15 +47,50 @@ class Config:
         if self.is_decoder:
             refuse("is_decoder", self.is_decoder, "BERT as an encoder")
 
+    @property
+    def positions(self) -> int:
+        """Entries of the table of positions."""
+        return self.max_position_embeddings
+
+
+OPTIONAL = ("pooler.", "cls.", "classifier.")
+
 
 def sanitize(_config: Config, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """The encoder's tensors by today's names: no `bert.` prefix, no TensorFlow names in norms, no heads of BERT's own."""
-    plain = {name.removeprefix("bert."): tensor for name, tensor in tensors.items()}
-    return {
-        name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias"): tensor
-        for name, tensor in plain.items()
-        if not name.startswith(("pooler.", "cls.", "classifier.")) and name != "embeddings.position_ids"
+    """The tensors by today's names: no `bert.` prefix, no TensorFlow names in norms; the head's decoder tied to the words."""
+    plain = {
+        name.removeprefix("bert.")
+        .replace("LayerNorm.gamma", "LayerNorm.weight")
+        .replace("LayerNorm.beta", "LayerNorm.bias"): tensor
+        for name, tensor in tensors.items()
     }
+    plain.pop("embeddings.position_ids", None)
+    decoder = "cls.predictions.decoder"
+    if "cls.predictions.bias" in plain:
+        plain.setdefault(f"{decoder}.bias", plain["cls.predictions.bias"])
+    if "embeddings.word_embeddings.weight" in plain:
+        plain.setdefault(f"{decoder}.weight", plain["embeddings.word_embeddings.weight"])
+    return plain
+
+
+def classifier(_config: Config) -> tuple[Head, ...]:
+    """Scores of a row: the pooler on its first token, then a linear layer."""
+    return Pooling(("cls",)), Dense("pooler.dense", "tanh"), Dense("classifier")
+
+
+def token_classifier(_config: Config) -> tuple[Head, ...]:
+    """Scores of each token."""
+    return (Dense("classifier"),)
+
+
+def language_model(config: Config) -> tuple[Head, ...]:
+    """Scores of the vocabulary for each token."""
+    head = "cls.predictions"
+    return (
+        Dense(f"{head}.transform.dense", activation("hidden_act", config.hidden_act)),
+        LayerNorm(f"{head}.transform.LayerNorm", config.layer_norm_eps),
+        Dense(f"{head}.decoder", features=config.vocab_size),
+    )
 
 
 def forward(ops: Ops[T], config: Config, weights: Weights[T], inputs: Inputs[T]) -> T:

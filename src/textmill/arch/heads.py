@@ -1,14 +1,24 @@
-"""Heads: the last steps from token states to one vector a row, as modules.json of sentence-transformers lists them."""
+"""Heads: the last steps from token states to an answer, each reading its own tensors of the checkpoint."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
 
-from textmill.arch.ops import Activation, Pool
+from textmill.arch.ops import Activation, Pool, Tensor
 from textmill.arch.weights import Weights
 
 T = TypeVar("T")
+
+Output = Literal["dense", "sparse", "logits", "tokens", "lexical", "multi", "token_logits"]
+"""What a program can answer.
+
+For each row: ``dense``, an embedding; ``sparse``, a weight for each entry of the vocabulary, most of them 0; ``logits``, a score
+for each class. For each token: ``tokens``, its state; ``lexical``, its weight; ``multi``, its vector for late interaction;
+``token_logits``, a score for each class.
+"""
+PER_TOKEN: frozenset[str] = frozenset({"tokens", "lexical", "multi", "token_logits"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,27 +36,42 @@ class Pooling:
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """A linear layer with an optional activation; its tensors are `{path}.linear.weight` and `.bias`."""
+    """A linear layer with an optional activation; its tensors are `{name}.weight` and, where there is one, `{name}.bias`.
 
-    path: str
-    activation: Activation | None
+    ``features`` is the width of its output, where something else than the weight says so.
+    """
+
+    name: str
+    activation: Activation | None = None
+    features: int | None = None
 
     def apply(self, weights: Weights[T], x: T) -> T:
-        """(rows, in_features) to (rows, out_features)."""
-        y = weights.at(self.path).linear("linear", x)
+        """(…, in_features) to (…, out_features)."""
+        y = weights.linear(self.name, x, self.features)
         return y if self.activation is None else weights.ops.activation(y, self.activation)
 
 
 @dataclass(frozen=True, slots=True)
 class LayerNorm:
-    """A layer norm; its tensors are `{path}.norm.weight` and `.bias`."""
+    """A layer norm; its tensors are `{name}.weight` and, where there is one, `{name}.bias`."""
 
-    path: str
+    name: str
     eps: float = 1e-5
 
     def apply(self, weights: Weights[T], x: T) -> T:
-        """(rows, features) to the same shape."""
-        return weights.at(self.path).layer_norm("norm", x, self.eps)
+        """(…, features) to the same shape."""
+        return weights.layer_norm(self.name, x, self.eps)
+
+
+@dataclass(frozen=True, slots=True)
+class Activate:
+    """A non-linear function of each value."""
+
+    activation: Activation
+
+    def apply(self, weights: Weights[T], x: T) -> T:
+        """To the same shape."""
+        return weights.ops.activation(x, self.activation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +79,32 @@ class Normalize:
     """Scale each vector to unit length."""
 
     def apply(self, weights: Weights[T], x: T) -> T:
-        """(rows, features) to the same shape."""
+        """(…, features) to the same shape."""
         return weights.ops.normalize(x)
 
 
-Head = Pooling | Dense | LayerNorm | Normalize
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """The scores of a few entries of the vocabulary, by the rows ``ids`` of `{name}.weight` and `{name}.bias`."""
+
+    name: str
+    ids: tuple[int, ...]
+
+    @property
+    def _picked(self) -> str:
+        return f"{self.name}[{', '.join(map(str, self.ids))}]"
+
+    def pick(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors that `apply` reads, made of the checkpoint's; none where it lacks them, which `apply` reports."""
+        return {
+            f"{self._picked}.{part}": replace(tensor, data=tensor.data[list(self.ids)])
+            for part in ("weight", "bias")
+            if (tensor := tensors.get(f"{self.name}.{part}")) is not None and max(self.ids) < len(tensor.data)
+        }
+
+    def apply(self, weights: Weights[T], x: T) -> T:
+        """(…, features) to (…, ids)."""
+        return weights.linear(self._picked, x)
+
+
+Head = Pooling | Dense | LayerNorm | Activate | Normalize | Vocabulary

@@ -11,16 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
-import numpy as np
 import numpy.typing as npt
+
+from textmill.arch.positions import Relative, Rotation, Slopes, Table
 
 T = TypeVar("T")
 
 DType = Literal["float32", "float16", "bfloat16"]
-Activation = Literal["gelu", "gelu_tanh", "relu", "silu", "tanh", "sigmoid"]
-"""`gelu` is the exact one, with erf; `gelu_tanh` the approximation that checkpoints call gelu_new or gelu_pytorch_tanh."""
+Activation = Literal["gelu", "gelu_tanh", "relu", "silu", "tanh", "sigmoid", "log1p_relu"]
+"""`gelu` is the exact one, with erf; `gelu_tanh` the approximation that checkpoints call gelu_new or gelu_pytorch_tanh;
+`log1p_relu` is SPLADE's log(1 + max(0, x))."""
 
-Pool = Literal["cls", "mean", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
+Pool = Literal["cls", "mean", "max", "sum", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
 """Ways to make one vector of a row's tokens, by the names sentence-transformers gives them."""
 
 
@@ -44,11 +46,15 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Inputs(Generic[T]):
-    """What a batch holds for each token: its id, its position in its row (from 0), and its segment (0 or 1)."""
+    """What a batch holds for each token: its id, its position in its row (from 0), its segment (0 or 1), its row's adapter.
+
+    Adapters count from 1 in the order that the architecture names them; 0 is none.
+    """
 
     ids: T
     positions: T
     types: T
+    adapters: T
 
 
 class Ops(Protocol[T]):
@@ -91,25 +97,47 @@ class Ops(Protocol[T]):
         ...
 
     def split_heads(self, x: T, heads: int) -> T:
-        """(tokens…, heads * width) to (tokens…, heads, width)."""
+        """(tokens…, heads * width) to (tokens…, heads, width); also of weights (entries, heads * width)."""
         ...
 
     def merge_heads(self, x: T) -> T:
         """(tokens…, heads, width) to (tokens…, heads * width)."""
         ...
 
-    def rope(self, x: T, positions: T, frequencies: npt.NDArray[np.float32]) -> T:
-        """Rotate (tokens…, heads, width) by position (Su et al., 2021, arXiv:2104.09864), halves paired as GPT-NeoX does.
+    def rope(self, x: T, positions: T, rotation: Rotation) -> T:
+        """Rotate (tokens…, heads, width) by position (Su et al., 2021, arXiv:2104.09864), halves paired as GPT-NeoX does."""
+        ...
 
-        ``frequencies`` has width / 2 angles per position step.
+    def attention(
+        self,
+        query: T,
+        key: T,
+        value: T,
+        *,
+        causal: bool,
+        scale: float,
+        window: int | None = None,
+        bias: Table[T] | Slopes | None = None,
+        relative: Relative[T] | None = None,
+    ) -> T:
+        """Attention of each row's tokens over the same row's tokens; all are (tokens…, heads, width).
+
+        ``key`` and ``value`` may have fewer heads: each then serves a group of neighbouring query heads. ``window`` hides
+        keys at a distance of more than that many tokens, ``causal`` those that come later. ``bias`` is added to the scaled
+        scores, ``relative`` to those before scaling.
         """
         ...
 
-    def attention(self, query: T, key: T, value: T, *, causal: bool, scale: float) -> T:
-        """Attention of each row's tokens over the same row's tokens; all are (tokens…, heads, width).
+    def experts(self, x: T, router: T, first: T, second: T, bias: T | None, *, top: int, activation: Activation) -> T:
+        """A mixture of feed-forward experts: the ``top`` best of them for each token, weighted by a softmax over all.
 
-        ``key`` and ``value`` may have fewer heads: each then serves a group of neighbouring query heads.
+        ``router`` is (experts, features), ``first`` (experts, inner, features), ``second`` (experts, inner, features), of
+        which each is ``activation(x @ first[e].T) @ second[e]``; ``bias`` (features,) is added once.
         """
+        ...
+
+    def convolve(self, x: T, weight: T, bias: T) -> T:
+        """Convolve each row along its tokens, as if zeros stood around it; ``weight`` is (out, in, width), width odd."""
         ...
 
     def pool(self, x: T, how: Pool) -> T:

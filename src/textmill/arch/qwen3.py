@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from textmill.arch.config import activation, check_divides, check_positive, refuse
+from textmill.arch.heads import Dense, Head, Pooling
 from textmill.arch.ops import Inputs, Ops, Tensor
+from textmill.arch.positions import Rotation
 from textmill.arch.weights import Weights
 from textmill.errors import ModelBroken
 
@@ -103,36 +105,58 @@ class Config:
         """Whether a token sees only those before it; embedding models may look both ways."""
         return self.is_causal and not self.use_bidirectional_attention
 
+    @property
+    def positions(self) -> None:
+        """There is no table of positions."""
+
+
+OPTIONAL = ("lm_head.", "score.")
+
 
 def sanitize(_config: Config, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """The decoder's tensors without the `model.` prefix and without a language model's or classifier's own head."""
+    """The decoder's tensors without the `model.` prefix; the language model's head tied to the words where it has none."""
     plain = {name.removeprefix("model."): tensor for name, tensor in tensors.items()}
-    return {name: tensor for name, tensor in plain.items() if not name.startswith(("lm_head.", "score."))}
+    if "embed_tokens.weight" in plain:
+        plain.setdefault("lm_head.weight", plain["embed_tokens.weight"])
+    return plain
+
+
+def classifier(_config: Config) -> tuple[Head, ...]:
+    """Scores of a row, from its last token."""
+    return Pooling(("lasttoken",)), Dense("score")
+
+
+def token_classifier(_config: Config) -> tuple[Head, ...]:
+    """Scores of each token."""
+    return (Dense("score"),)
+
+
+def language_model(_config: Config) -> tuple[Head, ...]:
+    """Scores of the vocabulary for each token."""
+    return (Dense("lm_head"),)
 
 
 def forward(ops: Ops[T], config: Config, weights: Weights[T], inputs: Inputs[T]) -> T:
     """Token states (tokens…, hidden_size) after the final norm."""
-    frequencies = config.frequencies
+    rotation = Rotation(config.frequencies)
     x = weights.embedding("embed_tokens", inputs.ids, config.vocab_size, config.hidden_size)
     for index in range(config.num_hidden_layers):
         layer = weights.at(f"layers.{index}")
         h = layer.rms_norm("input_layernorm", x, config.rms_norm_eps)
-        x = ops.add(x, _attend(ops, config, layer.at("self_attn"), h, inputs.positions, frequencies))
+        x = ops.add(x, _attend(ops, config, layer.at("self_attn"), h, inputs.positions, rotation))
         h = layer.rms_norm("post_attention_layernorm", x, config.rms_norm_eps)
         x = ops.add(x, _feed(ops, config, layer.at("mlp"), h))
     return weights.rms_norm("norm", x, config.rms_norm_eps)
 
 
-def _attend(
-    ops: Ops[T], config: Config, weights: Weights[T], x: T, positions: T, frequencies: npt.NDArray[np.float32]
-) -> T:
+def _attend(ops: Ops[T], config: Config, weights: Weights[T], x: T, positions: T, rotation: Rotation) -> T:
     width, eps = config.head_dim, config.rms_norm_eps
     heads, groups = config.num_attention_heads, config.key_value_heads
     query = ops.split_heads(weights.linear("q_proj", x, heads * width), heads)
     key = ops.split_heads(weights.linear("k_proj", x, groups * width), groups)
     value = ops.split_heads(weights.linear("v_proj", x, groups * width), groups)
-    query = ops.rope(weights.rms_norm("q_norm", query, eps), positions, frequencies)
-    key = ops.rope(weights.rms_norm("k_norm", key, eps), positions, frequencies)
+    query = ops.rope(weights.rms_norm("q_norm", query, eps), positions, rotation)
+    key = ops.rope(weights.rms_norm("k_norm", key, eps), positions, rotation)
     states = ops.merge_heads(ops.attention(query, key, value, causal=config.causal, scale=width**-0.5))
     return weights.linear("o_proj", states, config.hidden_size)
 

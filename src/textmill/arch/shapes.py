@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from textmill.arch.heads import PER_TOKEN, Output
 from textmill.arch.ops import Activation, Inputs, Pool, Tensor
+from textmill.arch.positions import Relative, Rotation, Slopes, Table
 from textmill.arch.program import Program
 from textmill.errors import ModelBroken
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +30,35 @@ class Shape:
         return f"({', '.join(map(str, self.axes))}{',' if len(self.axes) == 1 else ''})"
 
 
-def check(program: Program) -> int:
-    """The number of dimensions of the program's vectors.
+def check(program: Program) -> dict[Output, Shape]:
+    """The shape of each of the program's outputs, for a token or for a row.
 
-    Raises ModelBroken, naming the tensor, where one is missing or its shape does not fit config.json or its neighbours.
+    Raises ModelBroken, naming the tensor, where one is missing, has no place in the model, or does not fit config.json or its
+    neighbours.
     """
     index = Shape((), "token", "the input")
     ops = ShapeOps()
-    vectors = program.run(ops, Inputs(index, index, index))
-    unread = [tensor.name for tensor in program.tensors.values() if tensor.name not in ops.read]
+    outputs = program.run(ops, Inputs(index, index, index, index))
+    optional = tuple(program.architecture.OPTIONAL)
+    unread = [
+        tensor.name
+        for name, tensor in program.tensors.items()
+        if tensor.name not in ops.read and not name.startswith(optional)
+    ]
     if unread:
-        _log.warning(
-            "%d tensors of the checkpoint have no place in its config.json, such as %s", len(unread), unread[0]
+        msg = (
+            f"the checkpoint's tensor {unread[0]} has no place in the model that its config.json describes"
+            f"{f' (nor have {len(unread) - 1} others)' if unread[1:] else ''}; they do not belong together"
         )
-    if vectors.per != "row":
-        msg = "the model ends in token states, not in one vector a text; its modules.json needs a Pooling module"
         raise ModelBroken(msg)
-    return vectors.axes[-1]
+    for output, shape in outputs.items():
+        if output in PER_TOKEN and shape.per != "token":
+            msg = f"the model's heads pool its tokens, so it has no {output} output"
+            raise ModelBroken(msg)
+        if output not in PER_TOKEN and shape.per != "row":
+            msg = "the model ends in token states, not in one vector a text; its modules.json needs a Pooling module"
+            raise ModelBroken(msg)
+    return outputs
 
 
 class ShapeOps:
@@ -113,20 +123,65 @@ class ShapeOps:
         """Join the last two axes."""
         return replace(x, axes=(*x.axes[:-2], x.axes[-2] * x.axes[-1]))
 
-    def rope(self, x: Shape, positions: Shape, frequencies: npt.NDArray[np.float32]) -> Shape:  # noqa: ARG002 - as above
-        """Keep the shape; there is a frequency for each pair."""
-        if x.axes[-1] != 2 * len(frequencies):
-            raise _misfit(x, f"heads of {2 * len(frequencies)} features")
+    def rope(self, x: Shape, positions: Shape, rotation: Rotation) -> Shape:  # noqa: ARG002 - as above
+        """Keep the shape; there is a frequency for each pair, and some features may stay as they are."""
+        if x.axes[-1] < 2 * len(rotation.frequencies):
+            raise _misfit(x, f"heads of at least {2 * len(rotation.frequencies)} features")
         return x
 
-    def attention(self, query: Shape, key: Shape, value: Shape, *, causal: bool, scale: float) -> Shape:  # noqa: ARG002 - as above
+    def attention(
+        self,
+        query: Shape,
+        key: Shape,
+        value: Shape,
+        *,
+        causal: bool,  # noqa: ARG002 - as above
+        scale: float,  # noqa: ARG002
+        window: int | None = None,  # noqa: ARG002
+        bias: Table[Shape] | Slopes | None = None,
+        relative: Relative[Shape] | None = None,
+    ) -> Shape:
         """Keep the query's heads, with the value's width; keys serve groups of queries."""
         heads, width = query.axes
         if key.axes[-1] != width or heads % key.axes[0]:
             raise _misfit(key, f"heads of {width} features whose number divides {heads}")
         if value.axes[0] != key.axes[0]:
             raise _misfit(value, f"{key.axes[0]} heads, as {key.source}")
+        if isinstance(bias, Table) and bias.entries.axes[1:] != (heads,):
+            raise _misfit(bias.entries, f"a bias for each of {heads} heads")
+        for positions in () if relative is None else (relative.keys, relative.queries):
+            if positions is not None and positions.axes[1:] != (heads, width):
+                raise _misfit(positions, f"{heads} heads of {width} features, as {query.source}")
         return replace(value, axes=(heads, value.axes[-1]))
+
+    def experts(
+        self,
+        x: Shape,
+        router: Shape,
+        first: Shape,
+        second: Shape,
+        bias: Shape | None,
+        *,
+        top: int,
+        activation: Activation,  # noqa: ARG002 - as above
+    ) -> Shape:
+        """Keep the shape."""
+        count, features = router.axes
+        _expect(router, (count, x.axes[-1]), after=x)
+        _expect(first, (count, first.axes[1], features), after=router)
+        _expect(second, (count, first.axes[1], features), after=first)
+        if bias is not None:
+            _expect(bias, (features,), after=second)
+        if not 1 <= top <= count:
+            raise _misfit(router, f"at least {top} experts")
+        return replace(x, source=second.source)
+
+    def convolve(self, x: Shape, weight: Shape, bias: Shape) -> Shape:
+        """Replace the last axis by the weight's first."""
+        out, _, width = weight.axes
+        _expect(weight, (out, x.axes[-1], width), after=x)
+        _expect(bias, (out,), after=weight)
+        return replace(x, axes=(out,), source=weight.source)
 
     def pool(self, x: Shape, how: Pool) -> Shape:
         """From tokens to a row."""

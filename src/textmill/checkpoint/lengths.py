@@ -5,21 +5,15 @@ from __future__ import annotations
 from textmill.checkpoint.jsonfile import JsonFile
 from textmill.errors import ModelBroken
 
-_ROPE = ("rope_theta", "rope_scaling", "rope_parameters")
-_TABLES = {"bert": 512}
-"""Families that always have a table of absolute positions, whatever else config.json says, and its entries by default."""
-_PADDED_POSITIONS = frozenset({"camembert", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl"})
-"""Families whose positions begin behind the padding token's id, as fairseq counts."""
 
-
-def max_tokens(config: JsonFile, settings: JsonFile, tokenizer: JsonFile) -> int:
+def max_tokens(config: JsonFile, positions: int | None, settings: JsonFile, tokenizer: JsonFile) -> int:
     """The most tokens of an input, special tokens included, as sentence-transformers 6 finds it.
 
     ``settings`` is sentence_bert_config.json: its tokenizer arguments count first, then its max_seq_length; without either, the
-    smaller one of tokenizer_config.json's model_max_length and config.json's max_position_embeddings. Never more than a table
-    of absolute positions holds. Raises ModelBroken where no file says.
+    smaller one of tokenizer_config.json's model_max_length and config.json's max_position_embeddings. Never more than the
+    ``positions`` that the model's table holds, where it has one. Raises ModelBroken where no file says.
     """
-    limits = [_position_table(config)]
+    limits = [positions]
     own = {**settings.get("tokenizer_args", dict, {}), **settings.get("processor_kwargs", dict, {})}
     if own.get("model_max_length") is not None:
         limits.append(_length(JsonFile(settings.path, own), "model_max_length"))
@@ -34,18 +28,6 @@ def max_tokens(config: JsonFile, settings: JsonFile, tokenizer: JsonFile) -> int
         msg = f"no file says how many tokens the model takes; put max_seq_length into {settings.path}"
         raise ModelBroken(msg)
     return min(known)
-
-
-def _position_table(config: JsonFile) -> int | None:
-    """Positions that a table of absolute positions holds; None where a model computes them instead."""
-    family = config.get("model_type", str, "")
-    entries = _length(config, "max_position_embeddings") if config.data.get("max_position_embeddings") != -1 else None
-    if family in _TABLES:
-        return _TABLES[family] if entries is None else entries
-    if entries is None or any(config.data.get(key) is not None for key in _ROPE):
-        return None
-    offset = config.get("pad_token_id", int, 1) + 1 if family in _PADDED_POSITIONS else 0
-    return entries - offset
 
 
 def _length(file: JsonFile, key: str) -> int | None:

@@ -136,12 +136,12 @@ def _dense(file: JsonFile, path: str, width: int) -> tuple[Head, int]:
             f"{file.path}: activation_function {dotted} is unknown; textmill has {', '.join(_ACTIVATIONS)} of torch.nn"
         )
         raise ModelBroken(msg)
-    return Dense(path, _ACTIVATIONS[name]), file.size("out_features")
+    return Dense(f"{path}.linear", _ACTIVATIONS[name]), file.size("out_features")
 
 
 def _layer_norm(file: JsonFile, path: str, width: int) -> tuple[Head, int]:
     _expect_width(file, "dimension", width)
-    return LayerNorm(path), width
+    return LayerNorm(f"{path}.norm"), width
 
 
 def _normalize(file: JsonFile, _: str, width: int) -> tuple[Head, int]:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from textmill.arch.heads import Dense, Head, LayerNorm, Normalize, Pooling
+from textmill.arch.config import parse_config
+from textmill.arch.families import architecture
+from textmill.arch.heads import Dense, Head, LayerNorm, Normalize, Output, Pooling
 from textmill.arch.ops import Tensor
 from textmill.checkpoint.jsonfile import JsonFile
 from textmill.checkpoint.lengths import max_tokens
@@ -29,8 +31,9 @@ _TRANSFORMER_CONFIGS = tuple(
 class Recipe:
     """A checkpoint's facts.
 
-    ``config`` is config.json; ``heads`` lead from token states to a vector, without the normalising at their end. ``prompts`` are by name and ``default_prompt_name`` is one of them or None.
-    ``max_tokens`` includes special tokens; ``lowercase`` asks the tokenizer for lower case before its own rules.
+    ``config`` is config.json; ``outputs`` has for each output the heads that lead to it from the token states, without the
+    normalising at their end. ``prompts`` are by name and ``default_prompt_name`` is one of them or None.
+    ``head_folders`` hold the weights of heads of sentence-transformers. ``max_tokens`` includes special tokens; ``lowercase`` asks the tokenizer for lower case before its own rules.
     ``truncate_dimensions`` is the number of leading values that the model's author keeps, or None for all.
     """
 
@@ -39,7 +42,8 @@ class Recipe:
     config: Mapping[str, Any]
     architecture: str
     vocabulary: int
-    heads: tuple[Head, ...]
+    outputs: Mapping[Output, tuple[Head, ...]]
+    head_folders: tuple[str, ...]
     truncate_dimensions: int | None
     prompts: Mapping[str, str]
     default_prompt_name: str | None
@@ -50,13 +54,12 @@ class Recipe:
     @property
     def pooling(self) -> str:
         """How tokens become one vector, for a person to read, such as ``mean`` or ``cls+mean``."""
-        return "+".join(mode for head in self.heads if isinstance(head, Pooling) for mode in head.modes)
+        return "+".join(mode for head in self.outputs["dense"] if isinstance(head, Pooling) for mode in head.modes)
 
     @property
     def weight_folders(self) -> tuple[Path, ...]:
         """The folders that hold weights: the transformer's, then those of the heads that have some."""
-        heads = [head.path for head in self.heads if isinstance(head, Dense | LayerNorm)]
-        return (self.transformer_folder, *(self.folder / path for path in heads))
+        return (self.transformer_folder, *(self.folder / path for path in self.head_folders))
 
 
 def read_recipe(folder: Path) -> Recipe:
@@ -71,9 +74,8 @@ def read_recipe(folder: Path) -> Recipe:
     # sentence-transformers lets its own file override config.json.
     overrides = {**settings.get("config_args", dict, {}), **settings.get("config_kwargs", dict, {})}
     config = JsonFile(config.path, {**config.data, **overrides})
-    _refuse_own_code(config)
-    hidden = config.size("hidden_size")
-    heads = read_heads(folder, modules, hidden) if modules else _default_heads(config)
+    parsed = parse_config(architecture(config.data).Config, config.data)
+    heads = read_heads(folder, modules, parsed.hidden_size) if modules else _default_heads(config)
     kept = list(heads)
     while isinstance(kept[-1], Normalize):
         kept.pop()
@@ -85,12 +87,13 @@ def read_recipe(folder: Path) -> Recipe:
         transformer_folder=inside,
         config=config.data,
         architecture=config.require("model_type", str),
-        vocabulary=config.size("vocab_size"),
-        heads=tuple(kept),
+        vocabulary=parsed.vocab_size,
+        outputs={"dense": tuple(kept), "tokens": ()},
+        head_folders=tuple(head.name.rpartition(".")[0] for head in kept if isinstance(head, Dense | LayerNorm)),
         truncate_dimensions=None if model.data.get("truncate_dim") is None else model.size("truncate_dim"),
         prompts=prompts,
         default_prompt_name=default,
-        max_tokens=max_tokens(config, settings, tokenizer),
+        max_tokens=max_tokens(config, parsed.positions, settings, tokenizer),
         truncate_side="left" if tokenizer.get("truncation_side", str, "right") == "left" else "right",
         lowercase=settings.get("do_lower_case", bool, default=False),
     )
@@ -107,11 +110,10 @@ def load_tensors(recipe: Recipe) -> dict[str, Tensor]:
     Raises ModelBroken where files are missing or damaged, or a head's shapes are not those of its config.json.
     """
     tensors = open_tensors(recipe.transformer_folder)
-    for head in recipe.heads:
-        if isinstance(head, Dense | LayerNorm):
-            opened = open_tensors(recipe.folder / head.path, prefix=f"{head.path}.")
-            _check_head(recipe, head, opened)
-            tensors |= opened
+    for path in recipe.head_folders:
+        opened = open_tensors(recipe.folder / path, prefix=f"{path}.")
+        _check_head(recipe, path, opened)
+        tensors |= opened
     return tensors
 
 
@@ -159,13 +161,6 @@ def _expect(file: JsonFile, key: str, wanted: str) -> None:
         raise ModelBroken(msg)
 
 
-def _refuse_own_code(config: JsonFile) -> None:
-    """A repository with its own model class can bear a known model_type and still compute something else."""
-    if "AutoModel" in config.get("auto_map", dict, {}):
-        msg = f"{config.path}: auto_map says that the model needs code of its own; textmill never runs code from a repository"
-        raise ModelBroken(msg)
-
-
 def _prompts(model: JsonFile) -> tuple[dict[str, str], str | None]:
     kind = model.get("model_type", str, "SentenceTransformer")
     if kind != "SentenceTransformer":
@@ -180,16 +175,16 @@ def _prompts(model: JsonFile) -> tuple[dict[str, str], str | None]:
     return prompts, default or None
 
 
-def _check_head(recipe: Recipe, head: Dense | LayerNorm, tensors: Mapping[str, Tensor]) -> None:
-    file = JsonFile.read(recipe.folder / head.path / "config.json")
-    if isinstance(head, Dense):
+def _check_head(recipe: Recipe, path: str, tensors: Mapping[str, Tensor]) -> None:
+    file = JsonFile.read(recipe.folder / path / "config.json")
+    if "dimension" in file.data:
+        shapes: dict[str, tuple[int, ...]] = {f"norm.{part}": (file.size("dimension"),) for part in ("weight", "bias")}
+    else:
         out = file.size("out_features")
-        shapes: dict[str, tuple[int, ...]] = {"linear.weight": (out, file.size("in_features"))}
+        shapes = {"linear.weight": (out, file.size("in_features"))}
         if file.get("bias", bool, default=True):
             shapes["linear.bias"] = (out,)
-    else:
-        shapes = {f"norm.{part}": (file.size("dimension"),) for part in ("weight", "bias")}
-    found = {name.removeprefix(f"{head.path}."): tensor.shape for name, tensor in tensors.items()}
+    found = {name.removeprefix(f"{path}."): tensor.shape for name, tensor in tensors.items()}
     if found != shapes:
         msg = f"{file.path} describes tensors {shapes}, but its weights are {found}"
         raise ModelBroken(msg)

@@ -146,7 +146,7 @@ class Engine:
                 self._work.notify()
 
     def submit(self, rows: Sequence[Row], *, lane: Lane | None = None, admitted: bool = False) -> Future[Answer]:
-        """Put a call's rows in line. Cancelling the future withdraws those that have not started.
+        """Put a call's rows, which all want the same outputs, in line. Cancelling the future withdraws those that have not started.
 
         Without a ``lane``, a call whose tokens fit a batch is interactive and a larger one bulk. ``admitted`` skips the
         overload check, for later parts of a call that was let in. The future fails with ForwardFailed when one of the
@@ -165,7 +165,7 @@ class Engine:
         if lane is None:
             lane = Lane.INTERACTIVE if tokens <= self._policy.batch_tokens else Lane.BULK
         now = self._clock()
-        ticket = Ticket(len(lengths), now)
+        ticket = Ticket(rows, now)
         ticket.add_done_callback(self._settle)
         self._check_process()
         with self._work:
@@ -262,8 +262,8 @@ class Engine:
         outcome = self._execution.run(batch)
         seconds = self._clock() - began
         self._report(batch, outcome, seconds)
-        for entries, vectors in outcome.done:
-            deliver(entries, vectors, began=began, seconds=seconds)
+        for entries, made in outcome.done:
+            deliver(entries, made, began=began, seconds=seconds)
         for failure in outcome.failures:
             failure.tell()
 

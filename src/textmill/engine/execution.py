@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from textmill.arch.heads import PER_TOKEN, Output
 from textmill.engine.scheduler import Entry
 from textmill.engine.ticket import Ticket
 from textmill.errors import ForwardFailed
-from textmill.runtimes.runtime import Runtime
+from textmill.runtimes.runtime import Answers, Runtime, wanted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Failure:
-    """Rows that got no vector, and why."""
+    """Rows that got no answer, and why."""
 
     entries: list[Entry[Ticket]]
     message: str
@@ -32,9 +35,9 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What became of a batch: entries with their vectors, and failures. Together they are the batch."""
+    """What became of a batch: entries with their answers, and failures. Together they are the batch."""
 
-    done: list[tuple[list[Entry[Ticket]], npt.NDArray[np.float32]]] = field(default_factory=list)
+    done: list[tuple[list[Entry[Ticket]], Answers]] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
 
@@ -48,7 +51,7 @@ class Execution:
 
     def __init__(self, runtime: Runtime) -> None:
         self._forward = runtime.forward
-        self._dimensions: int | None = None
+        self._widths: dict[Output, int] = {}
 
     def run(self, batch: list[Entry[Ticket]]) -> Outcome:
         """Compute the batch. Raises nothing that is an Exception of the runtime's."""
@@ -57,7 +60,7 @@ class Execution:
         while pieces:
             piece = pieces.pop()
             try:
-                vectors = self._forward([entry.row for entry in piece])
+                made = self._forward([entry.row for entry in piece])
             except Exception as error:  # noqa: BLE001 - a runtime may raise anything, and its callers get it
                 if len(piece) == 1:
                     outcome.failures.append(Failure(piece, _message(piece[0], error), error))
@@ -65,38 +68,69 @@ class Execution:
                     middle = len(piece) // 2
                     pieces += (piece[middle:], piece[:middle])
             else:
-                self._judge(piece, vectors, outcome)
+                self._judge(piece, made, outcome)
         return outcome
 
-    def _judge(self, piece: list[Entry[Ticket]], vectors: npt.NDArray[np.float32], outcome: Outcome) -> None:
-        if wrong := self._wrong(vectors, len(piece)):
-            outcome.failures.append(Failure(piece, wrong))
+    def _judge(self, piece: list[Entry[Ticket]], made: Answers, outcome: Outcome) -> None:
+        lengths = [entry.length for entry in piece]
+        good = np.ones(len(piece), np.bool_)
+        for output in wanted([entry.row for entry in piece]):
+            if wrong := self._wrong(made, output, lengths):
+                outcome.failures.append(Failure(piece, wrong))
+                return
+            good &= _finite(made[output])
+        if good.all():
+            outcome.done.append((piece, made))
             return
-        self._dimensions = vectors.shape[1]
-        finite = np.isfinite(vectors)
-        if finite.all():
-            outcome.done.append((piece, vectors))
-            return
-        good = [bool(row.all()) for row in finite]
         kept = [entry for entry, is_good in zip(piece, good, strict=True) if is_good]
         lost = [entry for entry, is_good in zip(piece, good, strict=True) if not is_good]
         if kept:
-            outcome.done.append((kept, vectors[good]))
-        message = (
-            "the runtime gave a vector with NaN or infinity for this input; try dtype float32, or report the model"
-        )
+            outcome.done.append((kept, {output: _rows(values, good) for output, values in made.items()}))
+        message = "the runtime gave NaN or infinity for this input; try dtype float32, or report the model"
         outcome.failures.append(Failure(lost, message))
 
-    def _wrong(self, vectors: npt.NDArray[np.float32], rows: int) -> str | None:
-        dimensions = "dimensions" if self._dimensions is None else self._dimensions
-        wanted = f"the runtime must answer float32 of shape ({rows}, {dimensions})"
-        if not isinstance(vectors, np.ndarray):
-            return f"{wanted}, but answered a {type(vectors).__name__}; report this as a bug"
-        shape = vectors.shape
-        columns = self._dimensions or (shape[-1] if shape else 0)
-        if vectors.dtype == np.float32 and shape == (rows, columns):
-            return None
-        return f"{wanted}, but answered {vectors.dtype} of shape {shape}; report this as a bug"
+    def _wrong(self, made: Answers, output: Output, lengths: list[int]) -> str | None:
+        """What is wrong with an output that rows of these lengths want, in a sentence; None where nothing is."""
+        values = made.get(output) if isinstance(made, Mapping) else made
+        if output == "sparse":
+            fits = isinstance(values, list) and len(values) == len(lengths)
+            return None if fits else _complaint(output, f"{len(lengths)} sparse rows", values)
+        rows = len(lengths)
+        if output in PER_TOKEN:
+            if not isinstance(values, list) or len(values) != rows:
+                return _complaint(output, f"an array for each of {rows} rows", values)
+            parts, counts = values, lengths
+        else:
+            parts, counts = [values], [rows]
+        for part, count in zip(parts, counts, strict=True):
+            known = self._widths.get(output)
+            shape = part.shape if isinstance(part, np.ndarray) else ()
+            if not shape or part.dtype != np.float32 or shape != (count, known or shape[-1]):
+                return _complaint(output, f"float32 of shape ({count}, {known or 'features'})", part)
+            self._widths[output] = shape[1]
+        return None
+
+
+def _complaint(output: Output, wanted: str, answered: object) -> str:
+    kind = (
+        f"{answered.dtype} of shape {answered.shape}"
+        if isinstance(answered, np.ndarray)
+        else f"a {type(answered).__name__}"
+    )
+    return f"the runtime must answer {output} with {wanted}, but answered {kind}; report this as a bug"
+
+
+def _finite(values: npt.NDArray[np.float32] | Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
+    """Which rows of an output hold neither NaN nor infinity."""
+    if isinstance(values, np.ndarray):
+        return np.asarray(np.isfinite(values).all(axis=1))
+    return np.array([bool(np.isfinite(row["value"] if row.dtype.names else row).all()) for row in values])
+
+
+def _rows(values: Any, good: npt.NDArray[np.bool_]) -> Any:
+    if isinstance(values, np.ndarray):
+        return values[good]
+    return [row for row, is_good in zip(values, good, strict=True) if is_good]
 
 
 def _message(entry: Entry[Ticket], error: Exception) -> str:

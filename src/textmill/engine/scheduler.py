@@ -15,8 +15,8 @@ from textmill.runtimes.runtime import Row
 Owner = TypeVar("Owner")
 """Whoever waits for rows: a call. The scheduler only hands it back."""
 
-Key = bytes | tuple[bytes, bytes | None, int]
-"""Equal for rows with equal ids, segments and prompt."""
+Key = bytes | tuple[object, ...]
+"""Equal for rows that differ in nothing."""
 
 
 class Lane(Enum):
@@ -191,6 +191,10 @@ class _Line(Generic[Owner]):
 
 def _key(row: Row) -> Key:
     ids = row.ids.tobytes()
-    if row.types is None and not row.prompt_tokens:
+    more = (row.prompt_tokens, row.attended, row.adapter, row.outputs)
+    if row.types is None and more == _PLAIN:
         return ids
-    return ids, None if row.types is None else row.types.tobytes(), row.prompt_tokens
+    return ids, None if row.types is None else row.types.tobytes(), *more
+
+
+_PLAIN = (0, None, 0, ("dense",))

@@ -6,52 +6,59 @@ from collections.abc import Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from textmill.arch.heads import Output
 from textmill.engine.scheduler import Entry
 from textmill.errors import TextmillError
+from textmill.runtimes.runtime import Answers, Row
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
     """What a call gets.
 
-    ``vectors`` is float32 of shape (rows, dimensions) in the call's order, owned by the caller. ``queue_s`` and
-    ``inference_s`` are seconds waited and computed, means over the rows.
+    ``outputs`` are those that its rows want, in the call's order, owned by the caller; see `textmill.runtimes.runtime.Answers`.
+    ``queue_s`` and ``inference_s`` are seconds waited and computed, means over the rows.
     """
 
-    vectors: npt.NDArray[np.float32]
+    outputs: Answers
     queue_s: float
     inference_s: float
 
 
 class Ticket(Future[Answer]):
-    """The future of one call. Only the engine's thread fills it; it never counts as running, so it can always be cancelled."""
+    """The future of one call, whose rows all want the same outputs.
 
-    def __init__(self, rows: int, since: float) -> None:
+    Only the engine's thread fills it; it never counts as running, so it can always be cancelled.
+    """
+
+    def __init__(self, rows: Sequence[Row], since: float) -> None:
         super().__init__()
         self.entries: list[Entry[Ticket]] = []
-        self._rows = rows
-        self._left = rows
+        self._rows = len(rows)
+        self._left = len(rows)
         self._since = since
-        self._vectors: npt.NDArray[np.float32] | None = None
+        self._outputs: dict[Output, Any] = dict.fromkeys(rows[0].outputs)
         self._queued = 0.0
         self._computed = 0.0
 
-    def fill(self, positions: list[int], vectors: npt.NDArray[np.float32], *, began: float, seconds: float) -> None:
-        """Take the vectors of some of the call's rows, computed in a batch that began then and took so long."""
+    def fill(self, positions: list[int], sources: list[int], made: Answers, *, began: float, seconds: float) -> None:
+        """Take the answers to some of the call's rows from a batch that began then and took so long.
+
+        ``sources`` says which rows of the batch belong at the ``positions`` of the call.
+        """
         if self.done():
             return
-        if self._vectors is None:
-            self._vectors = np.empty((self._rows, vectors.shape[1]), np.float32)
-        self._vectors[positions] = vectors
+        for output, kept in self._outputs.items():
+            self._outputs[output] = self._put(kept, positions, sources, made[output])
         self._queued += len(positions) * (began - self._since)
         self._computed += len(positions) * seconds
         self._left -= len(positions)
         if not self._left:
-            answer = Answer(self._vectors, self._queued / self._rows, self._computed / self._rows)
+            answer = Answer(self._outputs, self._queued / self._rows, self._computed / self._rows)
             with suppress(InvalidStateError):  # cancelled just now
                 self.set_result(answer)
 
@@ -60,11 +67,19 @@ class Ticket(Future[Answer]):
         with suppress(InvalidStateError):
             self.set_exception(error)
 
+    def _put(self, kept: Any, positions: list[int], sources: list[int], part: Any) -> Any:
+        if isinstance(part, np.ndarray):
+            kept = np.empty((self._rows, part.shape[1]), np.float32) if kept is None else kept
+            kept[positions] = part[sources]
+        else:
+            kept = [None] * self._rows if kept is None else kept
+            for position, source in zip(positions, sources, strict=True):
+                kept[position] = part[source]
+        return kept
 
-def deliver(
-    entries: Sequence[Entry[Ticket]], vectors: npt.NDArray[np.float32], *, began: float, seconds: float
-) -> None:
-    """Hand a batch's vectors, in the order of its entries, to all who wait for them: one copy a call."""
+
+def deliver(entries: Sequence[Entry[Ticket]], made: Answers, *, began: float, seconds: float) -> None:
+    """Hand a batch's answers, in the order of its entries, to all who wait for them: one copy a call."""
     shares: dict[Ticket, tuple[list[int], list[int]]] = {}
     for source, entry in enumerate(entries):
         for ticket, position in entry.waiters:
@@ -74,4 +89,4 @@ def deliver(
             share[0].append(source)
             share[1].append(position)
     for ticket, (sources, positions) in shares.items():
-        ticket.fill(positions, vectors[sources], began=began, seconds=seconds)
+        ticket.fill(positions, sources, made, began=began, seconds=seconds)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from textmill.arch.positions import Index, Rotation
 from textmill.runtimes.runtime import Row
 
 Array = npt.NDArray[Any]
@@ -32,8 +33,8 @@ class Shape:
 class Flat:
     """A batch laid out: what every feed is computed from.
 
-    ``lengths`` and ``starts`` are (B,), with empty rows at the end; ``valid`` and ``pooled`` are (B, L): which slots hold a
-    token, and which of those pooling counts.
+    ``lengths`` and ``starts`` are (B,), with empty rows at the end; ``valid``, ``attended`` and ``pooled`` are (B, L): which
+    slots hold a token, which of those are attended to, and which of those pooling counts.
     """
 
     rows: Sequence[Row]
@@ -41,6 +42,7 @@ class Flat:
     lengths: npt.NDArray[np.int64]
     starts: npt.NDArray[np.int64]
     valid: npt.NDArray[np.bool_]
+    attended: npt.NDArray[np.bool_]
     pooled: npt.NDArray[np.bool_]
 
     @property
@@ -65,12 +67,16 @@ class Packer:
         lengths[: len(rows)] = [len(row) for row in rows]
         column = np.arange(shape.length)
         valid = column < lengths[:, None]
-        pooled = valid
+        pooled = attended = valid
+        if any(row.attended is not None for row in rows):
+            ends = np.zeros((shape.rows, 1), np.int64)
+            ends[: len(rows), 0] = [len(row) if row.attended is None else row.attended for row in rows]
+            pooled = attended = valid & (column < ends)
         if any(row.prompt_tokens for row in rows):
             skipped = np.zeros((shape.rows, 1), np.int64)
             skipped[: len(rows), 0] = [row.prompt_tokens for row in rows]
-            pooled = valid & (column >= skipped)
-        flat = Flat(rows, shape, lengths, np.cumsum(lengths) - lengths, valid, pooled)
+            pooled = pooled & (column >= skipped)
+        flat = Flat(rows, shape, lengths, np.cumsum(lengths) - lengths, valid, attended, pooled)
         return [feed(flat) for feed in self._feeds]
 
 
@@ -105,10 +111,78 @@ def scatter(flat: Flat) -> Array:
     return out
 
 
+def adapters(flat: Flat) -> Array:
+    """(T,) int32 adapter of each token's row."""
+    return _end_to_end(flat, [np.full(len(row), row.adapter, np.int32) for row in flat.rows])
+
+
 def mask(flat: Flat) -> Array:
-    """(B, 1, 1, L) float32 to add to attention scores: 0 for a token, very low for padding."""
-    scores: Array = np.where(flat.valid, np.float32(0), MASKED)
-    return scores[:, None, None, :]
+    """(B, 1, 1, L) float32 to add to attention scores: 0 for what is attended to, very low for the rest."""
+    return _hidden(flat.attended[:, None, None, :])
+
+
+def band(window: int | None, *, causal: bool) -> Feed:
+    """A feed of (B, 1, L, L) like `mask`, that hides what is further away than the window or comes later as well."""
+
+    def feed(flat: Flat) -> Array:
+        away = distances(flat)
+        seen = np.ones_like(away, dtype=np.bool_) if window is None else np.abs(away) <= window
+        if causal:
+            seen &= away >= 0
+        return _hidden(flat.attended[:, None, None, :] & seen)
+
+    return feed
+
+
+def distances(flat: Flat) -> Array:
+    """(L, L) int64: query position minus key position."""
+    column = np.arange(flat.shape.length)
+    return column[:, None] - column
+
+
+def distance_penalty(flat: Flat) -> Array:
+    """(1, L, L) float32: minus the distance of query and key."""
+    return -np.abs(distances(flat)).astype(np.float32)[None]
+
+
+def buckets(index: Index) -> Feed:
+    """A feed of (L, L) int32: the entry of a table for each query and key."""
+
+    def feed(flat: Flat) -> Array:
+        return index(distances(flat)).astype(np.int32)
+
+    return feed
+
+
+def bucket_span(index: Index, *, descending: bool) -> Feed:
+    """A feed of (2 L - 1,) int32: the entry of a table for each distance, from one end to the other."""
+
+    def feed(flat: Flat) -> Array:
+        away = np.arange(1 - flat.shape.length, flat.shape.length)
+        return index(away[::-1] if descending else away).astype(np.int32)
+
+    return feed
+
+
+def skew(flat: Flat) -> Array:
+    """(L * L,) int32: where slot (i, j) lies among L rows of 2 L - 1 entries, the row's own distance 0 in the middle."""
+    length = flat.shape.length
+    column = np.arange(length)
+    return (column[:, None] * (2 * length - 2) + column + length - 1).astype(np.int32).reshape(-1)
+
+
+def neighbours(width: int) -> Feed:
+    """A feed of (T, width) int32: the flat tokens around each token, in its row; T where there is none."""
+
+    def feed(flat: Flat) -> Array:
+        out = np.full((flat.shape.tokens, width), flat.shape.tokens, np.int32)
+        at = np.arange(flat.total)[:, None] + np.arange(width) - width // 2
+        first = np.repeat(flat.starts, flat.lengths)[:, None]
+        last = np.repeat(flat.starts + flat.lengths, flat.lengths)[:, None]
+        out[: flat.total] = np.where((at >= first) & (at < last), at, flat.shape.tokens)
+        return out
+
+    return feed
 
 
 def pooling_mask(flat: Flat) -> Array:
@@ -127,6 +201,11 @@ def last_token(flat: Flat) -> Array:
     return _within(flat, flat.starts + flat.lengths - 1)
 
 
+def sum_weights(flat: Flat) -> Array:
+    """(B, L, 1) float32 weights of a sum over tokens."""
+    return flat.pooled.astype(np.float32)[:, :, None]
+
+
 def mean_weights(flat: Flat) -> Array:
     """(B, L, 1) float32 weights of a mean over tokens."""
     return _shared(flat.pooled, flat.pooled.sum(axis=1))
@@ -143,14 +222,26 @@ def position_weights(flat: Flat) -> Array:
     return _shared(weights, weights.sum(axis=1))
 
 
-def rotation(frequencies: npt.NDArray[np.float32], turn: Callable[[Array], Array]) -> Feed:
+def rotation(turn: Rotation, wave: Callable[[Array], Array]) -> Feed:
     """A feed of (T, 1, width): the cosine or sine of each token's angles, twice side by side for the two halves."""
 
     def feed(flat: Flat) -> Array:
+        frequencies = turn.frequencies
+        if turn.by_length is not None:
+            each = [turn.by_length(len(row)) for row in flat.rows]
+            padded = np.zeros((flat.shape.tokens, len(frequencies)), np.float32)
+            padded[: flat.total] = np.repeat(np.stack(each), [len(row) for row in flat.rows], axis=0)
+            frequencies = padded
         angles = positions(flat).astype(np.float32)[:, None] * frequencies
-        return turn(np.concatenate([angles, angles], axis=1)).astype(np.float32)[:, None, :]
+        waves = wave(np.concatenate([angles, angles], axis=1)) * np.float32(turn.scale)
+        return waves.astype(np.float32)[:, None, :]
 
     return feed
+
+
+def _hidden(seen: npt.NDArray[np.bool_]) -> Array:
+    scores: Array = np.where(seen, np.float32(0), MASKED)
+    return scores
 
 
 def _end_to_end(flat: Flat, parts: list[npt.NDArray[np.int32]]) -> Array:

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov  # noqa: TID253 - this file owns the framework
 
+from textmill.arch.heads import PER_TOKEN
 from textmill.arch.program import Program
 from textmill.errors import ConfigInvalid, ModelBroken
 from textmill.runtimes.flat import Packer, Shape
-from textmill.runtimes.openvino_graph import build_graph
-from textmill.runtimes.runtime import Facts, Row, Target
+from textmill.runtimes.openvino_graph import Graph, build_graph
+from textmill.runtimes.runtime import Answers, Facts, Row, Target, as_answers, wanted
 from textmill.runtimes.shapes import Shapes
 
 # About 30 ms a batch on two AVX-512 cores at either precision; more tokens gain next to nothing (ADR 0003).
@@ -45,8 +46,8 @@ def compile_program(program: Program, target: Target) -> OpenVINORuntime:
     if target.threads is not None:
         options["INFERENCE_NUM_THREADS"] = target.threads
     try:
-        model, feeds = build_graph(program)
-        compiled = core.compile_model(model, device, options)
+        graph = build_graph(program)
+        compiled = core.compile_model(graph.model, device, options)
     except RuntimeError as error:  # what OpenVINO raises for everything, shapes that do not fit included
         msg = f"OpenVINO cannot compile this model: {_first_line(error)}"
         raise ModelBroken(msg) from error
@@ -59,19 +60,20 @@ def compile_program(program: Program, target: Target) -> OpenVINORuntime:
         threads=int(compiled.get_property("INFERENCE_NUM_THREADS")),
         batch_tokens=target.batch_tokens or _BATCH_TOKENS[dtype],
     )
-    return OpenVINORuntime(program, compiled, Packer(feeds), Shapes(facts.batch_tokens, target.max_tokens), facts)
+    return OpenVINORuntime(program, compiled, graph, Shapes(facts.batch_tokens, target.max_tokens), facts)
 
 
 class OpenVINORuntime:
     """A compiled graph, its packer, and the shapes for which it has code."""
 
     def __init__(
-        self, program: Program, compiled: ov.CompiledModel, packer: Packer, shapes: Shapes, facts: Facts
+        self, program: Program, compiled: ov.CompiledModel, graph: Graph, shapes: Shapes, facts: Facts
     ) -> None:
         self._request = compiled.create_infer_request()
         # OpenVINO computes with the memory of its tensors, and does not hold it.
         self._program: Program | None = program
-        self._packer = packer
+        self._packer = Packer(graph.feeds)
+        self._outputs = graph.outputs
         self._shapes = shapes
         self._facts = facts
 
@@ -80,11 +82,16 @@ class OpenVINORuntime:
         """What this runtime is and where it runs."""
         return self._facts
 
-    def forward(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
-        """Vectors of shape (rows, dimensions), in order."""
+    def forward(self, rows: Sequence[Row]) -> Answers:
+        """Every output that one of the rows wants."""
         lengths = [len(row) for row in rows]
         shape = self._shapes.fit(sum(lengths), len(lengths), max(lengths))
-        return self._infer(self._packer.pack(rows, shape))[: len(rows)].copy()
+        made = self._infer(self._packer.pack(rows, shape))
+        arrays = {}
+        for output in wanted(rows):
+            array = made[self._outputs.index(output)]
+            arrays[output] = array[: sum(lengths)] if output in PER_TOKEN else array[: len(rows)].copy()
+        return as_answers(arrays, rows)
 
     def warm_up(self) -> Iterator[str]:
         """Generate code for the shapes that batches are rounded to; the first step covers every batch, coarsely."""
@@ -105,11 +112,11 @@ class OpenVINORuntime:
         self._infer(self._packer.pack([row], shape))
         self._shapes.add(shape)
 
-    def _infer(self, arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+    def _infer(self, arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[np.float32]]:
         outputs: Mapping[Any, npt.NDArray[np.float32]] = self._request.infer(
             list(arrays), share_inputs=True, share_outputs=True
         )
-        return next(iter(outputs.values()))
+        return list(outputs.values())
 
 
 def _first_line(error: BaseException) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -10,31 +11,45 @@ import openvino as ov  # noqa: TID253 - this file and its neighbour own the fram
 from openvino import Node  # noqa: TID253
 from openvino import opset15 as op  # noqa: TID253
 
+from textmill.arch.heads import Output
 from textmill.arch.ops import Activation, Inputs, Pool, Tensor
+from textmill.arch.positions import Relative, Rotation, Slopes, Table
 from textmill.arch.program import Program
 from textmill.runtimes import flat
 
 _WEIGHTED: dict[Pool, flat.Feed] = {
     "mean": flat.mean_weights,
+    "sum": flat.sum_weights,
     "mean_sqrt_len_tokens": flat.mean_sqrt_weights,
     "weightedmean": flat.position_weights,
 }
 _PICKED: dict[Pool, flat.Feed] = {"cls": flat.first_token, "lasttoken": flat.last_token}
 
 
-def build_graph(program: Program) -> tuple[ov.Model, list[flat.Feed]]:
-    """The graph of a program and, in the order of its inputs, what feeds them."""
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A graph, what feeds its inputs in their order, and the outputs that its first results are."""
+
+    model: ov.Model
+    feeds: tuple[flat.Feed, ...]
+    outputs: tuple[Output, ...]
+
+
+def build_graph(program: Program) -> Graph:
+    """The graph of a program; what else it computes on the way to its outputs may be results behind them."""
     ops = FlatOps()
     tokens = [-1]
     inputs = Inputs(
         ids=ops.input(flat.ids, tokens, np.int32),
         positions=ops.input(flat.positions, tokens, np.int32),
         types=ops.input(flat.types, tokens, np.int32),
+        adapters=ops.input(flat.adapters, tokens, np.int32),
     )
-    output = program.run(ops, inputs)
+    outputs = program.run(ops, inputs)
     used = {feed: node for feed, node in ops.inputs.items() if _is_used(node)}
-    tails = [pooled for pooled in ops.pooled if pooled is not output]
-    return ov.Model([output, *tails], list(used.values()), "textmill"), list(used)
+    tails = [pooled for pooled in ops.pooled if not any(pooled is node for node in outputs.values())]
+    model = ov.Model([*outputs.values(), *tails], list(used.values()), "textmill")
+    return Graph(model, tuple(used), tuple(outputs))
 
 
 class FlatOps:
@@ -49,7 +64,9 @@ class FlatOps:
     def __init__(self) -> None:
         self.inputs: dict[flat.Feed, Node] = {}
         self.pooled: list[Node] = []
-        self._rotations: dict[bytes, tuple[Node, Node]] = {}
+        self._rotations: dict[Rotation, tuple[Node, Node]] = {}
+        self._biases: dict[object, Node] = {}
+        self._feeds: dict[object, flat.Feed] = {}
 
     def input(self, feed: flat.Feed, shape: list[int], dtype: npt.DTypeLike) -> Node:
         """The graph input that ``feed`` fills; made at first use."""
@@ -86,6 +103,7 @@ class FlatOps:
             "silu": lambda: op.swish(x),
             "tanh": lambda: op.tanh(x),
             "sigmoid": lambda: op.sigmoid(x),
+            "log1p_relu": lambda: op.log(op.add(op.relu(x), np.float32(1))),
         }
         return functions[name]()
 
@@ -117,33 +135,85 @@ class FlatOps:
         """(T, heads, width) to (T, heads * width)."""
         return op.reshape(x, _ints(0, -1), special_zero=True)
 
-    def rope(self, x: Node, positions: Node, frequencies: npt.NDArray[np.float32]) -> Node:
+    def rope(self, x: Node, positions: Node, rotation: Rotation) -> Node:
         """Rotate by position; cosines and sines come from outside, since angles lose too much in bfloat16."""
         del positions
-        key = frequencies.tobytes()
-        if key not in self._rotations:
-            shape = [-1, 1, 2 * len(frequencies)]
-            cosine = self.input(flat.rotation(frequencies, np.cos), shape, np.float32)
-            sine = self.input(flat.rotation(frequencies, np.sin), shape, np.float32)
-            self._rotations[key] = cosine, sine
-        cosine, sine = self._rotations[key]
+        width, turned = _axis(x, 2), 2 * len(rotation.frequencies)
+        if rotation not in self._rotations:
+            self._rotations[rotation] = (
+                self.input(flat.rotation(rotation, np.cos), [-1, 1, turned], np.float32),
+                self.input(flat.rotation(rotation, np.sin), [-1, 1, turned], np.float32),
+            )
+        cosine, sine = self._rotations[rotation]
+        rest = None
+        if width != turned:
+            x, rest = op.variadic_split(x, _ints(-1, scalar=True), _ints(turned, width - turned)).outputs()
         first, second = op.split(x, _ints(-1, scalar=True), 2).outputs()
-        turned = op.concat([op.negative(second), first], -1)
-        return op.add(op.multiply(x, cosine), op.multiply(turned, sine))
+        across = op.concat([op.negative(second), first], -1)
+        rotated = op.add(op.multiply(x, cosine), op.multiply(across, sine))
+        return rotated if rest is None else op.concat([rotated, rest], -1)
 
-    def attention(self, query: Node, key: Node, value: Node, *, causal: bool, scale: float) -> Node:
+    def attention(
+        self,
+        query: Node,
+        key: Node,
+        value: Node,
+        *,
+        causal: bool,
+        scale: float,
+        window: int | None = None,
+        bias: Table[Node] | Slopes | None = None,
+        relative: Relative[Node] | None = None,
+    ) -> Node:
         """Attention over a padded view; rows are padded on the right, so a causal mask alone hides padding."""
-        heads = query.get_output_partial_shape(0)[1].get_length()
+        heads, width = _axis(query, 1), _axis(value, 2)
         q, k, v = (self._padded_heads(x, heads) for x in (query, key, value))
         factor = op.constant(np.float32(scale))
-        if causal:
+        if causal and window is None and bias is None and relative is None:
             states = op.scaled_dot_product_attention(q, k, v, op.constant(np.float32(0)), factor, causal=True)
         else:
-            mask = self.input(flat.mask, [-1, 1, 1, -1], np.float32)
+            mask = self._mask(window, causal=causal)
+            if bias is not None:
+                mask = op.add(mask, self._bias(bias))
+            if relative is not None:
+                mask = op.add(mask, op.multiply(self._relative(q, k, relative), factor))
             states = op.scaled_dot_product_attention(q, k, v, mask, factor)
-        width = query.get_output_partial_shape(0)[2].get_length()
         rows = op.reshape(op.transpose(states, _ints(0, 2, 1, 3)), _ints(-1, heads, width), special_zero=False)
         return op.gather(rows, self.input(flat.scatter, [-1], np.int32), _ints(0))
+
+    def experts(
+        self,
+        x: Node,
+        router: Node,
+        first: Node,
+        second: Node,
+        bias: Node | None,
+        *,
+        top: int,
+        activation: Activation,
+    ) -> Node:
+        """All experts for all tokens, those that were not chosen at weight zero."""
+        count, inner, features = (_axis(first, axis) for axis in range(3))
+        shares = op.softmax(self.linear(x, router, None), -1)
+        least = op.reduce_min(
+            op.topk(shares, _ints(top, scalar=True), -1, "max", "value").output(0), _ints(-1), keep_dims=True
+        )
+        chosen = op.select(op.greater_equal(shares, least), shares, op.constant(np.float32(0)))
+        flat_shape = _ints(count * inner, features)
+        made = self.activation(self.linear(x, op.reshape(first, flat_shape, special_zero=False), None), activation)
+        made = op.multiply(op.reshape(made, _ints(0, count, inner), special_zero=True), op.unsqueeze(chosen, _ints(-1)))
+        made = op.reshape(made, _ints(0, count * inner), special_zero=True)
+        y = op.matmul(made, op.reshape(second, flat_shape, special_zero=False), False, False)  # noqa: FBT003 - no transposing
+        return y if bias is None else op.add(y, bias)
+
+    def convolve(self, x: Node, weight: Node, bias: Node) -> Node:
+        """A product over each token's neighbours side by side; a row of zeros stands in where there is none."""
+        out, features, width = (_axis(weight, axis) for axis in range(3))
+        zeros = op.constant(np.zeros((1, features), np.float32))
+        around = self.input(self._feed(("neighbours", width), lambda: flat.neighbours(width)), [-1, width], np.int32)
+        near = op.gather(op.concat([x, zeros], 0), around, _ints(0))
+        kernel = op.reshape(op.transpose(weight, _ints(0, 2, 1)), _ints(out, width * features), special_zero=False)
+        return self.linear(op.reshape(near, _ints(-1, width * features), special_zero=False), kernel, bias)
 
     def pool(self, x: Node, how: Pool) -> Node:
         """(T, features) to (B, features)."""
@@ -162,13 +232,66 @@ class FlatOps:
         """Join along the last axis."""
         return op.concat(list(parts), -1)
 
+    def _feed(self, key: object, make: Callable[[], flat.Feed]) -> flat.Feed:
+        """The feed of that key, made once: feeds are told apart by identity."""
+        if key not in self._feeds:
+            self._feeds[key] = make()
+        return self._feeds[key]
+
+    def _mask(self, window: int | None, *, causal: bool) -> Node:
+        """What is added to scores to hide keys: (B, 1, 1 or L, L)."""
+        if window is None and not causal:
+            return self.input(flat.mask, [-1, 1, 1, -1], np.float32)
+        feed = self._feed(("band", window, causal), lambda: flat.band(window, causal=causal))
+        return self.input(feed, [-1, 1, -1, -1], np.float32)
+
+    def _bias(self, bias: Table[Node] | Slopes) -> Node:
+        """(1, heads, L, L), once for all layers that share it."""
+        if bias not in self._biases:
+            if isinstance(bias, Slopes):
+                slopes = op.constant(bias.slopes.astype(np.float32)[None, :, None, None])
+                penalty = self.input(flat.distance_penalty, [1, -1, -1], np.float32)
+                self._biases[bias] = op.multiply(op.unsqueeze(penalty, _ints(1)), slopes)
+            else:
+                index = self.input(flat.buckets(bias.index), [-1, -1], np.int32)
+                table = op.gather(bias.entries, index, _ints(0))
+                self._biases[bias] = op.unsqueeze(op.transpose(table, _ints(2, 0, 1)), _ints(0))
+        return self._biases[bias]
+
+    def _relative(self, q: Node, k: Node, relative: Relative[Node]) -> Node:
+        """(B, heads, L, L): each query and each key times the vector of their distance."""
+        terms = []
+        if relative.keys is not None:
+            terms.append(self._skewed(q, relative.keys, relative, descending=True))
+        if relative.queries is not None:
+            by_key = self._skewed(k, relative.queries, relative, descending=False)
+            terms.append(op.transpose(by_key, _ints(0, 1, 3, 2)))
+        return terms[0] if len(terms) == 1 else op.add(*terms)
+
+    def _skewed(self, x: Node, entries: Node, relative: Relative[Node], *, descending: bool) -> Node:
+        """(B, heads, L, width) times the vectors of all distances, each row then moved to its own distance 0."""
+        key = ("span", relative.index, descending)
+        span = self._feed(key, lambda: flat.bucket_span(relative.index, descending=descending))
+        spread = op.transpose(op.gather(entries, self.input(span, [-1], np.int32), _ints(0)), _ints(1, 0, 2))
+        scores = op.matmul(x, op.unsqueeze(spread, _ints(0)), False, True)  # noqa: FBT003 - transpose_a, transpose_b
+        heads = _axis(x, 1)
+        every = op.reshape(scores, _ints(0, heads, -1), special_zero=True)
+        picked = op.gather(every, self.input(flat.skew, [-1], np.int32), _ints(2))
+        return self._square(picked, x)
+
+    def _square(self, picked: Node, like: Node) -> Node:
+        """(B, heads, L * L) to (B, heads, L, L)."""
+        shape = op.shape_of(like, "i32")
+        lead, length = op.gather(shape, _ints(0, 1, 2), _ints(0)), op.gather(shape, _ints(2), _ints(0))
+        return op.reshape(picked, op.concat([lead, length], 0), special_zero=False)
+
     def _padded(self, x: Node) -> Node:
         """(T, …) to (B, L, …)."""
         return op.gather(x, self.input(flat.gather, [-1, -1], np.int32), _ints(0))
 
     def _padded_heads(self, x: Node, heads: int) -> Node:
         """(T, own heads, width) to (B, heads, L, width), each own head repeated for the query heads that it serves."""
-        own = x.get_output_partial_shape(0)[1].get_length()
+        own = _axis(x, 1)
         if own != heads:
             x = op.gather(x, _ints(*np.repeat(np.arange(own), heads // own)), _ints(1))
         return op.transpose(self._padded(x), _ints(0, 2, 1, 3))
@@ -176,6 +299,11 @@ class FlatOps:
 
 def _ints(*values: int, scalar: bool = False) -> Node:
     return op.constant(np.int32(values[0]) if scalar else np.array(values, dtype=np.int32))
+
+
+def _axis(x: Node, axis: int) -> int:
+    length: int = x.get_output_partial_shape(0)[axis].get_length()
+    return length
 
 
 def _is_used(node: Node) -> bool:

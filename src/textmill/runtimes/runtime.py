@@ -1,15 +1,16 @@
-"""What a runtime is: a compiled model on a device that turns rows of token ids into vectors."""
+"""What a runtime is: a compiled model on a device that turns rows of token ids into a program's outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from textmill.arch.heads import PER_TOKEN, Output
 from textmill.arch.program import Program
 from textmill.errors import ConfigInvalid, ExtraMissing
 
@@ -24,15 +25,29 @@ class Row:
     """One tokenised input.
 
     ``ids`` and ``types`` (segments; None means all zero) are int32 of shape (tokens,), at least one token.
-    ``prompt_tokens`` leading tokens are attended to but left out of pooling.
+    ``prompt_tokens`` leading tokens are attended to but left out of pooling. Only the first ``attended`` tokens are attended
+    to (None means all), as ColBERT's query expansion has it. ``adapter`` counts from 1 in the architecture's order, 0 is none.
+    ``outputs`` are those of the program's that are wanted.
     """
 
     ids: npt.NDArray[np.int32]
     types: npt.NDArray[np.int32] | None = None
     prompt_tokens: int = 0
+    attended: int | None = None
+    adapter: int = 0
+    outputs: tuple[Output, ...] = ("dense",)
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+Answers = Mapping[Output, npt.NDArray[np.float32] | Sequence[npt.NDArray[Any]]]
+"""For each output its rows, in order.
+
+An output for each row is one float32 array (rows, features); of ``sparse`` there is a `SPARSE` array for each row, ascending
+by index and without zeros. An output for each token is a float32 array (tokens, features) for each row.
+"""
+SPARSE = np.dtype([("index", np.int32), ("value", np.float32)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +69,8 @@ class Runtime(Protocol):
         """What this runtime is and where it runs."""
         ...
 
-    def forward(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
-        """Vectors of shape (rows, dimensions), in order, owned by the caller. Lets other threads run meanwhile."""
+    def forward(self, rows: Sequence[Row]) -> Answers:
+        """Every output that one of the rows wants, owned by the caller. Lets other threads run meanwhile."""
         ...
 
     def warm_up(self) -> Iterator[str]:
@@ -106,3 +121,29 @@ def compile_program(name: str, program: Program, target: Target) -> Runtime:
         raise ExtraMissing(msg) from error
     compile_: Callable[[Program, Target], Runtime] = module.compile_program
     return compile_(program, target)
+
+
+def wanted(rows: Sequence[Row]) -> set[Output]:
+    """The outputs that at least one of the rows wants."""
+    return {output for row in rows for output in row.outputs}
+
+
+def as_answers(arrays: Mapping[Output, npt.NDArray[np.float32]], rows: Sequence[Row]) -> Answers:
+    """Outputs as a runtime computes them, of the rows or of their tokens end to end, in the form of `Answers`."""
+    ends = np.cumsum([len(row) for row in rows])[:-1]
+    answers: dict[Output, npt.NDArray[np.float32] | Sequence[npt.NDArray[Any]]] = {}
+    for output, array in arrays.items():
+        if output == "sparse":
+            answers[output] = [_sparse(weights) for weights in array]
+        elif output in PER_TOKEN:
+            answers[output] = [part.copy() for part in np.split(array, ends)]
+        else:
+            answers[output] = array
+    return answers
+
+
+def _sparse(weights: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+    index = np.flatnonzero(weights)
+    entries = np.empty(len(index), SPARSE)
+    entries["index"], entries["value"] = index, weights[index]
+    return entries

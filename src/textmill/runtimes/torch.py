@@ -16,10 +16,12 @@ import torch  # noqa: TID253 - this file owns the framework
 from torch import Tensor as Array  # noqa: TID253 - as above
 from torch.nn import functional  # noqa: TID253 - as above
 
+from textmill.arch.heads import PER_TOKEN, Output
 from textmill.arch.ops import Activation, Inputs, Pool, Tensor
+from textmill.arch.positions import Relative, Rotation, Slopes, Table
 from textmill.arch.program import Program
 from textmill.errors import ConfigInvalid, Unavailable
-from textmill.runtimes.runtime import Facts, Row, Target
+from textmill.runtimes.runtime import Answers, Facts, Row, Target, as_answers, wanted
 
 _BATCH_TOKENS = 2048
 _WARM_LENGTH = 8
@@ -31,6 +33,7 @@ _ACTIVATIONS: dict[Activation, Callable[[Array], Array]] = {
     "silu": functional.silu,
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
+    "log1p_relu": lambda x: torch.log1p(torch.relu(x)),
 }
 
 
@@ -68,17 +71,19 @@ class TorchRuntime:
         """What this runtime is and where it runs."""
         return self._facts
 
-    def forward(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
-        """Vectors of shape (rows, dimensions), in order."""
+    def forward(self, rows: Sequence[Row]) -> Answers:
+        """Every output that one of the rows wants."""
         if self._program is None:
             msg = "the torch runtime was closed"
             raise Unavailable(msg)
         with torch.inference_mode():
             batch = Batch.of(rows, self._store.device)
-            vectors: npt.NDArray[np.float32] = (
-                self._program.run(PaddedOps(self._store, batch), batch.inputs).float().cpu().numpy()
-            )
-        return vectors
+            made = self._program.run(PaddedOps(self._store, batch), batch.inputs)
+            arrays: dict[Output, npt.NDArray[np.float32]] = {}
+            for output in wanted(rows):
+                array = made[output][batch.valid] if output in PER_TOKEN else made[output]
+                arrays[output] = array.float().cpu().numpy()
+        return as_answers(arrays, rows)
 
     def warm_up(self) -> Iterator[str]:
         """One step: take the weights to the device and run a short batch."""
@@ -123,14 +128,17 @@ class Store:
 class Batch:
     """Rows side by side: B rows of L slots.
 
-    ``valid`` and ``pooled`` are (B, L) and boolean: slots with a token, and those of them that pooling counts. ``padded``
-    says whether any slot is without one: attention is faster where it needs no mask.
+    ``valid``, ``attended`` and ``pooled`` are (B, L) and boolean: slots with a token, those of them that are attended to, and
+    those of these that pooling counts. ``padded`` says whether any slot is not attended to: attention is faster where it needs
+    no mask. ``lengths`` has each row's tokens.
     """
 
     inputs: Inputs[Array]
     valid: Array
+    attended: Array
     pooled: Array
     padded: bool
+    lengths: tuple[int, ...]
 
     @classmethod
     def of(cls, rows: Sequence[Row], device: torch.device) -> Batch:
@@ -144,14 +152,18 @@ class Batch:
                 types[index, : len(row)] = row.types
         column = np.arange(shape[1], dtype=np.int32)
         valid = column < lengths[:, None]
-        pooled = valid & (column >= np.array([row.prompt_tokens for row in rows])[:, None])
+        attended = column < np.array([len(row) if row.attended is None else row.attended for row in rows])[:, None]
+        pooled = attended & (column >= np.array([row.prompt_tokens for row in rows])[:, None])
         positions = np.broadcast_to(column, shape).copy()
+        adapters = np.broadcast_to(np.array([row.adapter for row in rows], np.int32)[:, None], shape).copy()
 
         def put(array: npt.NDArray[np.int32] | npt.NDArray[np.bool_]) -> Array:
             return torch.from_numpy(array).to(device)
 
-        inputs = Inputs(put(ids), put(positions), put(types))
-        return cls(inputs, put(valid), put(pooled), padded=not valid.all())
+        inputs = Inputs(put(ids), put(positions), put(types), put(adapters))
+        return cls(
+            inputs, put(valid), put(attended), put(pooled), padded=not attended.all(), lengths=tuple(map(len, rows))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +172,8 @@ class PaddedOps:
 
     store: Store
     batch: Batch
-    _rotations: dict[bytes, tuple[Array, Array]] = field(default_factory=dict, init=False)
+    _rotations: dict[Rotation, tuple[Array, Array]] = field(default_factory=dict, init=False)
+    _biases: dict[object, Array] = field(default_factory=dict, init=False)
 
     def weight(self, tensor: Tensor) -> Array:
         """Take the weight to the device, once."""
@@ -208,30 +221,72 @@ class PaddedOps:
         """(B, L, heads, width) to (B, L, heads * width)."""
         return x.flatten(-2)
 
-    def rope(self, x: Array, positions: Array, frequencies: npt.NDArray[np.float32]) -> Array:
+    def rope(self, x: Array, positions: Array, rotation: Rotation) -> Array:
         """Rotate by position, in float32; the angles are computed once a batch."""
-        key = frequencies.tobytes()
-        rotation = self._rotations.get(key)
-        if rotation is None:
-            angles = positions[:, :, None, None] * torch.from_numpy(frequencies).to(x.device)
-            rotation = self._rotations[key] = angles.cos(), angles.sin()
-        cosine, sine = rotation
-        first, second = x.float().chunk(2, dim=-1)
-        return torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1).to(x.dtype)
+        if rotation not in self._rotations:
+            self._rotations[rotation] = self._waves(positions, rotation)
+        cosine, sine = self._rotations[rotation]
+        turned = 2 * len(rotation.frequencies)
+        first, second = x[..., :turned].float().chunk(2, dim=-1)
+        rotated = torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1).to(x.dtype)
+        return rotated if turned == x.shape[-1] else torch.cat((rotated, x[..., turned:]), dim=-1)
 
-    def attention(self, query: Array, key: Array, value: Array, *, causal: bool, scale: float) -> Array:
+    def attention(
+        self,
+        query: Array,
+        key: Array,
+        value: Array,
+        *,
+        causal: bool,
+        scale: float,
+        window: int | None = None,
+        bias: Table[Array] | Slopes | None = None,
+        relative: Relative[Array] | None = None,
+    ) -> Array:
         """Attend within each row. With padding on the right, the causal mask alone hides it from every real token."""
-        mask = self.batch.valid[:, None, None, :] if self.batch.padded and not causal else None
+        q, k, v = (x.transpose(1, 2) for x in (query, key, value))
+        alone = causal and window is None and bias is None and relative is None
+        mask = None if alone else self._mask(window, causal=causal)
+        extra = None
+        if bias is not None:
+            extra = self._bias(bias)
+        if relative is not None:
+            by_position = self._relative(q, k, relative) * scale
+            extra = by_position if extra is None else extra + by_position
+        if extra is not None:
+            mask = extra.to(q.dtype) if mask is None else extra.to(q.dtype).masked_fill(~mask, -math.inf)
         states = functional.scaled_dot_product_attention(
-            query.transpose(1, 2),
-            key.transpose(1, 2),
-            value.transpose(1, 2),
-            attn_mask=mask,
-            is_causal=causal,
-            scale=scale,
-            enable_gqa=key.shape[2] != query.shape[2],
+            q, k, v, attn_mask=mask, is_causal=alone, scale=scale, enable_gqa=key.shape[2] != query.shape[2]
         )
         return states.transpose(1, 2)
+
+    def experts(
+        self,
+        x: Array,
+        router: Array,
+        first: Array,
+        second: Array,
+        bias: Array | None,
+        *,
+        top: int,
+        activation: Activation,
+    ) -> Array:
+        """Run each expert on the tokens that chose it."""
+        shares = functional.linear(x, router).float().softmax(dim=-1)
+        best, chosen = shares.topk(top, dim=-1)
+        y = torch.zeros_like(x)
+        for expert in range(router.shape[0]):
+            *where, place = (chosen == expert).nonzero(as_tuple=True)
+            token = tuple(where)
+            made = _ACTIVATIONS[activation](functional.linear(x[token], first[expert])) @ second[expert]
+            y.index_put_(token, made * best[(*token, place)].to(x.dtype)[:, None], accumulate=True)
+        return y if bias is None else y + bias
+
+    def convolve(self, x: Array, weight: Array, bias: Array) -> Array:
+        """Convolve along slots, those without a token holding zeros."""
+        kept = x * self.batch.valid[:, :, None]
+        made = functional.conv1d(kept.transpose(1, 2), weight, bias, padding=weight.shape[2] // 2)
+        return made.transpose(1, 2)
 
     def pool(self, x: Array, how: Pool) -> Array:
         """(B, L, features) to float32 (B, features), as sentence-transformers' Pooling computes it."""
@@ -240,6 +295,58 @@ class PaddedOps:
     def concatenate(self, parts: Sequence[Array]) -> Array:
         """Join along the last axis."""
         return torch.cat(list(parts), dim=-1)
+
+    def _waves(self, positions: Array, rotation: Rotation) -> tuple[Array, Array]:
+        """Cosines and sines (B, L, 1, width / 2)."""
+        if rotation.by_length is None:
+            frequencies = torch.from_numpy(rotation.frequencies)
+        else:
+            frequencies = torch.from_numpy(np.stack([rotation.by_length(n) for n in self.batch.lengths]))[:, None, None]
+        angles = positions[:, :, None, None] * frequencies.to(positions.device)
+        return angles.cos() * rotation.scale, angles.sin() * rotation.scale
+
+    def _distances(self) -> npt.NDArray[np.int64]:
+        column = np.arange(self.batch.valid.shape[1])
+        return column[:, None] - column
+
+    def _mask(self, window: int | None, *, causal: bool) -> Array | None:
+        """(B, 1, 1 or L, L) and true where a key is seen; None where all are."""
+        if window is None and not causal:
+            return self.batch.attended[:, None, None, :] if self.batch.padded else None
+        away = torch.from_numpy(self._distances()).to(self.batch.valid.device)
+        seen = torch.ones_like(away, dtype=torch.bool) if window is None else away.abs() <= window
+        if causal:
+            seen &= away >= 0
+        return self.batch.attended[:, None, None, :] & seen
+
+    def _bias(self, bias: Table[Array] | Slopes) -> Array:
+        """(1, heads, L, L), once a batch."""
+        if bias not in self._biases:
+            device = self.batch.valid.device
+            if isinstance(bias, Slopes):
+                slopes = torch.from_numpy(bias.slopes.astype(np.float32)).to(device)
+                made = (
+                    -torch.from_numpy(np.abs(self._distances()).astype(np.float32)).to(device) * slopes[:, None, None]
+                )
+            else:
+                index = torch.from_numpy(bias.index(self._distances()).astype(np.int64)).to(device)
+                made = bias.entries.float()[index].permute(2, 0, 1)
+            self._biases[bias] = made[None]
+        return self._biases[bias]
+
+    def _relative(self, q: Array, k: Array, relative: Relative[Array]) -> Array:
+        """(B, heads, L, L): each query and each key times the vector of their distance."""
+        index = torch.from_numpy(relative.index(self._distances()).astype(np.int64)).to(q.device)
+        total: Array | int = 0
+        if relative.keys is not None:
+            scores = q @ relative.keys.permute(1, 2, 0)
+            total = total + scores.gather(-1, index.expand(*scores.shape[:-1], -1))
+        if relative.queries is not None:
+            scores = k @ relative.queries.permute(1, 2, 0)
+            by_key = scores.gather(-1, index.T.expand(*scores.shape[:-1], -1))
+            total = total + by_key.transpose(-1, -2)
+        assert isinstance(total, Array)  # noqa: S101 - there is at least one term
+        return total
 
 
 def _first(x: Array, mask: Array) -> Array:
@@ -274,9 +381,14 @@ def _position_weighted(x: Array, mask: Array) -> Array:
     return _weighted(x, weights, weights.sum(dim=1, keepdim=True))
 
 
+def _sum(x: Array, mask: Array) -> Array:
+    return (mask.float()[:, None, :] @ x).squeeze(1)
+
+
 _POOLS: dict[Pool, Callable[[Array, Array], Array]] = {
     "cls": _first,
     "mean": _mean,
+    "sum": _sum,
     "max": _max,
     "mean_sqrt_len_tokens": _mean_sqrt,
     "weightedmean": _position_weighted,

@@ -57,7 +57,7 @@ def _fingerprint(recipe: Recipe, weights: str, dtype: str) -> str:
         weights,
         tokenizer,
         dict(recipe.config),
-        repr(recipe.heads),
+        repr(recipe.outputs),
         recipe.max_tokens,
         recipe.truncate_dimensions,
         recipe.truncate_side,

@@ -71,8 +71,8 @@ def load_model(model: str, options: ModelOptions, observe: Observer = lambda _na
             max_tokens=recipe.max_tokens,
         )
         digest = pool.submit(weights_sha256, *recipe.weight_folders)
-        program = build(recipe.config, load_tensors(recipe), recipe.heads)
-        dimensions = check(program)
+        program = build(recipe.config, load_tensors(recipe), recipe.outputs)
+        dimensions = check(program)["dense"].axes[-1]
         runtime = _compile(program, recipe, options)
         engine = _engine(runtime, location.name, options, observe)
         undo.callback(engine.close, 0.0)
@@ -104,7 +104,7 @@ def _profile(recipe: Recipe, dimensions: int) -> Profile:
     return Profile(
         prompts=recipe.prompts,
         default_prompt=default_prompt(recipe),
-        include_prompt=all(getattr(head, "include_prompt", True) for head in recipe.heads),
+        include_prompt=all(getattr(head, "include_prompt", True) for head in recipe.outputs["dense"]),
         max_tokens=recipe.max_tokens,
         dimensions=dimensions,
         default_dimensions=recipe.truncate_dimensions,

@@ -21,6 +21,8 @@ from textmill.engine.ticket import Answer
 from textmill.errors import EmptyInput, InvalidInput, Unavailable
 from textmill.runtimes.runtime import Row
 
+Vectors = npt.NDArray[np.float32]
+
 WINDOW = 1024
 """Inputs of one call that are tokenised and queued together; the next window is tokenised while this one computes."""
 
@@ -187,7 +189,7 @@ class _Call:
             window.future.cancel()
 
     def embeddings(self) -> Embeddings:
-        vectors = [answer.vectors for answer, _ in self.done]
+        vectors = [cast("Vectors", answer.outputs["dense"]) for answer, _ in self.done]
         encoded = [item for _, window in self.done for item in window.encoded]
         return Embeddings(
             vectors=self._finish(vectors[0] if len(vectors) == 1 else np.concatenate(vectors)),

@@ -10,7 +10,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from textmill.runtimes.runtime import Facts, Row
+from textmill.runtimes.runtime import Answers, Facts, Row
 
 _PATIENCE_S: Final = 10.0
 """How long a gate is waited for before the test is given up as stuck."""
@@ -98,8 +98,8 @@ class FakeRuntime:
         mixed = ((turns ^ np.uint64(seed)) * np.uint64(0x9E3779B1)) >> np.uint64(8) & np.uint64(0xFFFFFF)
         return (mixed.astype(np.float32) / np.float32(1 << 23) - np.float32(1)).astype(np.float32)
 
-    def forward(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
-        """Vectors of shape (rows, dimensions), unless told to fail or to spoil them."""
+    def forward(self, rows: Sequence[Row]) -> Answers:
+        """Vectors of shape (rows, dimensions) as ``dense``, unless told to fail or to spoil them."""
         self._note("forward")
         self.batches.append(list(rows))
         self.gate.arrive()
@@ -108,7 +108,7 @@ class FakeRuntime:
             if error is not None:
                 raise error
         vectors = np.stack([self.vector(row) for row in rows])
-        return vectors if self.spoil is None else cast("npt.NDArray[np.float32]", self.spoil(vectors))
+        return {"dense": vectors if self.spoil is None else cast("npt.NDArray[np.float32]", self.spoil(vectors))}
 
     def warm_up(self) -> Iterator[str]:
         """Do nothing in as many steps as asked for."""

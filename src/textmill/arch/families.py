@@ -1,0 +1,84 @@
+"""Which architecture a config.json means.
+
+An architecture is a module with
+
+- ``Config``, a frozen dataclass of the keys of config.json that matter. Beside them it has ``vocab_size``, ``hidden_size`` (the
+  width of its token states) and ``positions``: the entries of its table of absolute positions, or None where they are
+  computed. It refuses what the module does not run.
+- ``OPTIONAL``, the beginnings of names of tensors that its checkpoints may have and that its heads may leave unread.
+- ``sanitize(config, tensors)``, the tensors by the names that ``forward`` reads.
+- ``forward(ops, config, weights, inputs)``, the token states.
+- where it has them, ``classifier(config)``, ``token_classifier(config)`` and ``language_model(config)``: the heads from the
+  token states to scores of classes for each row and each token, and of the vocabulary for each token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from textmill.arch.heads import Head
+from textmill.errors import ModelBroken
+
+ARCHITECTURES = {"bert": "bert", "qwen3": "qwen3"}
+"""`model_type` of config.json to the module in this room."""
+
+OWN_CODE: Mapping[tuple[str, str], str] = {}
+"""Models of repositories with code of their own, written anew here: `model_type` and what auto_map says, to the module.
+
+auto_map has `owner/name--file.Class` or, within the repository that has the code, `file.Class`; a key here is the model_type
+with either `owner/name` or `Class`.
+"""
+
+
+def architecture(config: Mapping[str, Any]) -> ModuleType:
+    """The module for a config.json; raises ModelBroken with the families that textmill runs."""
+    family = config.get("model_type")
+    name = _own_code(config) or (ARCHITECTURES.get(family) if isinstance(family, str) else None)
+    if name is None:
+        known = ", ".join(sorted(ARCHITECTURES))
+        msg = (
+            f"config.json says model_type {family!r}, which textmill does not run; it runs {known}. "
+            "textmill never runs code from a model repository."
+        )
+        raise ModelBroken(msg)
+    return import_module(f"textmill.arch.{name}")
+
+
+def heads_of(module: ModuleType, config: Any, kind: str) -> tuple[Head, ...]:
+    """What an architecture's ``classifier``, ``token_classifier`` or ``language_model`` gives.
+
+    Raises ModelBroken where it has none.
+    """
+    make = getattr(module, kind, None)
+    if make is None:
+        name = module.__name__.rpartition(".")[2]
+        msg = f"textmill has no {kind.replace('_', ' ')} head for the architecture {name}"
+        raise ModelBroken(msg)
+    heads: tuple[Head, ...] = make(config)
+    return heads
+
+
+def _own_code(config: Mapping[str, Any]) -> str | None:
+    """The module for a repository's own model class; raises ModelBroken for one that is not known here.
+
+    Such a repository can bear a known model_type and still compute something else.
+    """
+    mapped = config.get("auto_map")
+    own = {key: value for key, value in mapped.items() if key != "AutoConfig"} if isinstance(mapped, Mapping) else {}
+    if not own:
+        return None
+    family = str(config.get("model_type"))
+    for value in own.values():
+        repository, _, where = str(value).rpartition("--")
+        for name in (repository, where.rpartition(".")[2]):
+            if (family, name) in OWN_CODE:
+                return OWN_CODE[family, name]
+    key, value = next(iter(own.items()))
+    msg = (
+        f"config.json says auto_map.{key} {value!r}: the model needs code of its own, which textmill does not know and never "
+        "runs from a repository"
+    )
+    raise ModelBroken(msg)
