@@ -32,7 +32,7 @@ bench: $(VENV)/.bench ## compare with the peers; more flags in ARGS
 	$(BIN)/python -m bench $(ARGS)
 
 golden: $(VENV)/.golden ## compute the reference libraries' answers that tests compare with
-	$(BIN)/python scripts/golden.py
+	$(BIN)/python -m scripts.golden
 
 fix: $(VENV)/.test ## format, mend what ruff can, and bring the list of modules in the docs up to date
 	$(BIN)/ruff check --fix .

@@ -1,12 +1,14 @@
 """Write tests/golden: what the reference libraries answer, so that tests need neither them nor the network.
 
-`make golden` installs the dependency group `golden` and runs it. Each answer is a pair of files: NAME.json has the inputs, the seed, the
+`make golden` installs the dependency group `golden` and runs it; `python -m scripts.golden architectures` computes only the tiny
+architectures of `scripts.reference`. Each answer is a pair of files: NAME.json has the inputs, the seed, the
 libraries' versions and the sha256 of the weights; NAME.safetensors has the vectors, float32.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
@@ -19,6 +21,8 @@ import sentence_transformers as st
 import torch  # noqa: TID253 - the reference runs on it
 import transformers  # noqa: TID253 - it is the reference
 from safetensors.numpy import save_file
+from scripts.reference.case import SEED
+from scripts.reference.cases import CASES
 from sentence_transformers.sentence_transformer import modules
 
 from textmill.checkpoint.hub import resolve
@@ -26,7 +30,6 @@ from textmill.checkpoint.tensors import weights_sha256
 from textmill.testing.checkpoints import tiny_bert, tiny_qwen3
 
 GOLDEN = Path(__file__).parent.parent / "tests" / "golden"
-SEED = 20
 LENGTHS = (1, 3, 8, 17, 40)
 PROMPT_TOKENS = 2
 POOLINGS = (
@@ -103,11 +106,31 @@ TEXTS = (
 def main() -> None:
     """Write all golden files."""
     torch.set_num_threads(1)  # sums in one order, whatever the machine
-    GOLDEN.mkdir(parents=True, exist_ok=True)
+    (GOLDEN / "architectures").mkdir(parents=True, exist_ok=True)
+    if sys.argv[1:] == ["architectures"]:
+        architectures()
+        return
     minilm(resolve("all-MiniLM-L6-v2", offline=True).folder)
     with tempfile.TemporaryDirectory() as folder:
         tiny("tiny_bert", tiny_bert, Path(folder))
         tiny("tiny_qwen3", tiny_qwen3, Path(folder))
+    architectures()
+
+
+def architectures() -> None:
+    """What transformers makes of rows of ids on each case, with the shapes that its checkpoint has."""
+    folder = GOLDEN / "architectures"
+    for case in CASES:
+        model = case.reference()
+        facts = {
+            "kind": case.kind,
+            "config": case.config(),
+            "shapes": case.shapes(model),
+            "rows": case.rows(),
+            "types": case.segments(),
+            "adapter": case.adapter,
+        }
+        write(case.name, facts, {case.kind: case.answers(model)}, folder)
 
 
 def minilm(folder: Path) -> None:
@@ -182,14 +205,14 @@ def chain(features: Features, width: int, rng: np.random.Generator) -> dict[str,
     return weights | {"chain": state["sentence_embedding"].numpy()}
 
 
-def write(name: str, facts: dict[str, Any], arrays: dict[str, Vectors]) -> None:
+def write(name: str, facts: dict[str, Any], arrays: dict[str, Vectors], folder: Path = GOLDEN) -> None:
     """Write one pair of files."""
     libraries = ("sentence-transformers", "transformers", "torch", "numpy")
     head = {"versions": {library: version(library) for library in libraries}, "seed": SEED}
     lines = [f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=True)}" for key, value in (head | facts).items()]
-    (GOLDEN / f"{name}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    (folder / f"{name}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
     save_file(
-        {key: np.ascontiguousarray(value, np.float32) for key, value in arrays.items()}, GOLDEN / f"{name}.safetensors"
+        {key: np.ascontiguousarray(value, np.float32) for key, value in arrays.items()}, folder / f"{name}.safetensors"
     )
 
 

@@ -87,7 +87,8 @@ class TorchRuntime:
 
     def warm_up(self) -> Iterator[str]:
         """One step: take the weights to the device and run a short batch."""
-        self.forward([Row(np.zeros(length, np.int32)) for length in (1, self._warm_length)])
+        outputs = tuple(self._program.outputs) if self._program else ()
+        self.forward([Row(np.zeros(length, np.int32), outputs=outputs) for length in (1, self._warm_length)])
         yield f"2 x {self._warm_length}"
 
     def close(self) -> None:

@@ -1,0 +1,1 @@
+"""What the reference libraries answer on tiny checkpoints: the cases behind tests/golden/architectures."""

@@ -1,0 +1,8 @@
+"""All cases, from the families' files."""
+
+from __future__ import annotations
+
+from scripts.reference import bert_family
+from scripts.reference.case import Case
+
+CASES: tuple[Case, ...] = (*bert_family.CASES,)
