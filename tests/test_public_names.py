@@ -22,6 +22,7 @@ NAMES = {
     "Overloaded",
     "TextmillError",
     "Unavailable",
+    "WrongTask",
     "__version__",
     "load",
 }

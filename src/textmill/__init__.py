@@ -21,6 +21,7 @@ from textmill.errors import (
     Overloaded,
     TextmillError,
     Unavailable,
+    WrongTask,
 )
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ __all__ = [
     "Overloaded",
     "TextmillError",
     "Unavailable",
+    "WrongTask",
     "__version__",
     "load",
 ]

@@ -17,22 +17,75 @@ Side = Literal["left", "right"]
 """The end of a text at which truncation cuts."""
 
 
-@dataclass(frozen=True, slots=True)
-class EmbedOptions:
-    """How to embed; the same for all inputs of a call.
+Pair = tuple[str, str]
+"""Two texts that a model reads together, the first before the second."""
+
+Task = Literal["embed", "embed_sparse", "embed_multi", "embed_tokens", "classify", "classify_tokens", "rerank"]
+"""What a model can do, by the name of the verb."""
+
+Scoring = Literal["softmax", "sigmoid", "raw"]
+"""How logits become scores: shares of one, each on its own between 0 and 1, or not at all."""
+
+Kind = Literal["query", "document"]
+"""The side of a search that a text is on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextOptions:
+    """How texts become rows; the same for all inputs of a call.
 
     ``prompt`` is put in front of each text; ``prompt_name`` looks one up among the model's own. With neither, the model's
-    default prompt applies; ``prompt=""`` means none. ``dimensions`` keeps that many leading values (Matryoshka) before
-    normalising. ``truncate=False`` refuses texts that are too long instead of cutting them at ``truncate_side``, which is the
-    model's own choice where it is None.
+    default prompt applies; ``prompt=""`` means none. ``truncate=False`` refuses texts that are too long instead of cutting
+    them at ``truncate_side``, which is the model's own choice where it is None.
     """
 
     prompt: str | None = None
     prompt_name: str | None = None
-    dimensions: int | None = None
-    normalize: bool = True
     truncate: bool = True
     truncate_side: Side | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedOptions(TextOptions):
+    """How to embed. ``dimensions`` keeps that many leading values (Matryoshka) before normalising.
+
+    ``adapter`` names one of the model's task adapters; None takes the one that the prompt's name names, or the default.
+    """
+
+    dimensions: int | None = None
+    normalize: bool = True
+    adapter: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SparseOptions(TextOptions):
+    """How to embed sparsely. ``kind`` picks the side of a model that has two; ``top`` keeps that many of the largest weights."""
+
+    kind: Kind = "document"
+    top: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultiOptions(TextOptions):
+    """How to embed each token. ``kind`` picks prefix, length, expansion and skipped tokens of models that tell them apart."""
+
+    kind: Kind = "document"
+    normalize: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifyOptions(TextOptions):
+    """How to classify. ``scoring`` of None is the model's own: softmax, or sigmoid for several labels at once or one."""
+
+    scoring: Scoring | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerankOptions(TextOptions):
+    """How to rerank. ``scoring`` of None is a sigmoid; ``instruction`` says what counts as relevant, for models that take one."""
+
+    scoring: Scoring | None = None
+    instruction: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +97,80 @@ class Timings:
     inference: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Embeddings:
-    """The answer to an embed call, in the order of its inputs.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What every answer has, in the order of its inputs.
 
-    ``vectors`` is float32 of shape (inputs, dimensions); ``tokens`` counts each input's tokens as computed, special tokens
-    and prompt included; ``truncated`` says which inputs were cut.
+    ``tokens`` counts each input's tokens as computed, special tokens and prompt included; ``truncated`` says which inputs were
+    cut.
     """
 
-    vectors: npt.NDArray[np.float32]
     tokens: tuple[int, ...]
     truncated: tuple[bool, ...]
     timings: Timings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embeddings(Answered):
+    """``vectors`` is float32 of shape (inputs, dimensions)."""
+
+    vectors: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class SparseVector:
+    """``indices`` int32 into the vocabulary, ascending, and their float32 ``values``, none of them 0."""
+
+    indices: npt.NDArray[np.int32]
+    values: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SparseEmbeddings(Answered):
+    """A sparse vector for each input; ``size`` is how many entries the vocabulary has."""
+
+    vectors: tuple[SparseVector, ...]
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultiEmbeddings(Answered):
+    """For each input a float32 array of shape (its vectors, dimensions)."""
+
+    vectors: tuple[npt.NDArray[np.float32], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classifications(Answered):
+    """``scores`` is float32 of shape (inputs, labels)."""
+
+    labels: tuple[str, ...]
+    scores: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores(Answered):
+    """``scores`` is float32 of shape (texts,): how relevant each text is, in the order given."""
+
+    scores: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A stretch of a text with a label: characters ``start`` up to ``end``, its mean ``score`` between 0 and 1."""
+
+    label: str
+    score: float
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entities(Answered):
+    """The entities of each input, in their order in the text."""
+
+    entities: tuple[tuple[Entity, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +178,8 @@ class ModelInfo:
     """What a loaded model is: shown by ``/info``, ``/v1/models`` and the ready line.
 
     ``name`` is what clients call it and ``aliases`` what they may call it too, ``source`` where it came from (a folder or
-    a hub id), ``revision`` the resolved commit where there is one. ``fingerprint`` is a hash of weights, heads, default prompt and precision: vectors
+    a hub id), ``revision`` the resolved commit where there is one. ``tasks`` are the verbs that it has, ``labels`` its classes
+    in their order; ``pooling`` is empty and ``dimensions`` 0 where it makes no dense vectors. ``fingerprint`` is a hash of weights, heads, default prompt and precision: vectors
     of two models may be mixed in an index only where it is equal.
     """
 
@@ -72,6 +188,8 @@ class ModelInfo:
     source: str
     revision: str | None
     architecture: str
+    tasks: tuple[Task, ...]
+    labels: tuple[str, ...]
     pooling: str
     dimensions: int
     max_tokens: int
@@ -104,12 +222,60 @@ class BatchReport:
 
 
 class Embed(Protocol):
-    """A model that turns inputs into one dense vector each."""
+    """A model that turns inputs into one dense vector each.
+
+    Every verb raises WrongTask where the model cannot do it, InvalidInput, Overloaded, Unavailable or ForwardFailed.
+    Cancelling a call withdraws the rows that have not started.
+    """
 
     async def embed_inputs(self, inputs: Sequence[Input], options: EmbedOptions) -> Embeddings:
-        """Embed the inputs.
+        """Embed the inputs."""
+        ...
 
-        Raises InvalidInput, Overloaded, Unavailable or ForwardFailed. Cancelling the call withdraws the rows that have
-        not started.
-        """
+
+class EmbedSparse(Protocol):
+    """A model that weighs the vocabulary's entries for each input."""
+
+    async def embed_sparse_inputs(self, inputs: Sequence[Input], options: SparseOptions) -> SparseEmbeddings:
+        """Embed the inputs."""
+        ...
+
+
+class EmbedMulti(Protocol):
+    """A model that makes several vectors of each input, for late interaction."""
+
+    async def embed_multi_inputs(self, inputs: Sequence[Input], options: MultiOptions) -> MultiEmbeddings:
+        """Embed the inputs."""
+        ...
+
+
+class EmbedTokens(Protocol):
+    """A model that gives the states of an input's tokens, before any pooling."""
+
+    async def embed_tokens_inputs(self, inputs: Sequence[Input], options: TextOptions) -> MultiEmbeddings:
+        """Embed the inputs."""
+        ...
+
+
+class Classify(Protocol):
+    """A model that scores labels for each text, or for each pair of texts."""
+
+    async def classify_inputs(self, inputs: Sequence[Input | Pair], options: ClassifyOptions) -> Classifications:
+        """Classify the inputs."""
+        ...
+
+
+class ClassifyTokens(Protocol):
+    """A model that finds labelled stretches in texts."""
+
+    async def classify_tokens_inputs(self, inputs: Sequence[str], options: TextOptions) -> Entities:
+        """Find the entities."""
+        ...
+
+
+class Rerank(Protocol):
+    """A model that scores how relevant texts are to a query."""
+
+    async def rerank_inputs(self, query: str, texts: Sequence[str], options: RerankOptions) -> Scores:
+        """Score the texts."""
         ...

@@ -2,7 +2,8 @@
 
     TextmillError
     ├── InvalidInput          the caller's text, ids or options are wrong; changing the request helps
-    │   └── EmptyInput        there is nothing to embed
+    │   ├── EmptyInput        there is nothing to embed
+    │   └── WrongTask         the model does not have this verb; the message says which ones it has
     ├── ModelNotFound         no model of that name is loaded or can be found
     ├── ModelBroken           the files of a model are missing, damaged or of a kind textmill does not run
     ├── ConfigInvalid         an option is unknown or has an impossible value
@@ -38,6 +39,10 @@ class InvalidInput(TextmillError):
 
 class EmptyInput(InvalidInput):
     """There is nothing to embed: an empty list of inputs, an empty list of ids, or a text that the dialect forbids."""
+
+
+class WrongTask(InvalidInput):
+    """The model does not do what was asked of it; the message says what it does."""
 
 
 class ModelNotFound(TextmillError):

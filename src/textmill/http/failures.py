@@ -14,6 +14,7 @@ from textmill.errors import (
     Overloaded,
     TextmillError,
     Unavailable,
+    WrongTask,
 )
 
 
@@ -71,6 +72,7 @@ KINDS: Mapping[type[Exception], Kind] = {
     NoRoute: Kind(404, _CALLER, "unknown_route", 404, "NotFound"),
     WrongMethod: Kind(405, _CALLER, "method_not_allowed", 405, "MethodNotAllowed"),
     EmptyInput: Kind(400, _CALLER, "empty_input", 400, "Empty"),
+    WrongTask: Kind(400, _CALLER, "wrong_task", 424, "Backend"),
     InvalidInput: Kind(400, _CALLER, "invalid_input", 422, "Validation"),
     ModelNotFound: Kind(404, _CALLER, "model_not_found", 404, "NotFound"),
     Overloaded: Kind(429, "rate_limit_error", "overloaded", 429, "Overloaded"),

@@ -8,18 +8,22 @@ import time
 
 from textmill.checkpoint.hub import PACKAGED, Location
 from textmill.checkpoint.recipe import Recipe
-from textmill.contract import ModelInfo
+from textmill.contract import ModelInfo, Task
 from textmill.runtimes.runtime import Facts
 
 
-def describe(location: Location, recipe: Recipe, dimensions: int, facts: Facts, weights: str) -> ModelInfo:
-    """The info of a model; ``weights`` is the hash of its weight files, ``dimensions`` what comes out of its heads."""
+def describe(
+    location: Location, recipe: Recipe, tasks: tuple[Task, ...], dimensions: int, facts: Facts, weights: str
+) -> ModelInfo:
+    """The info of a model; ``weights`` is the hash of its weight files, ``dimensions`` 0 where it has no dense vectors."""
     return ModelInfo(
         name=location.name,
         aliases=_aliases(location),
         source=location.source,
         revision=location.revision,
         architecture=recipe.architecture,
+        tasks=tasks,
+        labels=(),
         pooling=recipe.pooling,
         dimensions=recipe.truncate_dimensions or dimensions,
         max_tokens=recipe.max_tokens,
@@ -34,11 +38,6 @@ def describe(location: Location, recipe: Recipe, dimensions: int, facts: Facts, 
         fingerprint=_fingerprint(recipe, weights, facts.dtype),
         created=int(time.time()),
     )
-
-
-def default_prompt(recipe: Recipe) -> str:
-    """The text that goes in front of inputs which ask for no prompt."""
-    return recipe.prompts[recipe.default_prompt_name] if recipe.default_prompt_name is not None else ""
 
 
 def _aliases(location: Location) -> tuple[str, ...]:
@@ -57,12 +56,12 @@ def _fingerprint(recipe: Recipe, weights: str, dtype: str) -> str:
         weights,
         tokenizer,
         dict(recipe.config),
-        repr(recipe.outputs),
+        repr(recipe.kind),
         recipe.max_tokens,
         recipe.truncate_dimensions,
         recipe.truncate_side,
         recipe.lowercase,
-        default_prompt(recipe),
+        recipe.default_prompt,
         dtype,
     )
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

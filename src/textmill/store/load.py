@@ -18,9 +18,9 @@ from textmill.config import ModelOptions, available_threads, model_options
 from textmill.contract import BatchReport
 from textmill.engine.engine import Engine, Policy
 from textmill.runtimes.runtime import Runtime, Target, compile_program
-from textmill.store.info import default_prompt, describe
+from textmill.store.info import describe
 from textmill.store.model import Model
-from textmill.tasks.embed import Embedder, Profile
+from textmill.store.verbs import make_verbs
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 
@@ -72,15 +72,16 @@ def load_model(model: str, options: ModelOptions, observe: Observer = lambda _na
         )
         digest = pool.submit(weights_sha256, *recipe.weight_folders)
         program = build(recipe.config, load_tensors(recipe), recipe.outputs)
-        dimensions = check(program)["dense"].axes[-1]
+        shapes = check(program)
+        dimensions = shapes["dense"].axes[-1] if "dense" in shapes else 0
         runtime = _compile(program, recipe, options)
         engine = _engine(runtime, location.name, options, observe)
         undo.callback(engine.close, 0.0)
-        embedder = Embedder(tokenizer.result(), engine, _profile(recipe, dimensions), pool)
-        info = describe(location, recipe, dimensions, runtime.facts, digest.result())
+        verbs = make_verbs(recipe, tokenizer.result(), dimensions)
+        info = describe(location, recipe, verbs.tasks, dimensions, runtime.facts, digest.result())
         engine.start()
         undo.pop_all()
-    return Model(info, embedder, engine, pool)
+    return Model(info, verbs, engine, pool)
 
 
 def _engine(runtime: Runtime, name: str, options: ModelOptions, observe: Observer) -> Engine:
@@ -98,15 +99,3 @@ def _compile(program: Program, recipe: Recipe, options: ModelOptions) -> Runtime
         batch_tokens=options.max_batch_tokens,
     )
     return compile_program(name, program, target)
-
-
-def _profile(recipe: Recipe, dimensions: int) -> Profile:
-    return Profile(
-        prompts=recipe.prompts,
-        default_prompt=default_prompt(recipe),
-        include_prompt=all(getattr(head, "include_prompt", True) for head in recipe.outputs["dense"]),
-        max_tokens=recipe.max_tokens,
-        dimensions=dimensions,
-        default_dimensions=recipe.truncate_dimensions,
-        truncate_side=recipe.truncate_side,
-    )

@@ -13,10 +13,13 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from textmill.contract import Embeddings, EmbedOptions, Input, ModelInfo
+from textmill.contract import Embeddings, EmbedOptions, Input, ModelInfo, MultiEmbeddings, TextOptions
 from textmill.engine.engine import Engine
+from textmill.store.verbs import Verbs
 from textmill.tasks.embed import Embedder
 from textmill.tasks.inputs import as_inputs
+from textmill.tasks.line import Line
+from textmill.tasks.tokens import TokenEmbedder
 
 
 class Model:
@@ -26,9 +29,10 @@ class Model:
     ``info`` says what it is, where it runs and how.
     """
 
-    def __init__(self, info: ModelInfo, embedder: Embedder, engine: Engine, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, info: ModelInfo, verbs: Verbs, engine: Engine, pool: ThreadPoolExecutor) -> None:
         self.info = info
-        self._embedder = embedder
+        self._verbs = verbs
+        self._line = Line(engine, pool)
         self._engine = engine
         self._pool = pool
         # The interpreter must not end under the engine's thread.
@@ -47,6 +51,7 @@ class Model:
         dimensions: int | None = None,
         normalize: bool = True,
         truncate: bool = True,
+        adapter: str | None = None,
     ) -> npt.NDArray[np.float32]:
         """Embed texts; blocks until all are done. Also works in a thread whose event loop runs (and blocks that loop).
 
@@ -59,6 +64,7 @@ class Model:
             normalize: scale vectors to unit length. False gives them as pooled, also where the model's modules.json
                 ends in a Normalize module.
             truncate: cut texts longer than ``info.max_tokens`` tokens; False raises InvalidInput for them.
+            adapter: one of the model's task adapters; by default the one that ``prompt_name`` names.
 
         Returns:
             float32 array of shape (texts, dimensions), in order.
@@ -70,9 +76,16 @@ class Model:
             ForwardFailed: the runtime failed on these texts.
 
         """
-        options = EmbedOptions(prompt, prompt_name, dimensions, normalize, truncate)
+        options = EmbedOptions(
+            prompt=prompt,
+            prompt_name=prompt_name,
+            dimensions=dimensions,
+            normalize=normalize,
+            truncate=truncate,
+            adapter=adapter,
+        )
         inputs = as_inputs(texts)
-        return self._embedder.embed_now(inputs, options).vectors if inputs else self._nothing(options)
+        return self._line.answer_now(self._embedder.call(inputs, options)).vectors if inputs else self._nothing(options)
 
     async def aembed(
         self,
@@ -83,15 +96,56 @@ class Model:
         dimensions: int | None = None,
         normalize: bool = True,
         truncate: bool = True,
+        adapter: str | None = None,
     ) -> npt.NDArray[np.float32]:
         """`embed` for event loops: same arguments, result and errors. Cancelling it withdraws what has not started."""
-        options = EmbedOptions(prompt, prompt_name, dimensions, normalize, truncate)
+        options = EmbedOptions(
+            prompt=prompt,
+            prompt_name=prompt_name,
+            dimensions=dimensions,
+            normalize=normalize,
+            truncate=truncate,
+            adapter=adapter,
+        )
         inputs = as_inputs(texts)
-        return (await self._embedder.embed(inputs, options)).vectors if inputs else self._nothing(options)
+        return (await self.embed_inputs(inputs, options)).vectors if inputs else self._nothing(options)
 
     async def embed_inputs(self, inputs: Sequence[Input], options: EmbedOptions) -> Embeddings:
         """The whole answer, with token counts and timings: what servers need. Errors as `embed`."""
-        return await self._embedder.embed(inputs, options)
+        return await self._line.answer(self._embedder.call(inputs, options))
+
+    def embed_tokens(
+        self,
+        texts: str | Iterable[Input],
+        *,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        truncate: bool = True,
+    ) -> list[npt.NDArray[np.float32]]:
+        """The states of each text's tokens, special tokens and prompts included, before any pooling.
+
+        Arguments and errors as `embed`. Returns a float32 array (tokens, features) for each text, in order.
+        """
+        options = TextOptions(prompt=prompt, prompt_name=prompt_name, truncate=truncate)
+        inputs = as_inputs(texts)
+        return list(self._line.answer_now(self._token_embedder.call(inputs, options)).vectors) if inputs else []
+
+    async def aembed_tokens(
+        self,
+        texts: str | Iterable[Input],
+        *,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        truncate: bool = True,
+    ) -> list[npt.NDArray[np.float32]]:
+        """`embed_tokens` for event loops."""
+        options = TextOptions(prompt=prompt, prompt_name=prompt_name, truncate=truncate)
+        inputs = as_inputs(texts)
+        return list((await self.embed_tokens_inputs(inputs, options)).vectors) if inputs else []
+
+    async def embed_tokens_inputs(self, inputs: Sequence[Input], options: TextOptions) -> MultiEmbeddings:
+        """The whole answer of `embed_tokens`, for servers."""
+        return await self._line.answer(self._token_embedder.call(inputs, options))
 
     @property
     def ready(self) -> bool:
@@ -117,6 +171,14 @@ class Model:
         self._dropped.detach()
         atexit.unregister(self._engine.close)
         self._pool.shutdown(wait=False)
+
+    @property
+    def _embedder(self) -> Embedder:
+        return self._verbs.need(self._verbs.embed, "embed")
+
+    @property
+    def _token_embedder(self) -> TokenEmbedder:
+        return self._verbs.need(self._verbs.embed_tokens, "embed_tokens")
 
     def _nothing(self, options: EmbedOptions) -> npt.NDArray[np.float32]:
         return np.empty((0, options.dimensions or self.info.dimensions), np.float32)

@@ -24,6 +24,8 @@ def info_of(name: str) -> ModelInfo:
         source=f"owner/{name}",
         revision=None,
         architecture="bert",
+        tasks=("embed",),
+        labels=(),
         pooling="mean",
         dimensions=DIMENSIONS,
         max_tokens=MAX_TOKENS,

@@ -1,0 +1,90 @@
+"""Which kind of model a folder holds: the outputs that it has, and what the tasks need to know of them.
+
+Each kind has a reader, which gives None where the folder is of another kind; the first that gives one decides.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from textmill.arch.heads import Dense, Head, LayerNorm, Normalize, Output, Pooling
+from textmill.checkpoint.jsonfile import JsonFile
+from textmill.checkpoint.modules import MODULES, read_heads
+from textmill.checkpoint.source import Source
+from textmill.errors import ModelBroken
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What a kind of model can answer.
+
+    ``outputs`` has for each output the heads that lead to it from the token states, without the normalising at their end.
+    ``head_folders`` are folders below the model's that hold the weights of heads.
+    """
+
+    outputs: Mapping[Output, tuple[Head, ...]]
+    head_folders: tuple[str, ...] = ()
+
+
+def read_kind(source: Source) -> Kind:
+    """The kind of a model; raises ModelBroken, naming the file, for what textmill does not run."""
+    for read in _READERS:
+        kind = read(source)
+        if kind is not None:
+            return kind
+    msg = f"{source.folder} holds no kind of model that textmill runs"
+    raise ModelBroken(msg)
+
+
+def _dense(source: Source) -> Kind:
+    """A model of sentence-transformers that pools, or any bare encoder."""
+    _expect_embedding(source.settings)
+    kind = source.model.get("model_type", str, "SentenceTransformer")
+    if kind != "SentenceTransformer":
+        msg = f"{source.model.path}: model_type is {kind}; textmill embeds with models of type SentenceTransformer"
+        raise ModelBroken(msg)
+    if source.modules:
+        heads = read_heads(source.folder, list(source.modules), source.parsed.hidden_size)
+    else:
+        heads = _default_heads(source)
+        _log.warning(
+            "%s has no %s: its token states are pooled as sentence-transformers does by default", source.folder, MODULES
+        )
+    kept = list(heads)
+    while isinstance(kept[-1], Normalize):
+        kept.pop()
+    folders = tuple(head.name.rpartition(".")[0] for head in kept if isinstance(head, Dense | LayerNorm))
+    return Kind(outputs={"dense": tuple(kept), "tokens": ()}, head_folders=folders)
+
+
+def _default_heads(source: Source) -> tuple[Head, ...]:
+    """Mean pooling; the last token for a causal language model, as sentence-transformers 6 does."""
+    causal = source.trained_as.endswith("ForCausalLM") and source.config.get("is_causal", bool, default=True)
+    return (Pooling(("lasttoken",) if causal else ("mean",)),)
+
+
+def _expect_embedding(settings: JsonFile) -> None:
+    """Raise ModelBroken for a setting of the Transformer module that changes more than lengths."""
+    _expect(settings, "transformer_task", "feature-extraction")
+    _expect(settings, "module_output_name", "token_embeddings")
+    text = JsonFile(settings.path, settings.get("modality_config", dict, {"text": {}})).require("text", dict)
+    _expect(JsonFile(settings.path, text), "method", "forward")
+    _expect(JsonFile(settings.path, text), "method_output_name", "last_hidden_state")
+    for key in ("processing_kwargs", "query_expansion", "query_length", "document_length"):
+        if settings.data.get(key):
+            msg = f"{settings.path}: {key} is not something that textmill runs yet"
+            raise ModelBroken(msg)
+
+
+def _expect(file: JsonFile, key: str, wanted: str) -> None:
+    value = file.get(key, str, wanted)
+    if value != wanted:
+        msg = f"{file.path}: {key} is {value!r}; textmill embeds with {wanted!r} only"
+        raise ModelBroken(msg)
+
+
+_READERS: tuple[Callable[[Source], Kind | None], ...] = (_dense,)

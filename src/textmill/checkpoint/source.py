@@ -1,0 +1,98 @@
+"""The JSON files of a model's folder, opened once: what the kinds of model are told apart by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from textmill.arch.config import parse_config
+from textmill.arch.families import architecture
+from textmill.checkpoint.jsonfile import JsonFile
+from textmill.checkpoint.modules import MODULES, Module, class_name, read_modules
+from textmill.errors import ModelBroken
+
+_TRANSFORMER_CONFIGS = tuple(
+    f"sentence_{family}_config.json"
+    for family in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What the user says about a model because its files may not: ``task`` is a verb, ``pooling`` a way to pool tokens."""
+
+    task: str | None = None
+    pooling: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model's folder, read.
+
+    ``modules`` are those of modules.json, none for a bare transformers folder; ``inside`` is the transformer's own folder,
+    with ``settings`` (sentence_bert_config.json), ``config`` and ``tokenizer`` (tokenizer_config.json) of it; ``model`` is
+    config_sentence_transformers.json. ``architecture`` is the module for the config, ``parsed`` its Config.
+    """
+
+    folder: Path
+    inside: Path
+    modules: Sequence[Module]
+    settings: JsonFile
+    config: JsonFile
+    tokenizer: JsonFile
+    model: JsonFile
+    architecture: ModuleType
+    parsed: Any
+    ask: Ask
+
+    @property
+    def trained_as(self) -> str:
+        """The first class name of config.json's architectures, such as BertForSequenceClassification; empty where none."""
+        names = self.config.get("architectures", list, [])
+        return str(names[0]) if names else ""
+
+
+def open_source(folder: Path, ask: Ask) -> Source:
+    """Read the files that say what a model is.
+
+    Raises ModelBroken, naming the file, for what is missing, ill-typed, or not something that textmill runs.
+    """
+    modules = _modules(folder)
+    inside = folder / modules[0].path if modules else folder
+    paths = [inside / name for name in _TRANSFORMER_CONFIGS]
+    settings = JsonFile.read_if_there(next((path for path in paths if path.is_file()), paths[0]))
+    config = JsonFile.read(inside / "config.json")
+    # sentence-transformers lets its own file override config.json.
+    overrides = {**settings.get("config_args", dict, {}), **settings.get("config_kwargs", dict, {})}
+    config = JsonFile(config.path, {**config.data, **overrides})
+    module = architecture(config.data)
+    model = JsonFile.read_if_there(folder / "config_sentence_transformers.json") if modules else JsonFile(folder, {})
+    return Source(
+        folder=folder,
+        inside=inside,
+        modules=modules,
+        settings=settings,
+        config=config,
+        tokenizer=JsonFile.read_if_there(inside / "tokenizer_config.json"),
+        model=model,
+        architecture=module,
+        parsed=parse_config(module.Config, config.data),
+        ask=ask,
+    )
+
+
+def _modules(folder: Path) -> list[Module]:
+    """The entries of modules.json, the first being a Transformer; none for a bare transformers folder."""
+    if not folder.is_dir():
+        msg = f"the model's folder {folder} is missing"
+        raise ModelBroken(msg)
+    if not (folder / MODULES).is_file():
+        return []
+    modules = read_modules(folder)
+    if class_name(modules[0], folder) not in ("Transformer", "MLMTransformer"):
+        msg = f"{folder / MODULES} begins with {modules[0].kind}; textmill runs models that begin with a Transformer"
+        raise ModelBroken(msg)
+    return modules

@@ -1,0 +1,205 @@
+"""The way of a call from texts to the engine and back: windows of inputs, tokenised beside what computes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+import numpy as np
+
+from textmill.arch.heads import Output
+from textmill.contract import Timings
+from textmill.engine.engine import Engine
+from textmill.engine.scheduler import Lane
+from textmill.engine.ticket import Answer
+from textmill.errors import Unavailable
+from textmill.runtimes.runtime import Row
+
+I = TypeVar("I", bound=Sequence[Any])  # noqa: E741 - an input
+A_co = TypeVar("A_co", covariant=True)
+
+WINDOW = 1024
+"""Inputs of one call that are tokenised and queued together; the next window is tokenised while this one computes."""
+
+_IN_PLACE = 1024
+"""Characters that are tokenised on the event loop, at most 0.2 ms: for less, a hop to a thread would cost more (ADR 0005)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A row that input ``index`` of the call became, whether something of the input was cut, and what the task keeps with it."""
+
+    row: Row
+    index: int
+    truncated: bool
+    kept: Any = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Done:
+    """All rows of a call, in order, with their outputs (see `textmill.runtimes.runtime.Answers`) and means of their times."""
+
+    prepared: Sequence[Prepared]
+    outputs: Mapping[Output, Any]
+    timings: Timings
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """Tokens of each row."""
+        return tuple(len(each.row) for each in self.prepared)
+
+    @property
+    def truncated(self) -> tuple[bool, ...]:
+        """Which rows were cut."""
+        return tuple(each.truncated for each in self.prepared)
+
+
+class Call(Protocol[I, A_co]):
+    """What a task makes of one use of its verb: inputs, how they become rows, and how rows become the answer."""
+
+    @property
+    def inputs(self) -> Sequence[I]:
+        """What is to be computed; at least one."""
+        ...
+
+    def prepare(self, inputs: Sequence[I], first: int) -> Sequence[Prepared]:
+        """The rows of some of the inputs, in order; ``first`` is the index of the first. An input may become several rows.
+
+        Runs in any thread.
+        """
+        ...
+
+    def finish(self, done: Done) -> A_co:
+        """The answer, from all rows in order."""
+        ...
+
+
+class Line:
+    """Takes calls to one engine. Thread-safe; calls from threads and from event loops share batches."""
+
+    def __init__(self, engine: Engine, pool: ThreadPoolExecutor) -> None:
+        self._engine = engine
+        self._pool = pool
+
+    def answer_now(self, asked: Call[I, A_co]) -> A_co:
+        """`answer` for callers without an event loop; blocks until the answer is there."""
+        with _Underway(asked) as call:
+            with self._engine.call():
+                for part in call.windows():
+                    self._enqueue(call, part, call.prepare_timed(part))
+                    while len(call.waiting) > 1:
+                        call.take(call.waiting[0].future.result())
+            while call.waiting:
+                call.take(call.waiting[0].future.result())
+            return asked.finish(call.done())
+
+    async def answer(self, asked: Call[I, A_co]) -> A_co:
+        """Compute a call. Cancelling it withdraws the rows that have not started.
+
+        Raises what the call raises, Overloaded, Unavailable or ForwardFailed.
+        """
+        with _Underway(asked) as call:
+            with self._engine.call():
+                for part in call.windows():
+                    if _characters(part) <= _IN_PLACE:
+                        prepared = call.prepare_timed(part)
+                    else:
+                        prepared = await asyncio.wrap_future(self._beside(call, part))
+                    self._enqueue(call, part, prepared)
+                    while len(call.waiting) > 1:
+                        call.take(await asyncio.wrap_future(call.waiting[0].future))
+            while call.waiting:
+                call.take(await asyncio.wrap_future(call.waiting[0].future))
+            return asked.finish(call.done())
+
+    def _beside(self, call: _Underway[I], part: Sequence[I]) -> Future[tuple[Sequence[Prepared], float]]:
+        try:
+            return self._pool.submit(call.prepare_timed, part)
+        except RuntimeError as error:  # the pool is shut down
+            msg = "the model is closed"
+            raise Unavailable(msg) from error
+
+    def _enqueue(self, call: _Underway[I], part: Sequence[I], prepared: tuple[Sequence[Prepared], float]) -> None:
+        rows, seconds = prepared
+        alone = Lane.INTERACTIVE if len(call.asked.inputs) == 1 else None
+        lane = Lane.BULK if len(call.asked.inputs) > WINDOW else alone
+        future = self._engine.submit([each.row for each in rows], lane=lane, admitted=call.queued > 0)
+        call.queued += len(part)
+        call.waiting.append(_Window(future, rows, seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """A part of a call that waits for its answer."""
+
+    future: Future[Answer]
+    prepared: Sequence[Prepared]
+    prepare_s: float
+
+
+@dataclass(slots=True)
+class _Underway(Generic[I]):
+    """One call under way: the windows that wait, and the parts that are done."""
+
+    asked: Call[I, Any]
+    queued: int = 0
+    waiting: deque[_Window] = field(default_factory=deque)
+    parts: list[tuple[Answer, _Window]] = field(default_factory=list)
+
+    def windows(self) -> Iterator[Sequence[I]]:
+        for start in range(0, len(self.asked.inputs), WINDOW):
+            yield self.asked.inputs[start : start + WINDOW]
+
+    def prepare_timed(self, part: Sequence[I]) -> tuple[Sequence[Prepared], float]:
+        start = time.perf_counter()
+        return self.asked.prepare(part, self.queued), time.perf_counter() - start
+
+    def take(self, answer: Answer) -> None:
+        """Keep the answer of the window that has waited longest."""
+        self.parts.append((answer, self.waiting.popleft()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take back what still waits; nothing where the call ended well."""
+        for window in self.waiting:
+            window.future.cancel()
+
+    def done(self) -> Done:
+        prepared = [each for _, window in self.parts for each in window.prepared]
+        outputs = {
+            output: _joined([answer.outputs[output] for answer, _ in self.parts]) for output in prepared[0].row.outputs
+        }
+        return Done(prepared, outputs, self._timings(len(prepared)))
+
+    def _timings(self, rows: int) -> Timings:
+        shares = [(len(window.prepared) / rows, answer, window) for answer, window in self.parts]
+        return Timings(
+            tokenize=sum(share * window.prepare_s for share, _, window in shares),
+            queue=sum(share * answer.queue_s for share, answer, _ in shares),
+            inference=sum(share * answer.inference_s for share, answer, _ in shares),
+        )
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Outputs of consecutive windows as one: arrays along the rows, lists end to end."""
+    if len(parts) == 1:
+        return parts[0]
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    return [row for part in parts for row in part]
+
+
+def _characters(inputs: Sequence[Any]) -> int:
+    """Characters of texts, ids of lists of ids, and of pairs of texts both."""
+    return sum(sum(map(len, item)) if _is_pair(item) else len(item) for item in inputs)
+
+
+def _is_pair(item: Any) -> bool:
+    return isinstance(item, tuple) and isinstance(item[0], str)
