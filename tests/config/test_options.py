@@ -35,7 +35,7 @@ def test_a_model_gets_its_own_options_and_no_other() -> None:
         "token": "t",
         "offline": True,
         "cache_dir": "/cache",
-        "runtime": "torch",
+        "backend": "torch",
         "device": "cuda",
         "dtype": "float32",
         "threads": 3,

@@ -139,3 +139,13 @@ def test_the_hubs_token_and_offline_mode_are_taken_over() -> None:
 def test_an_empty_key_in_the_environment_does_not_open_the_server(text: str) -> None:
     with pytest.raises(ConfigInvalid, match="TEXTMILL_API_KEY is set but empty"):
         command_options(ServeOptions, {}, {"TEXTMILL_API_KEY": text})
+
+
+def test_a_models_options_may_stand_under_model_in_yaml(tmp_path: Path) -> None:
+    file = tmp_path / "mill.yaml"
+    file.write_text("port: 9090\nmodel:\n  file: onnx/model.onnx\n  dtype: float32\n")
+    options = command_options(ServeOptions, {"config": str(file)}, {})
+    assert (options.port, options.file, options.dtype) == (9090, "onnx/model.onnx", "float32")
+    file.write_text("model:\n  flie: onnx/model.onnx\n")
+    with pytest.raises(ConfigInvalid, match=r"unknown option model\.flie; did you mean file\?"):
+        command_options(ServeOptions, {"config": str(file)}, {})

@@ -30,19 +30,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_bert(tmp_path_factory.mktemp("models") / "tiny", prompts={"query": "ask: "})
 
 
-@pytest.mark.parametrize("runtime", ["openvino", "torch"])
+@pytest.mark.parametrize("backend", ["openvino", "torch"])
 @pytest.mark.parametrize("make", [tiny_bert, tiny_qwen3])
-def test_a_folder_becomes_a_model_that_answers_the_same_on_every_runtime(
-    tmp_path: Path, runtime: str, make: Callable[..., Path]
+def test_a_folder_becomes_a_model_that_answers_the_same_on_every_backend(
+    tmp_path: Path, backend: str, make: Callable[..., Path]
 ) -> None:
     folder = make(tmp_path / "tiny")
     with (
-        load(str(folder), runtime=runtime, dtype="float32", threads=1) as model,
-        load(str(folder), runtime="openvino", dtype="float32", threads=1) as reference,
+        load(str(folder), backend=backend, dtype="float32", threads=1) as model,
+        load(str(folder), backend="openvino", dtype="float32", threads=1) as reference,
     ):
         texts = ["hello world", "", "a longer text with more words"]
         assert np.allclose(model.embed(texts), reference.embed(texts), atol=1e-5)
-        assert model.info.runtime == runtime
+        assert model.info.runtime == backend
 
 
 def test_info_says_what_the_model_is(folder: Path) -> None:
@@ -68,7 +68,7 @@ def test_fingerprints_tell_apart_what_vectors_depend_on(folder: Path, tmp_path: 
         fingerprint(other_config, dtype="float32"),
     ]
     assert len(set(made)) == len(made)
-    assert fingerprint(folder, dtype="float32", runtime="torch") == made[0]
+    assert fingerprint(folder, dtype="float32", backend="torch") == made[0]
 
 
 def test_a_single_text_counts_as_a_list_of_one(folder: Path) -> None:
@@ -116,9 +116,9 @@ def test_an_unknown_option_is_refused_with_the_nearest(folder: Path) -> None:
         load(str(folder), dtypes="float32")
 
 
-def test_an_unknown_runtime_is_refused(folder: Path) -> None:
+def test_an_unknown_backend_is_refused(folder: Path) -> None:
     with pytest.raises(ConfigInvalid, match="openvino"):
-        load(str(folder), runtime="jax")
+        load(str(folder), backend="jax")
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

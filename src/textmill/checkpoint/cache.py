@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from textmill.checkpoint.artefacts import choose, is_asked_for
 from textmill.checkpoint.modules import MODULES, read_modules
 from textmill.checkpoint.tensors import WEIGHTS, weight_files
 from textmill.errors import ModelBroken
@@ -28,8 +29,13 @@ class Snapshot:
     missing: tuple[str, ...]
 
 
-def find_snapshot(repo: str, revision: str | None, cache_dir: Path | None) -> Snapshot | None:
-    """The cached snapshot of a hub repository, or None; ``revision`` is a branch, a tag or a commit."""
+def find_snapshot(
+    repo: str, revision: str | None, cache_dir: Path | None, *, backend: str = "auto", file: str | None = None
+) -> Snapshot | None:
+    """The cached snapshot of a hub repository, or None; ``revision`` is a branch, a tag or a commit.
+
+    ``backend`` and ``file`` say which of its files are needed; see `textmill.checkpoint.artefacts`.
+    """
     stored = (cache_dir or default_cache()) / f"models--{repo.replace('/', '--')}"
     wanted = revision or "main"
     if ".." in PurePosixPath(wanted).parts or PurePosixPath(wanted).is_absolute():
@@ -37,7 +43,9 @@ def find_snapshot(repo: str, revision: str | None, cache_dir: Path | None) -> Sn
     ref = stored / "refs" / wanted
     commit = ref.read_text(encoding="utf-8").strip() if ref.is_file() else wanted
     folder = stored / "snapshots" / commit
-    return Snapshot(folder, commit, tuple(missing_files(folder))) if folder.is_dir() else None
+    return (
+        Snapshot(folder, commit, tuple(missing_files(folder, backend=backend, file=file))) if folder.is_dir() else None
+    )
 
 
 def default_cache() -> Path:
@@ -48,16 +56,32 @@ def default_cache() -> Path:
     return Path(constants.HF_HUB_CACHE).expanduser()
 
 
-def missing_files(folder: Path) -> Iterator[str]:
+def missing_files(folder: Path, *, backend: str = "auto", file: str | None = None) -> Iterator[str]:
     """The files, relative to ``folder``, that the model in it needs and lacks."""
     modules = _known_modules(folder)
     inside = modules[0][1] if modules else folder
     needed = [inside / "config.json", inside / "tokenizer.json"]
     needed += [path / "config.json" for name, path in modules if name not in _WITHOUT_CONFIG]
-    weighty = [path for name, path in modules if name in _WITH_WEIGHTS] or [folder]
-    for path in [*needed, *(file for each in weighty for file in _weights(each))]:
+    heads = [path for name, path in modules if name in _WITH_WEIGHTS and path != inside]
+    needed += [weight for head in heads for weight in _weights(head)]
+    if is_asked_for(backend, file) or not all(path.is_file() for path in _weights(inside)):
+        lacking = _lacking_graph(inside, backend, file)
+        # What is asked for by no name is the safetensors, unless a graph stands in for them.
+        needed += _weights(inside) if lacking and not is_asked_for(backend, file) else []
+        if lacking and is_asked_for(backend, file):
+            yield lacking
+    for path in needed:
         if not path.is_file():
             yield path.relative_to(folder).as_posix()
+
+
+def _lacking_graph(inside: Path, backend: str, file: str | None) -> str | None:
+    """The graph's file that is not there; None where one is."""
+    try:
+        found = choose(inside, backend=backend, file=file)
+    except ModelBroken:
+        found = None
+    return None if found else file or "onnx/model.onnx"
 
 
 def _known_modules(folder: Path) -> list[tuple[str, Path]]:

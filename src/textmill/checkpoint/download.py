@@ -8,6 +8,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+from textmill.checkpoint import artefacts
 from textmill.checkpoint.cache import Snapshot, missing_files
 from textmill.errors import ModelBroken, ModelNotFound, TextmillError
 
@@ -23,17 +24,24 @@ CONFIGS = (
     "tokenizer_config.json",
     "[0-9]*_*/*.json",
 )
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*.safetensors", "[0-9]*_*/model*.safetensors")
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*.safetensors")
+HEADS = ("[0-9]*_*/model*.safetensors",)
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How to reach the hub; None means huggingface_hub's own default, which honours the HF_* variables."""
+    """How to reach the hub, and which of a repository's files are wanted.
+
+    None means huggingface_hub's own default, which honours the HF_* variables; see `textmill.checkpoint.artefacts` for
+    ``backend`` and ``file``.
+    """
 
     token: str | None = None
     offline: bool = False
     cache_dir: Path | None = None
     endpoint: str | None = None
+    backend: str = "auto"
+    file: str | None = None
 
 
 def download(repo: str, revision: str | None, access: Access, hint: str) -> Snapshot:
@@ -50,24 +58,39 @@ def download(repo: str, revision: str | None, access: Access, hint: str) -> Snap
     try:
         # Asked first because it is the one call that takes a time limit: without an answer to it, nothing else is tried.
         HfApi(endpoint=access.endpoint, token=access.token).model_info(repo, revision=revision, timeout=TIMEOUT)
-        # Weights come last: where they are in the cache, so are the files that say what to do with them.
-        for patterns in (CONFIGS, WEIGHTS):
-            folder = snapshot_download(
-                repo,
-                revision=revision,
-                cache_dir=access.cache_dir,
-                token=access.token,
-                endpoint=access.endpoint,
-                etag_timeout=TIMEOUT,
-                allow_patterns=list(patterns),
+        missing: tuple[str, ...] = ()
+        for patterns in _patterns(access):
+            found = Path(
+                snapshot_download(
+                    repo,
+                    revision=revision,
+                    cache_dir=access.cache_dir,
+                    token=access.token,
+                    endpoint=access.endpoint,
+                    etag_timeout=TIMEOUT,
+                    allow_patterns=list(patterns),
+                )
             )
+            missing = tuple(missing_files(found, backend=access.backend, file=access.file))
+            if not missing:
+                break
     except _failures() as error:
         raise _explained(error, repo, revision, hint) from error
-    found = Path(folder)
-    missing = tuple(missing_files(found))
     if missing:
-        raise ModelBroken(_lacking(repo, missing))
+        graph = artefacts.is_asked_for(access.backend, access.file)
+        raise ModelBroken(_without_graph(repo, missing) if graph else _lacking(repo, missing))
     return Snapshot(found, found.name, missing)
+
+
+def _patterns(access: Access) -> list[tuple[str, ...]]:
+    """What to fetch, step by step until nothing is missing.
+
+    Weights come last: where they are in the cache, so are the files that say what to do with them.
+    """
+    graph = artefacts.patterns(access.backend, access.file)
+    if artefacts.is_asked_for(access.backend, access.file):
+        return [CONFIGS, (*HEADS, *graph)]
+    return [CONFIGS, (*WEIGHTS, *HEADS), graph] if access.backend != "torch" else [CONFIGS, (*WEIGHTS, *HEADS)]
 
 
 def _failures() -> tuple[type[Exception], ...]:
@@ -100,6 +123,10 @@ def _explained(error: Exception, repo: str, revision: str | None, hint: str) -> 
 
 def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".strip().splitlines()[0][:200].rstrip(".")
+
+
+def _without_graph(repo: str, missing: Sequence[str]) -> str:
+    return f"{repo} on the hub has no {', '.join(missing)}; leave --file and --backend out to run its safetensors"
 
 
 def _lacking(repo: str, missing: Sequence[str]) -> str:

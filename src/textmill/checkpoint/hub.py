@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from textmill.checkpoint.artefacts import is_asked_for
 from textmill.checkpoint.cache import Snapshot, find_snapshot
 from textmill.checkpoint.download import Access, download
 from textmill.checkpoint.tensors import weights_sha256
@@ -56,12 +57,14 @@ def resolve(
     offline: bool = False,
     cache_dir: Path | None = None,
     endpoint: str | None = None,
+    backend: str = "auto",
+    file: str | None = None,
 ) -> Location:
     """Find a model: a folder, a hub id ``owner/name``, or a name that an installed package carries.
 
     A hub id is looked for in the cache, then in a package that carries it (unless ``revision`` is given), then on the hub. A
     cached model needs no network and is not updated. None means what huggingface_hub takes from HF_TOKEN, HF_HOME and
-    HF_ENDPOINT. Raises ModelNotFound with commands that would help, ModelBroken where what is found lacks files or is not what
+    HF_ENDPOINT. ``backend`` and ``file`` say which of a repository's files are wanted. Raises ModelNotFound with commands that would help, ModelBroken where what is found lacks files or is not what
     it claims to be.
     """
     folder = _local(model)
@@ -71,15 +74,15 @@ def resolve(
     repo = packaged.repo if packaged else model
     if not _HUB_ID.fullmatch(repo):
         raise ModelNotFound(_unknown(model))
-    cached = find_snapshot(repo, revision, cache_dir)
+    cached = find_snapshot(repo, revision, cache_dir, backend=backend, file=file)
     if cached is not None and not cached.missing:
         return Location(cached.folder, repo, cached.commit, model)
-    if packaged and revision is None:
+    if packaged and revision is None and not is_asked_for(backend, file):
         carried = _carried(packaged)
         if carried is not None:
             return Location(carried, packaged.repo, None, model)
     hint = _hint(repo, revision, packaged, cached)
-    snapshot = download(repo, revision, Access(token, offline, cache_dir, endpoint), hint)
+    snapshot = download(repo, revision, Access(token, offline, cache_dir, endpoint, backend, file), hint)
     return Location(snapshot.folder, repo, snapshot.commit, model)
 
 

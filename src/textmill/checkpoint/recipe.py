@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any
 
 from textmill.arch.heads import Head, Output, Pooling
 from textmill.arch.ops import Tensor
+from textmill.checkpoint.artefacts import Artefact
 from textmill.checkpoint.jsonfile import JsonFile
 from textmill.checkpoint.kinds import Kind, read_kind
 from textmill.checkpoint.lengths import max_tokens
 from textmill.checkpoint.source import Ask, Source, open_source
-from textmill.checkpoint.tensors import open_tensors
+from textmill.checkpoint.tensors import open_tensors, weights_sha256
 from textmill.contract import Side
 from textmill.errors import ModelBroken
 
@@ -25,7 +27,8 @@ class Recipe:
     ``config`` is config.json and ``kind`` what the model can answer. ``prompts`` are by name and ``default_prompt_name`` is
     one of them or None. ``max_tokens`` includes special tokens; ``lowercase`` asks the tokenizer for lower case before its own
     rules. ``truncate_dimensions`` is the number of leading values that the model's author keeps, or None for all.
-    ``adapters`` are the names of the architecture's task adapters, in order.
+    ``adapters`` are the names of the architecture's task adapters, in order. ``artefact`` is a ready-made graph to be run in
+    place of the transformer's safetensors.
     """
 
     folder: Path
@@ -41,6 +44,7 @@ class Recipe:
     truncate_side: Side
     lowercase: bool
     adapters: tuple[str, ...]
+    artefact: Artefact | None = None
 
     @property
     def outputs(self) -> Mapping[Output, tuple[Head, ...]]:
@@ -58,10 +62,13 @@ class Recipe:
         heads = self.outputs.get("dense", ())
         return "+".join(mode for head in heads if isinstance(head, Pooling) for mode in head.modes)
 
-    @property
-    def weight_folders(self) -> tuple[Path, ...]:
-        """The folders that hold weights: the transformer's, then those of the heads that have some."""
-        return (self.transformer_folder, *(self.folder / path for path in self.kind.head_folders))
+    def weights_sha256(self) -> str:
+        """A hash over the transformer's weights, or its artefact, and those of the heads, in hex; other threads run meanwhile."""
+        heads = [self.folder / path for path in self.kind.head_folders]
+        if self.artefact is None:
+            return weights_sha256(self.transformer_folder, *heads)
+        own = self.artefact.sha256()
+        return own if not heads else hashlib.sha256(f"{own}\n{weights_sha256(*heads)}".encode()).hexdigest()
 
 
 def read_recipe(folder: Path, ask: Ask | None = None) -> Recipe:
@@ -85,6 +92,7 @@ def read_recipe(folder: Path, ask: Ask | None = None) -> Recipe:
         truncate_side="left" if source.tokenizer.get("truncation_side", str, "right") == "left" else "right",
         lowercase=source.settings.get("do_lower_case", bool, default=False),
         adapters=tuple(getattr(source.parsed, "adapters", ())),
+        artefact=source.artefact,
     )
 
 
@@ -93,7 +101,7 @@ def load_tensors(recipe: Recipe) -> dict[str, Tensor]:
 
     Raises ModelBroken where files are missing or damaged, or a head's shapes are not those of its config.json.
     """
-    tensors = open_tensors(recipe.transformer_folder)
+    tensors = {} if recipe.artefact else open_tensors(recipe.transformer_folder)
     for path in recipe.kind.head_folders:
         opened = open_tensors(recipe.folder / path, prefix=f"{path}.")
         _check_head(recipe, path, opened)

@@ -8,8 +8,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from textmill.arch import opaque
 from textmill.arch.config import parse_config
 from textmill.arch.families import architecture
+from textmill.checkpoint.artefacts import Artefact, choose
 from textmill.checkpoint.jsonfile import JsonFile
 from textmill.checkpoint.modules import MODULES, Module, class_name, read_modules
 from textmill.errors import ModelBroken
@@ -22,10 +24,15 @@ _TRANSFORMER_CONFIGS = tuple(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What the user says about a model because its files may not: ``task`` is a verb, ``pooling`` a way to pool tokens."""
+    """What the user says about a model because its files may not: ``task`` is a verb, ``pooling`` a way to pool tokens.
+
+    ``backend`` and ``file`` choose among what a repository ships; see `textmill.checkpoint.artefacts`.
+    """
 
     task: str | None = None
     pooling: str | None = None
+    backend: str = "auto"
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +41,8 @@ class Source:
 
     ``modules`` are those of modules.json, none for a bare transformers folder; ``inside`` is the transformer's own folder,
     with ``settings`` (sentence_bert_config.json), ``config`` and ``tokenizer`` (tokenizer_config.json) of it; ``model`` is
-    config_sentence_transformers.json. ``architecture`` is the module for the config, ``parsed`` its Config.
+    config_sentence_transformers.json. ``architecture`` is the module for the config, ``parsed`` its Config; both are
+    of `textmill.arch.opaque` where an ``artefact`` is run.
     """
 
     folder: Path
@@ -46,6 +54,7 @@ class Source:
     model: JsonFile
     architecture: ModuleType
     parsed: Any
+    artefact: Artefact | None
     ask: Ask
 
     @property
@@ -68,7 +77,8 @@ def open_source(folder: Path, ask: Ask) -> Source:
     # sentence-transformers lets its own file override config.json.
     overrides = {**settings.get("config_args", dict, {}), **settings.get("config_kwargs", dict, {})}
     config = JsonFile(config.path, {**config.data, **overrides})
-    module = architecture(config.data)
+    artefact = choose(inside, backend=ask.backend, file=ask.file)
+    module = opaque if artefact else architecture(config.data)
     model = JsonFile.read_if_there(folder / "config_sentence_transformers.json") if modules else JsonFile(folder, {})
     return Source(
         folder=folder,
@@ -79,7 +89,8 @@ def open_source(folder: Path, ask: Ask) -> Source:
         tokenizer=JsonFile.read_if_there(inside / "tokenizer_config.json"),
         model=model,
         architecture=module,
-        parsed=parse_config(module.Config, config.data),
+        parsed=opaque.read_config(config.data) if artefact else parse_config(module.Config, config.data),
+        artefact=artefact,
         ask=ask,
     )
 

@@ -36,10 +36,18 @@ class ModelOptions(_Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     cache_dir: Annotated[
         str | None, Meta(description="Folder of the hub's cache; also HF_HUB_CACHE or HF_HOME (its folder hub).")
     ] = None
-    runtime: Annotated[
-        Literal["auto", "openvino", "torch"], Meta(description="Framework that computes; auto takes openvino.")
+    backend: Annotated[
+        Literal["auto", "openvino", "onnx", "torch"],
+        Meta(
+            description="What computes: openvino or torch from the safetensors, onnx from a file that the repository ships; "
+            "auto takes openvino, and a file where there are no safetensors."
+        ),
     ] = "auto"
-    device: Annotated[Word, Meta(description="Device of the runtime.")] = "cpu"
+    file: Annotated[
+        Word | None,
+        Meta(description="An .onnx or OpenVINO .xml file of the repository to run, such as onnx/model_O4.onnx."),
+    ] = None
+    device: Annotated[Word, Meta(description="Device of the backend.")] = "cpu"
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16"],
         Meta(description="Precision; auto takes bfloat16 where the CPU has it natively, else float32."),
@@ -48,7 +56,7 @@ class ModelOptions(_Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Count | None, Meta(description="CPU threads; by default as many as affinity and the cgroup's quota allow.")
     ] = None
     max_batch_tokens: Annotated[
-        Count | None, Meta(description="Tokens in a batch, padding included; by default the runtime's own choice.")
+        Count | None, Meta(description="Tokens in a batch, padding included; by default the backend's own choice.")
     ] = None
     max_queue_tokens: Annotated[
         Count, Meta(description="Tokens that may wait before requests are refused as too many.")

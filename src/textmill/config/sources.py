@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -105,9 +105,23 @@ def _from_yaml(kind: type[ModelOptions], file: Path) -> dict[str, object]:
         msg = f"the configuration file {file} must hold one mapping of options, such as 'port: 8080'"
         raise ConfigInvalid(msg)
     options = {option.name: option for option in options_of(kind) if option.name != "config"}
-    for key in content or {}:
+    content = _flat(content or {}, file)
+    for key in content:
         if key not in options:
             msg = f"{file} has an unknown option {key!r}{nearest(str(key), options)}"
             raise ConfigInvalid(msg)
-    stated = {key: value for key, value in (content or {}).items() if value is not None}
+    stated = {key: value for key, value in content.items() if value is not None}
     return {key: options[key].convert(value, f"{key} in {file}") for key, value in stated.items()}
+
+
+def _flat(content: Mapping[Any, object], file: Path) -> Mapping[Any, object]:
+    """The mapping with what stands under ``model``, the options of a model, brought up beside the others."""
+    inner = content.get("model")
+    if not isinstance(inner, Mapping):
+        return content
+    own = {option.name for option in options_of(ModelOptions)}
+    for key in inner:
+        if key not in own:
+            msg = f"{file} has an unknown option model.{key}{nearest(str(key), own)}"
+            raise ConfigInvalid(msg)
+    return {key: value for key, value in content.items() if key != "model"} | dict(inner)

@@ -116,6 +116,13 @@ def adapters(flat: Flat) -> Array:
     return _end_to_end(flat, [np.full(len(row), row.adapter, np.int32) for row in flat.rows])
 
 
+def attended(flat: Flat) -> Array:
+    """(B, L) int32: 1 where a token is attended to, 0 elsewhere; in rows of padding the first, so that no row has none."""
+    seen = flat.attended.astype(np.int32)
+    seen[flat.lengths == 0, 0] = 1
+    return seen
+
+
 def mask(flat: Flat) -> Array:
     """(B, 1, 1, L) float32 to add to attention scores: 0 for what is attended to, very low for the rest."""
     return _hidden(flat.attended[:, None, None, :])

@@ -7,17 +7,18 @@ back. `openvino_graph` writes that down; this module compiles it and feeds it. `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import openvino as ov  # noqa: TID253 - this file owns the framework
 
-from textmill.arch.heads import PER_TOKEN
+from textmill.arch.heads import PER_TOKEN, Output
 from textmill.arch.program import Program
 from textmill.errors import ConfigInvalid, ModelBroken
 from textmill.runtimes.flat import Packer, Shape
+from textmill.runtimes.openvino_file import GraphFile, read_graph, widths
 from textmill.runtimes.openvino_graph import Graph, build_graph
 from textmill.runtimes.runtime import Answers, Facts, Row, Target, as_answers, wanted
 from textmill.runtimes.shapes import Shapes
@@ -29,7 +30,18 @@ _DTYPES = {precision: dtype for dtype, precision in _PRECISION.items()}
 
 
 def compile_program(program: Program, target: Target) -> OpenVINORuntime:
-    """Build the graph of a program and compile it for a CPU.
+    """Build the graph of a program and compile it for a CPU; see `_compile`."""
+    return _compile(lambda: build_graph(program), program, target)
+
+
+def compile_file(file: GraphFile, target: Target) -> tuple[OpenVINORuntime, dict[Output, int]]:
+    """Compile a graph from a file, with our heads behind it, for a CPU; and the width of each of its outputs."""
+    graph = read_graph(file)
+    return _compile(lambda: graph, file, target), widths(graph)
+
+
+def _compile(build: Callable[[], Graph], holds: object, target: Target) -> OpenVINORuntime:
+    """Compile a graph, which computes with memory that ``holds`` keeps alive.
 
     ``dtype`` auto takes bfloat16 where the CPU computes with it natively, float32 elsewhere. Raises ModelBroken where the
     weights do not fit together, ConfigInvalid for a device that OpenVINO does not have.
@@ -46,7 +58,7 @@ def compile_program(program: Program, target: Target) -> OpenVINORuntime:
     if target.threads is not None:
         options["INFERENCE_NUM_THREADS"] = target.threads
     try:
-        graph = build_graph(program)
+        graph = build()
         compiled = core.compile_model(graph.model, device, options)
     except RuntimeError as error:  # what OpenVINO raises for everything, shapes that do not fit included
         msg = f"OpenVINO cannot compile this model: {_first_line(error)}"
@@ -60,18 +72,16 @@ def compile_program(program: Program, target: Target) -> OpenVINORuntime:
         threads=int(compiled.get_property("INFERENCE_NUM_THREADS")),
         batch_tokens=target.batch_tokens or _BATCH_TOKENS[dtype],
     )
-    return OpenVINORuntime(program, compiled, graph, Shapes(facts.batch_tokens, target.max_tokens), facts)
+    return OpenVINORuntime(holds, compiled, graph, Shapes(facts.batch_tokens, target.max_tokens), facts)
 
 
 class OpenVINORuntime:
     """A compiled graph, its packer, and the shapes for which it has code."""
 
-    def __init__(
-        self, program: Program, compiled: ov.CompiledModel, graph: Graph, shapes: Shapes, facts: Facts
-    ) -> None:
+    def __init__(self, holds: object, compiled: ov.CompiledModel, graph: Graph, shapes: Shapes, facts: Facts) -> None:
         self._request = compiled.create_infer_request()
         # OpenVINO computes with the memory of its tensors, and does not hold it.
-        self._program: Program | None = program
+        self._holds: object = holds
         self._packer = Packer(graph.feeds)
         self._outputs = graph.outputs
         self._shapes = shapes
@@ -105,7 +115,7 @@ class OpenVINORuntime:
 
     def close(self) -> None:
         """Give the compiled graph and its memory back; closing twice is closing once."""
-        self._request = self._program = None
+        self._request = self._holds = None
 
     def _warm(self, shape: Shape) -> None:
         row = Row(np.zeros(min(shape.tokens, shape.length), np.int32))

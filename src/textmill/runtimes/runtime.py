@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from textmill.arch.heads import PER_TOKEN, Output
-from textmill.arch.program import Program
+from textmill.arch.ops import Tensor
+from textmill.arch.program import Chains, Program
 from textmill.errors import ConfigInvalid, ExtraMissing
 
 BATCH_ROWS = 64
@@ -108,19 +111,34 @@ def compile_program(name: str, program: Program, target: Target) -> Runtime:
 
     Raises ConfigInvalid for an unknown name, ExtraMissing where its framework is not installed.
     """
+    compile_: Callable[[Program, Target], Runtime] = _module(name).compile_program
+    return compile_(program, target)
+
+
+def compile_file(
+    path: Path, outputs: Chains, tensors: Mapping[str, Tensor], target: Target
+) -> tuple[Runtime, dict[Output, int]]:
+    """Compile an ONNX or OpenVINO file with our heads behind it; and the width of each output.
+
+    Raises ModelBroken where the file cannot be read or lacks an input or output.
+    """
+    module = _module("openvino")
+    made: tuple[Runtime, dict[Output, int]] = module.compile_file(module.GraphFile(path, outputs, tensors), target)
+    return made
+
+
+def _module(name: str) -> ModuleType:
     if name not in RUNTIMES:
         msg = f"unknown runtime {name!r}; textmill has {', '.join(RUNTIMES)}"
         raise ConfigInvalid(msg)
     try:
-        module = import_module(RUNTIMES[name])
+        return import_module(RUNTIMES[name])
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get(name)
         if extra is None or (error.name or "").startswith("textmill"):
             raise
         msg = f"the {name} runtime needs {error.name}: pip install 'textmill[{extra}]'"
         raise ExtraMissing(msg) from error
-    compile_: Callable[[Program, Target], Runtime] = module.compile_program
-    return compile_(program, target)
 
 
 def wanted(rows: Sequence[Row]) -> set[Output]:

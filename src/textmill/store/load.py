@@ -8,16 +8,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from textmill.arch.program import Program, build
+from textmill.arch.heads import Output
+from textmill.arch.program import build
 from textmill.arch.shapes import check
 from textmill.checkpoint.hub import resolve
 from textmill.checkpoint.recipe import Recipe, load_tensors, read_recipe
-from textmill.checkpoint.tensors import weights_sha256
+from textmill.checkpoint.source import Ask
 from textmill.checkpoint.tokenizer import Tokenizer
 from textmill.config import ModelOptions, available_threads, model_options
 from textmill.contract import BatchReport
 from textmill.engine.engine import Engine, Policy
-from textmill.runtimes.runtime import Runtime, Target, compile_program
+from textmill.runtimes.runtime import Runtime, Target, compile_file, compile_program
 from textmill.store.info import describe
 from textmill.store.model import Model
 from textmill.store.verbs import make_verbs
@@ -34,7 +35,7 @@ def load(model: str = DEFAULT_MODEL, **options: Any) -> Model:
     Args:
         model: a folder in the layout of sentence-transformers or transformers, a hub id such as ``BAAI/bge-small-en-v1.5``,
             or a name that an installed package carries, such as ``all-MiniLM-L6-v2``.
-        options: the fields of `textmill.config.ModelOptions`: ``revision``, ``token``, ``offline``, ``runtime``, ``device``,
+        options: the fields of `textmill.config.ModelOptions`: ``revision``, ``token``, ``offline``, ``backend``, ``file``, ``device``,
             ``dtype``, ``threads`` …; what is not given comes from the environment (``TEXTMILL_DTYPE`` …) or its default.
 
     Returns:
@@ -44,7 +45,7 @@ def load(model: str = DEFAULT_MODEL, **options: Any) -> Model:
         ModelNotFound: nothing of that name is here, cached or on the hub.
         ModelBroken: its files are missing, damaged or of a kind that textmill does not run.
         ConfigInvalid: an option is unknown or impossible.
-        ExtraMissing: the runtime's framework is not installed.
+        ExtraMissing: the backend's framework is not installed.
     """
     return load_model(model, model_options(options))
 
@@ -57,8 +58,10 @@ def load_model(model: str, options: ModelOptions, observe: Observer = lambda _na
         token=options.token,
         offline=options.offline,
         cache_dir=Path(options.cache_dir) if options.cache_dir else None,
+        backend=options.backend,
+        file=options.file,
     )
-    recipe = read_recipe(location.folder)
+    recipe = read_recipe(location.folder, Ask(backend=options.backend, file=options.file))
     pool = ThreadPoolExecutor(2, thread_name_prefix=f"textmill-{location.name}-tokenize")
     with ExitStack() as undo:
         undo.callback(pool.shutdown, wait=False)
@@ -70,11 +73,9 @@ def load_model(model: str, options: ModelOptions, observe: Observer = lambda _na
             lowercase=recipe.lowercase,
             max_tokens=recipe.max_tokens,
         )
-        digest = pool.submit(weights_sha256, *recipe.weight_folders)
-        program = build(recipe.config, load_tensors(recipe), recipe.outputs)
-        shapes = check(program)
-        dimensions = shapes["dense"].axes[-1] if "dense" in shapes else 0
-        runtime = _compile(program, recipe, options)
+        digest = pool.submit(recipe.weights_sha256)
+        runtime, widths = _compile(recipe, options)
+        dimensions = widths.get("dense", 0)
         engine = _engine(runtime, location.name, options, observe)
         undo.callback(engine.close, 0.0)
         verbs = make_verbs(recipe, tokenizer.result(), dimensions)
@@ -89,8 +90,8 @@ def _engine(runtime: Runtime, name: str, options: ModelOptions, observe: Observe
     return Engine(runtime, policy, name=name, observe=lambda report: observe(name, report))
 
 
-def _compile(program: Program, recipe: Recipe, options: ModelOptions) -> Runtime:
-    name = "openvino" if options.runtime == "auto" else options.runtime
+def _compile(recipe: Recipe, options: ModelOptions) -> tuple[Runtime, dict[Output, int]]:
+    """The runtime of a recipe, and the width of each of its outputs."""
     target = Target(
         max_tokens=recipe.max_tokens,
         device=options.device,
@@ -98,4 +99,9 @@ def _compile(program: Program, recipe: Recipe, options: ModelOptions) -> Runtime
         threads=options.threads or available_threads(),
         batch_tokens=options.max_batch_tokens,
     )
-    return compile_program(name, program, target)
+    tensors = load_tensors(recipe)
+    if recipe.artefact is not None:
+        return compile_file(recipe.artefact.path, recipe.outputs, tensors, target)
+    program = build(recipe.config, tensors, recipe.outputs)
+    widths = {output: shape.axes[-1] for output, shape in check(program).items()}
+    return compile_program("torch" if options.backend == "torch" else "openvino", program, target), widths
