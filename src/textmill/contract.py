@@ -20,7 +20,16 @@ Side = Literal["left", "right"]
 Pair = tuple[str, str]
 """Two texts that a model reads together, the first before the second."""
 
-Task = Literal["embed", "embed_sparse", "embed_multi", "embed_tokens", "classify", "classify_tokens", "rerank"]
+Task = Literal[
+    "embed",
+    "embed_sparse",
+    "embed_multi",
+    "embed_tokens",
+    "classify",
+    "classify_tokens",
+    "classify_zero_shot",
+    "rerank",
+]
 """What a model can do, by the name of the verb."""
 
 Scoring = Literal["softmax", "sigmoid", "raw"]
@@ -78,6 +87,17 @@ class ClassifyOptions(TextOptions):
     """How to classify. ``scoring`` of None is the model's own: softmax, or sigmoid for several labels at once or one."""
 
     scoring: Scoring | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZeroShotOptions(TextOptions):
+    """How to classify by labels of the caller's: ``hypothesis`` is a sentence with ``{}`` where a label goes.
+
+    With ``multi_label`` each label is judged on its own; without, their scores share 1.
+    """
+
+    hypothesis: str = "This example is {}."
+    multi_label: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +173,15 @@ class Scores(Answered):
     """``scores`` is float32 of shape (texts,): how relevant each text is, in the order given."""
 
     scores: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A text at its place in a ranking: its ``index`` among the texts given, how relevant it is, and the text."""
+
+    index: int
+    score: float
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +299,16 @@ class ClassifyTokens(Protocol):
 
     async def classify_tokens_inputs(self, inputs: Sequence[str], options: TextOptions) -> Entities:
         """Find the entities."""
+        ...
+
+
+class ClassifyZeroShot(Protocol):
+    """A model that scores the caller's own labels for each text."""
+
+    async def classify_zero_shot_inputs(
+        self, inputs: Sequence[str], labels: Sequence[str], options: ZeroShotOptions
+    ) -> Classifications:
+        """Classify the inputs by these labels."""
         ...
 
 

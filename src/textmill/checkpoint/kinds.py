@@ -6,28 +6,20 @@ Each kind has a reader, which gives None where the folder is of another kind; th
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
+from typing import cast, get_args
 
-from textmill.arch.heads import Dense, Head, LayerNorm, Normalize, Output, Pooling
+from textmill.arch.heads import Dense, Head, LayerNorm, Normalize, Pooling
+from textmill.arch.ops import Pool
+from textmill.checkpoint.classes import read_classes
 from textmill.checkpoint.jsonfile import JsonFile
+from textmill.checkpoint.kind import Kind
 from textmill.checkpoint.modules import MODULES, read_heads
 from textmill.checkpoint.source import Source
 from textmill.errors import ModelBroken
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """What a kind of model can answer.
-
-    ``outputs`` has for each output the heads that lead to it from the token states, without the normalising at their end.
-    ``head_folders`` are folders below the model's that hold the weights of heads.
-    """
-
-    outputs: Mapping[Output, tuple[Head, ...]]
-    head_folders: tuple[str, ...] = ()
 
 
 def read_kind(source: Source) -> Kind:
@@ -54,11 +46,21 @@ def _dense(source: Source) -> Kind:
         _log.warning(
             "%s has no %s: its token states are pooled as sentence-transformers does by default", source.folder, MODULES
         )
-    kept = list(heads)
+    kept = [_asked(head, source) for head in heads]
     while isinstance(kept[-1], Normalize):
         kept.pop()
     folders = tuple(head.name.rpartition(".")[0] for head in kept if isinstance(head, Dense | LayerNorm))
     return Kind(outputs={"dense": tuple(kept), "tokens": ()}, head_folders=folders)
+
+
+def _asked(head: Head, source: Source) -> Head:
+    """The pooling that the user wants instead of the files' own."""
+    if not isinstance(head, Pooling) or source.ask.pooling is None:
+        return head
+    if source.ask.pooling not in get_args(Pool):
+        msg = f"{source.config.path}: pooling {source.ask.pooling!r} needs a model with a masked language model's head"
+        raise ModelBroken(msg)
+    return replace(head, modes=(cast("Pool", source.ask.pooling),))
 
 
 def _default_heads(source: Source) -> tuple[Head, ...]:
@@ -87,4 +89,4 @@ def _expect(file: JsonFile, key: str, wanted: str) -> None:
         raise ModelBroken(msg)
 
 
-_READERS: tuple[Callable[[Source], Kind | None], ...] = (_dense,)
+_READERS: tuple[Callable[[Source], Kind | None], ...] = (read_classes, _dense)

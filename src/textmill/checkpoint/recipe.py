@@ -12,7 +12,8 @@ from textmill.arch.heads import Head, Output, Pooling
 from textmill.arch.ops import Tensor
 from textmill.checkpoint.artefacts import Artefact
 from textmill.checkpoint.jsonfile import JsonFile
-from textmill.checkpoint.kinds import Kind, read_kind
+from textmill.checkpoint.kind import Kind
+from textmill.checkpoint.kinds import read_kind
 from textmill.checkpoint.lengths import max_tokens
 from textmill.checkpoint.source import Ask, Source, open_source
 from textmill.checkpoint.tensors import open_tensors, weights_sha256
@@ -27,8 +28,8 @@ class Recipe:
     ``config`` is config.json and ``kind`` what the model can answer. ``prompts`` are by name and ``default_prompt_name`` is
     one of them or None. ``max_tokens`` includes special tokens; ``lowercase`` asks the tokenizer for lower case before its own
     rules. ``truncate_dimensions`` is the number of leading values that the model's author keeps, or None for all.
-    ``adapters`` are the names of the architecture's task adapters, in order. ``artefact`` is a ready-made graph to be run in
-    place of the transformer's safetensors.
+    ``adapters`` are the names of the architecture's task adapters, in order. ``segments`` says whether it tells the two texts
+    of a pair apart. ``artefact`` is a ready-made graph to be run in place of the transformer's safetensors.
     """
 
     folder: Path
@@ -44,6 +45,7 @@ class Recipe:
     truncate_side: Side
     lowercase: bool
     adapters: tuple[str, ...]
+    segments: bool
     artefact: Artefact | None = None
 
     @property
@@ -92,6 +94,7 @@ def read_recipe(folder: Path, ask: Ask | None = None) -> Recipe:
         truncate_side="left" if source.tokenizer.get("truncation_side", str, "right") == "left" else "right",
         lowercase=source.settings.get("do_lower_case", bool, default=False),
         adapters=tuple(getattr(source.parsed, "adapters", ())),
+        segments=_segments(source),
         artefact=source.artefact,
     )
 
@@ -111,6 +114,14 @@ def load_tensors(recipe: Recipe) -> dict[str, Tensor]:
 
 def _truncate_dimensions(source: Source) -> int | None:
     return None if source.model.data.get("truncate_dim") is None else source.model.size("truncate_dim")
+
+
+def _segments(source: Source) -> bool:
+    """Whether the model has more than one segment, and its tokenizer tells it which."""
+    # What transformers 5 saves as a tokenizer of no family names no segments unless it says so; all before it did.
+    given = ["token_type_ids"] * (source.tokenizer.get("tokenizer_class", str, "") != "TokenizersBackend")
+    names = source.tokenizer.get("model_input_names", list, given)
+    return "token_type_ids" in names and getattr(source.parsed, "type_vocab_size", 0) > 1
 
 
 def _prompts(model: JsonFile) -> tuple[dict[str, str], str | None]:

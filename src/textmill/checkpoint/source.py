@@ -24,9 +24,10 @@ _TRANSFORMER_CONFIGS = tuple(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What the user says about a model because its files may not: ``task`` is a verb, ``pooling`` a way to pool tokens.
+    """What the user says about a model because its files may not.
 
-    ``backend`` and ``file`` choose among what a repository ships; see `textmill.checkpoint.artefacts`.
+    ``task`` is a verb; ``pooling`` a way to pool tokens, by the name that heads have for it, or ``splade``. ``backend`` and
+    ``file`` choose among what a repository ships; see `textmill.checkpoint.artefacts`.
     """
 
     task: str | None = None

@@ -52,6 +52,31 @@ class Encoded:
         return self.tokens_before > len(self.ids)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PairTemplate:
+    """What a tokenizer puts around the two texts of a pair.
+
+    ``specials`` are the ids before, between and after them, ``special_types`` their segments; ``types`` are those of the texts.
+    """
+
+    specials: tuple[npt.NDArray[np.int32], ...]
+    special_types: tuple[npt.NDArray[np.int32], ...]
+    types: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """How texts are tokenised: of a long one, until it has more than ``enough`` tokens. Messages count inputs from ``first``."""
+
+    max_tokens: int
+    enough: int
+    truncate: bool
+    side: Side = "right"
+    first: int = 0
+    prompt_length: int = 0
+    specials: bool = True
+
+
 class Tokenizer:
     """The tokenizer of a model; it keeps no state between calls, so threads may share it.
 
@@ -102,27 +127,52 @@ class Tokenizer:
         if room < 1:
             msg = f"max_tokens is {max_tokens}, but the model's special tokens alone are {self._specials}"
             raise ConfigInvalid(msg)
-        prompted = [prompt + text for text in texts] if prompt else list(texts)
-        characters = max(_FEWEST_CHARACTERS, _FIRST_CHARACTERS * max_tokens)
-        for index, text in enumerate(prompted, first):
-            if len(text) > characters:
-                _refuse_surrogates(text, index, len(prompt))  # what is not tokenised is still to be text
-                if not truncate:
-                    _refuse_characters(text, index, max_tokens)
-        parts = [self._part(text, characters, side, index) for index, text in enumerate(prompted, first)]
         # A cut at the left takes the prompt first; who counts what is left of it needs to see all of it cut.
         enough = max_tokens + (_most_tokens(prompt) if side == "left" else 0)
+        prompted = [prompt + text for text in texts] if prompt else list(texts)
+        work = _Work(max_tokens, enough, truncate, side, first, len(prompt))
         encoded = []
-        for index, ids in enumerate(self._ids(parts, len(prompt), first), first):
-            text, part = prompted[index - first], parts[index - first]
-            if len(part) < len(text):
-                part, ids = self._more(text, part, ids, enough, side, index)  # noqa: PLW2901 - the better ones
+        for index, (ids, whole) in enumerate(self._tokenized(prompted, work), first):
             before = len(ids)
             if before > max_tokens and not truncate:
-                least = "" if len(part) == len(text) else "at least "
-                raise _too_long(index, f"{least}{before} tokens", max_tokens)
+                raise _too_long(index, f"{'' if whole else 'at least '}{before} tokens", max_tokens)
             encoded.append(Encoded(self._cut(ids, room, side) if before > max_tokens else ids, before))
         return encoded
+
+    def bodies(
+        self, texts: Sequence[str], *, max_tokens: int, truncate: bool, side: Side = "right", first: int = 0
+    ) -> list[npt.NDArray[np.int32]]:
+        """The ids of the texts without special tokens, not cut; of a long text, at least ``max_tokens`` + 1 tokens of it.
+
+        With ``truncate``, what comes after those is left out as `encode` does, before them where ``side`` is the left.
+        Raises as `encode`, but for the number of tokens.
+        """
+        work = _Work(max_tokens, max_tokens, truncate, side, first, specials=False)
+        return [ids for ids, _ in self._tokenized(list(texts), work)]
+
+    def pair_template(self) -> PairTemplate:
+        """Where the special tokens of a pair stand, and the segments of all."""
+        sample = self._tokenizer.encode("a", "a")
+        owners, types = sample.sequence_ids, np.array(sample.type_ids, dtype=np.int32)
+        ids = np.array(sample.ids, dtype=np.int32)
+        if 0 not in owners or 1 not in owners:
+            msg = f"{self._path} makes of a pair of the letter a only special tokens; textmill cannot use it"
+            raise ModelBroken(msg)
+        first, second = owners.index(0), owners.index(1)
+        first_end, second_end = len(owners) - owners[::-1].index(0), len(owners) - owners[::-1].index(1)
+        if second < first_end:
+            msg = f"{self._path} puts the second text of a pair before the first; textmill cannot use it"
+            raise ModelBroken(msg)
+        cuts = [slice(0, first), slice(first_end, second), slice(second_end, None)]
+        return PairTemplate(
+            specials=tuple(ids[cut] for cut in cuts),
+            special_types=tuple(types[cut] for cut in cuts),
+            types=(int(types[first]), int(types[second])),
+        )
+
+    def token_id(self, token: str) -> int | None:
+        """The id of a token of the vocabulary; None where it has no such token."""
+        return self._tokenizer.token_to_id(token)
 
     def prompt_tokens(self, prompt: str) -> int:
         """How many leading tokens of a row stem from a prompt, as sentence-transformers counts them.
@@ -131,7 +181,7 @@ class Tokenizer:
         """
         if not prompt:
             return 0
-        ids = next(self._ids([prompt], 0))
+        ids = next(self._ids([prompt], _Work(0, 0, truncate=True)))
         return len(ids) - (len(ids) > 0 and int(ids[-1]) in self._special)
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -165,13 +215,28 @@ class Tokenizer:
     def _specials(self) -> int:
         return len(self._leading) + len(self._trailing)
 
+    def _tokenized(self, texts: list[str], work: _Work) -> Iterator[tuple[npt.NDArray[np.int32], bool]]:
+        """The ids of each text, and whether they are of the whole."""
+        characters = max(_FEWEST_CHARACTERS, _FIRST_CHARACTERS * work.max_tokens)
+        for index, text in enumerate(texts, work.first):
+            if len(text) > characters:
+                _refuse_surrogates(text, index, work.prompt_length)  # what is not tokenised is still to be text
+                if not work.truncate:
+                    _refuse_characters(text, index, work.max_tokens)
+        parts = [self._part(text, characters, work.side, index) for index, text in enumerate(texts, work.first)]
+        for index, ids in enumerate(self._ids(parts, work), work.first):
+            text, part = texts[index - work.first], parts[index - work.first]
+            if len(part) < len(text):
+                part, ids = self._more(text, part, ids, work, index)  # noqa: PLW2901 - the better ones
+            yield ids, len(part) == len(text)
+
     def _more(
-        self, text: str, part: str, ids: npt.NDArray[np.int32], enough: int, side: Side, index: int
+        self, text: str, part: str, ids: npt.NDArray[np.int32], work: _Work, index: int
     ) -> tuple[str, npt.NDArray[np.int32]]:
-        """A part of the text, and its ids, that has more than ``enough`` tokens or is the whole."""
-        while len(ids) <= enough and len(part) < len(text):
-            part = self._part(text, 2 * len(part), side, index)
-            ids = next(self._ids([part], 0))
+        """A part of the text, and its ids, that has more than enough tokens or is the whole."""
+        while len(ids) <= work.enough and len(part) < len(text):
+            part = self._part(text, 2 * len(part), work.side, index)
+            ids = next(self._ids([part], work))
         return part, ids
 
     def _part(self, text: str, characters: int, side: Side, index: int) -> str:
@@ -184,14 +249,14 @@ class Tokenizer:
             raise InvalidInput(msg, index=index)
         return part
 
-    def _ids(self, texts: list[str], prompt_length: int, first: int = 0) -> Iterator[npt.NDArray[np.int32]]:
+    def _ids(self, texts: list[str], work: _Work) -> Iterator[npt.NDArray[np.int32]]:
         for start, end in _slices(texts):
             try:
                 # The fast batch call skips offsets, and unlike `encode` it lets other threads run even for one text.
-                encodings = self._tokenizer.encode_batch_fast(texts[start:end])
+                encodings = self._tokenizer.encode_batch_fast(texts[start:end], add_special_tokens=work.specials)
             except TypeError:
                 for index in range(start, end):
-                    _refuse_surrogates(texts[index], first + index, prompt_length)
+                    _refuse_surrogates(texts[index], work.first + index, work.prompt_length)
                 raise
             for encoding in encodings:
                 yield np.array(encoding.ids, dtype=np.int32)

@@ -36,6 +36,14 @@ class ModelOptions(_Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     cache_dir: Annotated[
         str | None, Meta(description="Folder of the hub's cache; also HF_HUB_CACHE or HF_HOME (its folder hub).")
     ] = None
+    task: Annotated[
+        Literal["auto", "embed", "embed_sparse", "embed_multi", "classify", "classify_tokens", "rerank"],
+        Meta(description="What to use the model for; auto goes by its files."),
+    ] = "auto"
+    pooling: Annotated[
+        Literal["auto", "cls", "mean", "last-token", "splade"],
+        Meta(description="How tokens become one vector; auto goes by the model's files."),
+    ] = "auto"
     backend: Annotated[
         Literal["auto", "openvino", "onnx", "torch"],
         Meta(

@@ -13,7 +13,13 @@ from textmill.runtimes.runtime import Facts
 
 
 def describe(
-    location: Location, recipe: Recipe, tasks: tuple[Task, ...], dimensions: int, facts: Facts, weights: str
+    location: Location,
+    recipe: Recipe,
+    tasks: tuple[Task, ...],
+    labels: tuple[str, ...],
+    dimensions: int,
+    facts: Facts,
+    weights: str,
 ) -> ModelInfo:
     """The info of a model; ``weights`` is the hash of its weight files, ``dimensions`` 0 where it has no dense vectors."""
     return ModelInfo(
@@ -23,7 +29,7 @@ def describe(
         revision=location.revision,
         architecture=recipe.architecture,
         tasks=tasks,
-        labels=(),
+        labels=labels,
         pooling=recipe.pooling,
         dimensions=recipe.truncate_dimensions or dimensions,
         max_tokens=recipe.max_tokens,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 from textmill.arch.heads import Output
 from textmill.arch.program import build
-from textmill.arch.shapes import check
+from textmill.arch.shapes import Shape, check
 from textmill.checkpoint.hub import resolve
 from textmill.checkpoint.recipe import Recipe, load_tensors, read_recipe
 from textmill.checkpoint.source import Ask
@@ -18,10 +18,11 @@ from textmill.checkpoint.tokenizer import Tokenizer
 from textmill.config import ModelOptions, available_threads, model_options
 from textmill.contract import BatchReport
 from textmill.engine.engine import Engine, Policy
+from textmill.errors import ConfigInvalid
 from textmill.runtimes.runtime import Runtime, Target, compile_file, compile_program
 from textmill.store.info import describe
 from textmill.store.model import Model
-from textmill.store.verbs import make_verbs
+from textmill.store.verbs import Verbs, make_verbs
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 
@@ -61,7 +62,7 @@ def load_model(model: str, options: ModelOptions, observe: Observer = lambda _na
         backend=options.backend,
         file=options.file,
     )
-    recipe = read_recipe(location.folder, Ask(backend=options.backend, file=options.file))
+    recipe = read_recipe(location.folder, _ask(options))
     pool = ThreadPoolExecutor(2, thread_name_prefix=f"textmill-{location.name}-tokenize")
     with ExitStack() as undo:
         undo.callback(pool.shutdown, wait=False)
@@ -75,14 +76,43 @@ def load_model(model: str, options: ModelOptions, observe: Observer = lambda _na
         )
         digest = pool.submit(recipe.weights_sha256)
         runtime, widths = _compile(recipe, options)
-        dimensions = widths.get("dense", 0)
+        labels = _labels(recipe, widths)
         engine = _engine(runtime, location.name, options, observe)
         undo.callback(engine.close, 0.0)
-        verbs = make_verbs(recipe, tokenizer.result(), dimensions)
-        info = describe(location, recipe, verbs.tasks, dimensions, runtime.facts, digest.result())
+        verbs = make_verbs(recipe, tokenizer.result(), widths, labels)
+        _expect_task(options, verbs)
+        info = describe(location, recipe, verbs.tasks, labels, widths.get("dense", 0), runtime.facts, digest.result())
         engine.start()
         undo.pop_all()
     return Model(info, verbs, engine, pool)
+
+
+def _ask(options: ModelOptions) -> Ask:
+    return Ask(
+        task=None if options.task == "auto" else options.task,
+        pooling=None if options.pooling == "auto" else options.pooling.replace("-", ""),
+        backend=options.backend,
+        file=options.file,
+    )
+
+
+def _expect_task(options: ModelOptions, verbs: Verbs) -> None:
+    if options.task not in ("auto", *verbs.tasks):
+        msg = f"task is {options.task!r}, but this model's files let it do {', '.join(verbs.tasks)} only"
+        raise ConfigInvalid(msg)
+
+
+def _check_labels(recipe: Recipe, shapes: Mapping[Output, Shape]) -> None:
+    """`_labels`, for messages that name the tensor."""
+    shape = shapes.get("logits") or shapes.get("token_logits")
+    if recipe.kind.classes is not None and shape is not None:
+        recipe.kind.classes.named(shape.axes[-1], f"its {shape.source}")
+
+
+def _labels(recipe: Recipe, widths: Mapping[Output, int]) -> tuple[str, ...]:
+    """The names of the scores that the model's head makes; raises ModelBroken where config.json has more or fewer."""
+    count = widths.get("logits") or widths.get("token_logits")
+    return () if recipe.kind.classes is None or count is None else recipe.kind.classes.named(count, "the model's last")
 
 
 def _engine(runtime: Runtime, name: str, options: ModelOptions, observe: Observer) -> Engine:
@@ -103,5 +133,7 @@ def _compile(recipe: Recipe, options: ModelOptions) -> tuple[Runtime, dict[Outpu
     if recipe.artefact is not None:
         return compile_file(recipe.artefact.path, recipe.outputs, tensors, target)
     program = build(recipe.config, tensors, recipe.outputs)
-    widths = {output: shape.axes[-1] for output, shape in check(program).items()}
+    shapes = check(program)
+    _check_labels(recipe, shapes)
+    widths = {output: shape.axes[-1] for output, shape in shapes.items()}
     return compile_program("torch" if options.backend == "torch" else "openvino", program, target), widths

@@ -13,12 +13,29 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from textmill.contract import Embeddings, EmbedOptions, Input, ModelInfo, MultiEmbeddings, TextOptions
+from textmill.contract import (
+    Classifications,
+    ClassifyOptions,
+    Embeddings,
+    EmbedOptions,
+    Input,
+    ModelInfo,
+    MultiEmbeddings,
+    Pair,
+    Ranked,
+    RerankOptions,
+    Scores,
+    Scoring,
+    TextOptions,
+)
 from textmill.engine.engine import Engine
 from textmill.store.verbs import Verbs
+from textmill.tasks.best import check_top, labelled, ranked
+from textmill.tasks.classify import Classifier
 from textmill.tasks.embed import Embedder
-from textmill.tasks.inputs import as_inputs
+from textmill.tasks.inputs import as_inputs, as_inputs_or_pairs, as_query, as_texts
 from textmill.tasks.line import Line
+from textmill.tasks.rerank import Reranks
 from textmill.tasks.tokens import TokenEmbedder
 
 
@@ -147,6 +164,91 @@ class Model:
         """The whole answer of `embed_tokens`, for servers."""
         return await self._line.answer(self._token_embedder.call(inputs, options))
 
+    def classify(
+        self, texts: str | Iterable[Input | Pair], *, scoring: Scoring | None = None, truncate: bool = True
+    ) -> list[dict[str, float]]:
+        """Score the model's labels for each text; blocks until all are done.
+
+        Args:
+            texts: as `embed`; also pairs of texts, each a tuple, for models that read two.
+            scoring: "softmax", "sigmoid" or "raw"; None is the model's own.
+            truncate: as `embed`; of a pair, the longer text is cut.
+
+        Returns:
+            For each text every label with its score, best first. `info.labels` has them in their own order.
+
+        Raises:
+            WrongTask: the model has no labels. InvalidInput, Overloaded, Unavailable, ForwardFailed: as `embed`.
+
+        """
+        inputs = as_inputs_or_pairs(texts)
+        options = ClassifyOptions(scoring=scoring, truncate=truncate)
+        return labelled(self._line.answer_now(self._classifier.call(inputs, options))) if inputs else []
+
+    async def aclassify(
+        self, texts: str | Iterable[Input | Pair], *, scoring: Scoring | None = None, truncate: bool = True
+    ) -> list[dict[str, float]]:
+        """`classify` for event loops."""
+        inputs = as_inputs_or_pairs(texts)
+        options = ClassifyOptions(scoring=scoring, truncate=truncate)
+        return labelled(await self.classify_inputs(inputs, options)) if inputs else []
+
+    async def classify_inputs(self, inputs: Sequence[Input | Pair], options: ClassifyOptions) -> Classifications:
+        """The whole answer of `classify`, for servers."""
+        return await self._line.answer(self._classifier.call(inputs, options))
+
+    def rerank(
+        self,
+        query: str,
+        texts: Iterable[str],
+        *,
+        top: int | None = None,
+        scoring: Scoring | None = None,
+        instruction: str | None = None,
+        truncate: bool = True,
+    ) -> list[Ranked]:
+        """Rank texts by how relevant they are to a query; blocks until all are done.
+
+        Args:
+            query: what is searched for.
+            texts: the candidates.
+            top: give only that many of the best.
+            scoring: "sigmoid", which is the default, for scores between 0 and 1; "raw" for the model's own.
+            instruction: what counts as relevant, for models that take one.
+            truncate: cut what is too long for the model; False raises InvalidInput for it.
+
+        Returns:
+            The texts with their scores and their places among ``texts``, best first; equal ones in their order.
+
+        Raises:
+            WrongTask: the model cannot rank. InvalidInput, Overloaded, Unavailable, ForwardFailed: as `embed`.
+
+        """
+        check_top(top)
+        query, inputs = as_query(query), as_texts(texts)
+        options = RerankOptions(scoring=scoring, instruction=instruction, truncate=truncate)
+        return ranked(self._line.answer_now(self._reranker.call(query, inputs, options)), inputs, top) if inputs else []
+
+    async def arerank(
+        self,
+        query: str,
+        texts: Iterable[str],
+        *,
+        top: int | None = None,
+        scoring: Scoring | None = None,
+        instruction: str | None = None,
+        truncate: bool = True,
+    ) -> list[Ranked]:
+        """`rerank` for event loops."""
+        check_top(top)
+        query, inputs = as_query(query), as_texts(texts)
+        options = RerankOptions(scoring=scoring, instruction=instruction, truncate=truncate)
+        return ranked(await self.rerank_inputs(query, inputs, options), inputs, top) if inputs else []
+
+    async def rerank_inputs(self, query: str, texts: Sequence[str], options: RerankOptions) -> Scores:
+        """The whole answer of `rerank`, in the order of the texts, for servers."""
+        return await self._line.answer(self._reranker.call(query, texts, options))
+
     @property
     def ready(self) -> bool:
         """Whether the model can answer: false once it closes or its engine died."""
@@ -179,6 +281,14 @@ class Model:
     @property
     def _token_embedder(self) -> TokenEmbedder:
         return self._verbs.need(self._verbs.embed_tokens, "embed_tokens")
+
+    @property
+    def _classifier(self) -> Classifier:
+        return self._verbs.need(self._verbs.classify, "classify")
+
+    @property
+    def _reranker(self) -> Reranks:
+        return self._verbs.need(self._verbs.rerank, "rerank")
 
     def _nothing(self, options: EmbedOptions) -> npt.NDArray[np.float32]:
         return np.empty((0, options.dimensions or self.info.dimensions), np.float32)

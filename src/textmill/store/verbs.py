@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
+from textmill.arch.heads import Output
+from textmill.checkpoint.pairs import Pairs
 from textmill.checkpoint.recipe import Recipe
 from textmill.checkpoint.tokenizer import Tokenizer
 from textmill.contract import Task
 from textmill.errors import WrongTask
+from textmill.tasks.classify import Classifier
 from textmill.tasks.embed import Embedder, EmbedProfile
+from textmill.tasks.rerank import CrossEncoder, Reranks
 from textmill.tasks.texts import TextProfile
 from textmill.tasks.tokens import TokenEmbedder
 
@@ -22,6 +27,8 @@ class Verbs:
 
     embed: Embedder | None = None
     embed_tokens: TokenEmbedder | None = None
+    classify: Classifier | None = None
+    rerank: Reranks | None = None
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -36,8 +43,8 @@ class Verbs:
         return verb
 
 
-def make_verbs(recipe: Recipe, tokenizer: Tokenizer, dimensions: int) -> Verbs:
-    """The verbs of a model; ``dimensions`` is the width of its dense vectors, 0 where it has none."""
+def make_verbs(recipe: Recipe, tokenizer: Tokenizer, widths: Mapping[Output, int], labels: tuple[str, ...]) -> Verbs:
+    """The verbs of a model whose outputs have these widths; ``labels`` are its classes, none where it has none."""
     texts = TextProfile(
         prompts=recipe.prompts,
         default_prompt=recipe.default_prompt,
@@ -45,12 +52,30 @@ def make_verbs(recipe: Recipe, tokenizer: Tokenizer, dimensions: int) -> Verbs:
         truncate_side=recipe.truncate_side,
     )
     embed = EmbedProfile(
-        dimensions=dimensions,
+        dimensions=widths.get("dense", 0),
         include_prompt=all(getattr(head, "include_prompt", True) for head in recipe.outputs.get("dense", ())),
         default_dimensions=recipe.truncate_dimensions,
         adapters=recipe.adapters,
     )
     return Verbs(
-        embed=Embedder(tokenizer, texts, embed) if "dense" in recipe.outputs else None,
-        embed_tokens=TokenEmbedder(tokenizer, texts) if "tokens" in recipe.outputs else None,
+        embed=Embedder(tokenizer, texts, embed) if "dense" in widths else None,
+        embed_tokens=TokenEmbedder(tokenizer, texts) if "tokens" in widths else None,
+        **_scoring_verbs(recipe, tokenizer, texts, labels),
     )
+
+
+class _ScoringVerbs(TypedDict, total=False):
+    classify: Classifier
+    rerank: Reranks
+
+
+def _scoring_verbs(recipe: Recipe, tokenizer: Tokenizer, texts: TextProfile, labels: tuple[str, ...]) -> _ScoringVerbs:
+    """The verbs of a model with classes: a single one can rank as well."""
+    classes = recipe.kind.classes
+    if classes is None or "logits" not in recipe.outputs:
+        return {}
+    pairs = Pairs(tokenizer, max_tokens=recipe.max_tokens, segments=recipe.segments)
+    verbs: _ScoringVerbs = {"classify": Classifier(tokenizer, pairs, texts, labels, classes.score(len(labels)))}
+    if len(labels) == 1:
+        verbs["rerank"] = CrossEncoder(tokenizer, pairs, texts)
+    return verbs

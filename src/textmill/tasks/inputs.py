@@ -1,4 +1,4 @@
-"""What callers hand to `embed` in a program, as a list of inputs."""
+"""What callers hand to a verb in a program, as a list of inputs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from textmill.contract import Input
+from textmill.contract import Input, Pair
 from textmill.errors import InvalidInput
 
 _EXPECTED = "give a text, or texts or lists of token ids in a sequence"
@@ -30,6 +30,45 @@ def as_inputs(texts: object) -> list[Input]:
     if hasattr(texts, "columns"):  # a table gives the names of its columns, which nobody wants embedded
         _refuse(texts)
     return [_one(item, index) for index, item in enumerate(texts)]
+
+
+def as_inputs_or_pairs(texts: object) -> list[Input | Pair]:
+    """`as_inputs` for models that also read two texts together: a tuple or a list of two texts is such a pair."""
+    if isinstance(texts, str) or not isinstance(texts, Iterable) or hasattr(texts, "columns"):
+        return list(as_inputs(texts))
+    items = list(texts)
+    pairs = {index: pair for index, item in enumerate(items) if (pair := _pair(item)) is not None}
+    singles = as_inputs(["" if index in pairs else item for index, item in enumerate(items)] if pairs else texts)
+    return [pairs.get(index, item) for index, item in enumerate(singles)]
+
+
+def as_texts(texts: object) -> list[str]:
+    """The texts in their order; raises InvalidInput, with the index where there is one, for anything else, also for one text."""
+    if isinstance(texts, str):
+        msg = "the texts are a single text; give a list of them"
+        raise InvalidInput(msg)
+    items = as_inputs(texts)
+    for index, item in enumerate(items):
+        if not isinstance(item, str):
+            msg = f"input {index} is {_kind(item)}, but must be a text"
+            raise InvalidInput(msg, index=index)
+    return [item for item in items if isinstance(item, str)]
+
+
+def as_query(query: object) -> str:
+    """The query of a ranking; raises InvalidInput for what is no text."""
+    if not isinstance(query, str):
+        msg = f"the query is {_kind(query)}, but must be a text"
+        raise InvalidInput(msg, param="query")
+    return str.__str__(query)
+
+
+def _pair(item: object) -> Pair | None:
+    match item:
+        case (str(first), str(second)):
+            return str.__str__(first), str.__str__(second)
+        case _:
+            return None
 
 
 def _one(item: Any, index: int) -> Input:

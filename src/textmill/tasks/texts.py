@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
+import numpy.typing as npt
+
 from textmill.checkpoint.tokenizer import Encoded, Tokenizer
 from textmill.contract import Input, Side, TextOptions
 from textmill.errors import EmptyInput, InvalidInput
@@ -28,11 +31,11 @@ class Texts:
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, profile: TextProfile, inputs: Sequence[Input], options: TextOptions
+        self, tokenizer: Tokenizer, profile: TextProfile, inputs: Sequence[object], options: TextOptions
     ) -> None:
         refuse_nothing(inputs)
         self._tokenizer = tokenizer
-        self._truncate = options.truncate
+        self.truncate = options.truncate
         self.prompt = _prompt(profile, options)
         self.side: Side = options.truncate_side or profile.truncate_side
         self.max_tokens = profile.max_tokens
@@ -46,6 +49,12 @@ class Texts:
             return self._texts(cast("Sequence[str]", inputs), first)
         return [self._either(item, first + index) for index, item in enumerate(inputs)]
 
+    def bodies(self, texts: Sequence[str], first: int) -> list[npt.NDArray[np.int32]]:
+        """The ids of texts without prompt and special tokens, not cut, as far as the model could take them; for pairs."""
+        return self._tokenizer.bodies(
+            texts, max_tokens=self.max_tokens, truncate=self.truncate, side=self.side, first=first
+        )
+
     def prompt_tokens(self, item: Encoded, tokens: int) -> int:
         """How many of a row's tokens are left of the prompt's ``tokens``: a cut at the left takes them first.
 
@@ -57,7 +66,7 @@ class Texts:
 
     def _texts(self, texts: Sequence[str], first: int) -> list[Encoded]:
         return self._tokenizer.encode(
-            texts, max_tokens=self.max_tokens, truncate=self._truncate, side=self.side, prompt=self.prompt, first=first
+            texts, max_tokens=self.max_tokens, truncate=self.truncate, side=self.side, prompt=self.prompt, first=first
         )
 
     def _either(self, item: Input, index: int) -> Encoded:
@@ -67,7 +76,7 @@ class Texts:
         if self.prompt:
             return self._texts([self._tokenizer.decode(item)], index)[0]
         limit = self.max_tokens
-        if len(ids) > limit and not self._truncate:
+        if len(ids) > limit and not self.truncate:
             msg = f"input {index} has {len(ids)} tokens, but the model takes at most {limit}; shorten it or allow truncation"
             raise InvalidInput(msg, index=index)
         return Encoded(ids[:limit] if self.side == "right" else ids[-limit:], len(ids))
@@ -76,7 +85,7 @@ class Texts:
 def refuse_nothing(inputs: Sequence[object]) -> None:
     """Raise EmptyInput for a call without inputs."""
     if not inputs:
-        msg = "there is nothing to embed: the list of inputs is empty"
+        msg = "there is nothing to do: the list of inputs is empty"
         raise EmptyInput(msg, param="input")
 
 

@@ -1,0 +1,33 @@
+"""What callers in a program get of scores: the best first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from textmill.contract import Classifications, Ranked, Scores
+from textmill.errors import InvalidInput
+
+
+def labelled(answer: Classifications) -> list[dict[str, float]]:
+    """For each input every label with its score, best first; equal ones in the labels' order."""
+    return [{answer.labels[index]: float(scores[index]) for index in _best_first(scores)} for scores in answer.scores]
+
+
+def ranked(answer: Scores, texts: Sequence[str], top: int | None) -> list[Ranked]:
+    """The texts, best first, equal ones in their order; at most ``top``."""
+    return [Ranked(index, float(answer.scores[index]), texts[index]) for index in _best_first(answer.scores)[:top]]
+
+
+def check_top(top: int | None) -> None:
+    """Raise InvalidInput for a number of texts below 1."""
+    if top is not None and top < 1:
+        msg = f"top is {top}; it must be at least 1"
+        raise InvalidInput(msg, param="top")
+
+
+def _best_first(scores: npt.NDArray[np.float32]) -> list[int]:
+    order: list[int] = np.argsort(-scores, kind="stable").tolist()
+    return order
