@@ -24,6 +24,7 @@ Task = Literal[
     "embed",
     "embed_sparse",
     "embed_multi",
+    "embed_hybrid",
     "embed_tokens",
     "classify",
     "classify_tokens",
@@ -161,6 +162,15 @@ class MultiEmbeddings(Answered):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HybridEmbeddings(Answered):
+    """Dense, sparse and multi-vector embeddings from one pass; see `Embeddings`, `SparseEmbeddings`, `MultiEmbeddings`."""
+
+    dense: npt.NDArray[np.float32]
+    sparse: tuple[SparseVector, ...]
+    multi: tuple[npt.NDArray[np.float32], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Classifications(Answered):
     """``scores`` is float32 of shape (inputs, labels)."""
 
@@ -274,6 +284,14 @@ class EmbedMulti(Protocol):
     """A model that makes several vectors of each input, for late interaction."""
 
     async def embed_multi_inputs(self, inputs: Sequence[Input], options: MultiOptions) -> MultiEmbeddings:
+        """Embed the inputs."""
+        ...
+
+
+class EmbedHybrid(Protocol):
+    """A model that makes dense, sparse and multi-vector embeddings in one pass."""
+
+    async def embed_hybrid_inputs(self, inputs: Sequence[Input], options: EmbedOptions) -> HybridEmbeddings:
         """Embed the inputs."""
         ...
 

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from textmill.checkpoint.artefacts import choose, is_asked_for
-from textmill.checkpoint.modules import MODULES, read_modules
+from textmill.checkpoint.modules import MODULES, read_modules, read_router
 from textmill.checkpoint.tensors import WEIGHTS, weight_files
 from textmill.errors import ModelBroken
 
-_WITHOUT_CONFIG = ("Transformer", "Normalize", "Dropout")
-_WITH_WEIGHTS = ("Transformer", "Dense", "LayerNorm")
+_TRANSFORMERS = ("Transformer", "MLMTransformer")
+_WITHOUT_CONFIG = (*_TRANSFORMERS, "Normalize", "Dropout")
+_WITH_WEIGHTS = (*_TRANSFORMERS, "Dense", "LayerNorm", "SparseStaticEmbedding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def default_cache() -> Path:
 def missing_files(folder: Path, *, backend: str = "auto", file: str | None = None) -> Iterator[str]:
     """The files, relative to ``folder``, that the model in it needs and lacks."""
     modules = _known_modules(folder)
-    inside = modules[0][1] if modules else folder
+    inside = next((path for name, path in modules if name in _TRANSFORMERS), folder)
     needed = [inside / "config.json", inside / "tokenizer.json"]
     needed += [path / "config.json" for name, path in modules if name not in _WITHOUT_CONFIG]
     heads = [path for name, path in modules if name in _WITH_WEIGHTS and path != inside]
@@ -88,6 +89,9 @@ def _known_modules(folder: Path) -> list[tuple[str, Path]]:
     """Class names and folders of modules.json; none where it is absent or broken, which reading the recipe reports."""
     try:
         modules = read_modules(folder) if (folder / MODULES).is_file() else []
+        if modules and modules[0].kind.endswith(".Router"):
+            routes = read_router(folder, modules[0])
+            modules = [module for route in routes.values() for module in route]
     except ModelBroken:
         return []
     return [(module.kind.rpartition(".")[2], folder / module.path) for module in modules]

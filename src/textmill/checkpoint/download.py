@@ -23,9 +23,12 @@ CONFIGS = (
     "tokenizer.json",
     "tokenizer_config.json",
     "[0-9]*_*/*.json",
+    "*_[0-9]_*/*.json",
+    "router_config.json",
+    "artifact.metadata",
 )
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*.safetensors")
-HEADS = ("[0-9]*_*/model*.safetensors",)
+HEADS = ("[0-9]*_*/model*.safetensors", "*_[0-9]_*/model*.safetensors", "*_linear.safetensors")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from textmill.arch.heads import Head, Output
 from textmill.contract import Scoring
@@ -37,15 +38,66 @@ class Classes:
         return self.scoring or ("sigmoid" if count == 1 else "softmax")
 
 
+@dataclass(frozen=True, slots=True)
+class SparseFacts:
+    """What the sparse task needs to know: ``static_queries`` is the folder of a table of weights for queries, or None.
+
+    With such a table (inference-free SPLADE, arXiv:2411.04403) a query's entries are its tokens and the table has their
+    weights.
+    """
+
+    static_queries: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """Queries are filled up to ``length`` tokens with ``token`` (None: the mask token), which the others ``attend`` to or not.
+
+    ``fixed`` also cuts longer ones to that length (ColBERT, arXiv:2004.12832).
+    """
+
+    length: int
+    attend: bool = False
+    fixed: bool = True
+    token: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultiFacts:
+    """What the multi-vector task needs to know.
+
+    A prefix goes in front of each text: as one token where the vocabulary has it and ``prefix_is_token``, else as text.
+    Lengths of None are the model's own. ``skip`` are tokens whose vectors are left out on the ``skip_sides``; of documents
+    only ``keep_ids`` are kept, where there are some. ``skip_first`` leaves the first token out. ``normalize``: vectors have
+    length one.
+    """
+
+    query_prefix: str = ""
+    document_prefix: str = ""
+    prefix_is_token: bool = False
+    query_length: int | None = None
+    document_length: int | None = None
+    expansion: Expansion | None = None
+    skip: tuple[str, ...] = ()
+    skip_sides: tuple[str, ...] = ("document",)
+    keep_ids: tuple[int, ...] = ()
+    skip_first: bool = False
+    normalize: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """What a kind of model can answer.
 
     ``outputs`` has for each output the heads that lead to it from the token states, without the normalising at their end.
-    ``head_folders`` are folders below the model's that hold the weights of heads. ``classes`` are those of its ``logits`` or
+    ``head_folders`` are folders below the model's that hold the weights of heads, ``head_files`` safetensors files in the
+    model's folder that do, by what goes in front of their tensors' names. ``classes`` are those of its ``logits`` or
     ``token_logits``.
     """
 
     outputs: Mapping[Output, tuple[Head, ...]]
     head_folders: tuple[str, ...] = ()
+    head_files: tuple[str, ...] = ()
     classes: Classes | None = None
+    sparse: SparseFacts | None = None
+    multi: MultiFacts | None = None

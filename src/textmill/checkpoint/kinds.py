@@ -15,8 +15,11 @@ from textmill.arch.ops import Pool
 from textmill.checkpoint.classes import read_classes
 from textmill.checkpoint.jsonfile import JsonFile
 from textmill.checkpoint.kind import Kind
+from textmill.checkpoint.lexical import read_bge_m3
 from textmill.checkpoint.modules import MODULES, read_heads
+from textmill.checkpoint.multivector import read_multivector
 from textmill.checkpoint.source import Source
+from textmill.checkpoint.sparse import read_splade
 from textmill.errors import ModelBroken
 
 _log = logging.getLogger(__name__)
@@ -50,7 +53,7 @@ def _dense(source: Source) -> Kind:
     while isinstance(kept[-1], Normalize):
         kept.pop()
     folders = tuple(head.name.rpartition(".")[0] for head in kept if isinstance(head, Dense | LayerNorm))
-    return Kind(outputs={"dense": tuple(kept), "tokens": ()}, head_folders=folders)
+    return read_bge_m3(source, Kind(outputs={"dense": tuple(kept), "tokens": ()}, head_folders=folders))
 
 
 def _asked(head: Head, source: Source) -> Head:
@@ -89,4 +92,4 @@ def _expect(file: JsonFile, key: str, wanted: str) -> None:
         raise ModelBroken(msg)
 
 
-_READERS: tuple[Callable[[Source], Kind | None], ...] = (read_classes, _dense)
+_READERS: tuple[Callable[[Source], Kind | None], ...] = (read_classes, read_splade, read_multivector, _dense)

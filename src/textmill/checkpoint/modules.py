@@ -83,10 +83,48 @@ def read_heads(folder: Path, modules: list[Module], hidden: int) -> tuple[Head, 
     return tuple(heads)
 
 
+def read_token_heads(folder: Path, modules: list[Module], hidden: int) -> tuple[Head, ...]:
+    """What follows the Transformer of a multi-vector model: Dense, LayerNorm and Normalize, each on every token.
+
+    Raises ModelBroken as `read_heads` does.
+    """
+    heads: list[Head] = []
+    width = hidden
+    for module in modules[1:]:
+        reader = _TOKEN_READERS.get(class_name(module, folder))
+        if reader is None:
+            why = f"behind the Transformer of a multi-vector model textmill runs {', '.join(_TOKEN_READERS)} and MultiVectorMask"
+            raise _refused(module, folder, why)
+        file = JsonFile.read_if_there(folder / module.path / "config.json")
+        head, width = reader(_on_tokens(file), module.path, width)
+        heads.append(head)
+    return tuple(heads)
+
+
+def read_router(folder: Path, router: Module) -> dict[str, list[Module]]:
+    """The modules of each route of a Router, by the route's name, with their paths below the model's folder.
+
+    Raises ModelBroken for a router_config.json that makes no sense.
+    """
+    file = JsonFile.read(folder / router.path / "router_config.json")
+    types = JsonFile(file.path, file.require("types", dict))
+    routes: dict[str, list[Module]] = {}
+    for route, names in file.require("structure", dict).items():
+        routes[route] = [
+            Module(types.require(str(name), str), (PurePosixPath(router.path) / str(name)).as_posix(), index)
+            for index, name in enumerate(names)
+        ]
+        for module in routes[route]:
+            if not _inside(module.path):
+                msg = f"{file.path}: {module.path} is not a path below the model"
+                raise ModelBroken(msg)
+    return routes
+
+
 def class_name(module: Module, folder: Path) -> str:
     """The last part of a module's type, whatever the release that wrote it; raises ModelBroken for custom code."""
     package, _, _ = module.kind.partition(".")
-    if package != "sentence_transformers":
+    if package != "sentence_transformers" and module.kind != _PYLATE_DENSE:
         raise _refused(module, folder, "textmill never runs code from a model repository")
     return module.kind.rpartition(".")[2]
 
@@ -164,9 +202,21 @@ def _expect_sentence_embedding(file: JsonFile) -> None:
             raise ModelBroken(msg)
 
 
+def _on_tokens(file: JsonFile) -> JsonFile:
+    """The settings of a module that works on token states; raises ModelBroken where it works on something else."""
+    for key in ("module_input_name", "module_output_name"):
+        name = file.get(key, str, "token_embeddings")
+        if name != "token_embeddings":
+            msg = f"{file.path}: {key} is {name!r}; in a multi-vector model it must be 'token_embeddings'"
+            raise ModelBroken(msg)
+    return JsonFile(file.path, {key: value for key, value in file.data.items() if not key.startswith("module_")})
+
+
+_PYLATE_DENSE = "pylate.models.Dense.Dense"
 _READERS: dict[str, Callable[[JsonFile, str, int], tuple[Head, int]]] = {
     "Pooling": _pooling,
     "Dense": _dense,
     "LayerNorm": _layer_norm,
     "Normalize": _normalize,
 }
+_TOKEN_READERS = {name: _READERS[name] for name in ("Dense", "LayerNorm", "Normalize")}

@@ -16,7 +16,7 @@ from textmill.checkpoint.kind import Kind
 from textmill.checkpoint.kinds import read_kind
 from textmill.checkpoint.lengths import max_tokens
 from textmill.checkpoint.source import Ask, Source, open_source
-from textmill.checkpoint.tensors import open_tensors, weights_sha256
+from textmill.checkpoint.tensors import file_sha256, open_file, open_tensors, weights_sha256
 from textmill.contract import Side
 from textmill.errors import ModelBroken
 
@@ -66,11 +66,12 @@ class Recipe:
 
     def weights_sha256(self) -> str:
         """A hash over the transformer's weights, or its artefact, and those of the heads, in hex; other threads run meanwhile."""
-        heads = [self.folder / path for path in self.kind.head_folders]
-        if self.artefact is None:
-            return weights_sha256(self.transformer_folder, *heads)
-        own = self.artefact.sha256()
-        return own if not heads else hashlib.sha256(f"{own}\n{weights_sha256(*heads)}".encode()).hexdigest()
+        own = weights_sha256(self.transformer_folder) if self.artefact is None else self.artefact.sha256()
+        more = [weights_sha256(self.folder / path) for path in self.kind.head_folders]
+        more += [file_sha256(self.folder / f"{name}.safetensors") for name in self.kind.head_files]
+        if self.kind.sparse is not None and self.kind.sparse.static_queries is not None:
+            more.append(weights_sha256(self.kind.sparse.static_queries))
+        return hashlib.sha256("\n".join((own, *more)).encode()).hexdigest() if more else own
 
 
 def read_recipe(folder: Path, ask: Ask | None = None) -> Recipe:
@@ -109,6 +110,8 @@ def load_tensors(recipe: Recipe) -> dict[str, Tensor]:
         opened = open_tensors(recipe.folder / path, prefix=f"{path}.")
         _check_head(recipe, path, opened)
         tensors |= opened
+    for name in recipe.kind.head_files:
+        tensors |= open_file(recipe.folder / f"{name}.safetensors", prefix=f"{name}.")
     return tensors
 
 

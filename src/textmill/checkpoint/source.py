@@ -13,7 +13,7 @@ from textmill.arch.config import parse_config
 from textmill.arch.families import architecture
 from textmill.checkpoint.artefacts import Artefact, choose
 from textmill.checkpoint.jsonfile import JsonFile
-from textmill.checkpoint.modules import MODULES, Module, class_name, read_modules
+from textmill.checkpoint.modules import MODULES, Module, class_name, read_modules, read_router
 from textmill.errors import ModelBroken
 
 _TRANSFORMER_CONFIGS = tuple(
@@ -40,7 +40,8 @@ class Ask:
 class Source:
     """A model's folder, read.
 
-    ``modules`` are those of modules.json, none for a bare transformers folder; ``inside`` is the transformer's own folder,
+    ``modules`` are those of modules.json, none for a bare transformers folder; where a Router sends queries elsewhere, they
+    are the documents', and ``query_modules`` the queries'. ``inside`` is the transformer's own folder,
     with ``settings`` (sentence_bert_config.json), ``config`` and ``tokenizer`` (tokenizer_config.json) of it; ``model`` is
     config_sentence_transformers.json. ``architecture`` is the module for the config, ``parsed`` its Config; both are
     of `textmill.arch.opaque` where an ``artefact`` is run.
@@ -49,6 +50,7 @@ class Source:
     folder: Path
     inside: Path
     modules: Sequence[Module]
+    query_modules: Sequence[Module]
     settings: JsonFile
     config: JsonFile
     tokenizer: JsonFile
@@ -70,7 +72,7 @@ def open_source(folder: Path, ask: Ask) -> Source:
 
     Raises ModelBroken, naming the file, for what is missing, ill-typed, or not something that textmill runs.
     """
-    modules = _modules(folder)
+    modules, query_modules = _modules(folder)
     inside = folder / modules[0].path if modules else folder
     paths = [inside / name for name in _TRANSFORMER_CONFIGS]
     settings = JsonFile.read_if_there(next((path for path in paths if path.is_file()), paths[0]))
@@ -85,6 +87,7 @@ def open_source(folder: Path, ask: Ask) -> Source:
         folder=folder,
         inside=inside,
         modules=modules,
+        query_modules=query_modules,
         settings=settings,
         config=config,
         tokenizer=JsonFile.read_if_there(inside / "tokenizer_config.json"),
@@ -96,15 +99,24 @@ def open_source(folder: Path, ask: Ask) -> Source:
     )
 
 
-def _modules(folder: Path) -> list[Module]:
-    """The entries of modules.json, the first being a Transformer; none for a bare transformers folder."""
+def _modules(folder: Path) -> tuple[list[Module], list[Module]]:
+    """The entries of modules.json, the first being a Transformer, and those for queries where a Router has others.
+
+    None for a bare transformers folder.
+    """
     if not folder.is_dir():
         msg = f"the model's folder {folder} is missing"
         raise ModelBroken(msg)
     if not (folder / MODULES).is_file():
-        return []
-    modules = read_modules(folder)
+        return [], []
+    modules, query_modules = read_modules(folder), list[Module]()
+    if class_name(modules[0], folder) == "Router":
+        routes = read_router(folder, modules[0])
+        if set(routes) != {"query", "document"} or not routes["document"]:
+            msg = f"{folder / MODULES} routes by {', '.join(routes)}; textmill runs routers with query and document"
+            raise ModelBroken(msg)
+        modules, query_modules = [*routes["document"], *modules[1:]], routes["query"]
     if class_name(modules[0], folder) not in ("Transformer", "MLMTransformer"):
         msg = f"{folder / MODULES} begins with {modules[0].kind}; textmill runs models that begin with a Transformer"
         raise ModelBroken(msg)
-    return modules
+    return modules, query_modules

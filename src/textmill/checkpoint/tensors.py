@@ -23,8 +23,7 @@ def open_tensors(folder: Path, *, prefix: str = "") -> dict[str, Tensor]:
     that does not fit its shards, and a dtype that textmill does not compute with.
     """
     if (folder / WEIGHTS).is_file():
-        file = SafetensorsFile(folder / WEIGHTS)
-        return _views(file, list(file.entries), prefix)
+        return open_file(folder / WEIGHTS, prefix=prefix)
     shards = _shards(folder)
     tensors: dict[str, Tensor] = {}
     for shard in sorted(set(shards.values())):
@@ -36,6 +35,12 @@ def open_tensors(folder: Path, *, prefix: str = "") -> dict[str, Tensor]:
                 raise ModelBroken(msg)
         tensors |= _views(file, names, prefix)
     return tensors
+
+
+def open_file(path: Path, *, prefix: str = "") -> dict[str, Tensor]:
+    """The tensors of one safetensors file, as `open_tensors` gives them."""
+    file = SafetensorsFile(path)
+    return _views(file, list(file.entries), prefix)
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -55,11 +60,12 @@ def weights_sha256(*folders: Path) -> str:
 
     One file gives what ``sha256sum`` prints for it. Other threads run meanwhile. Raises ModelBroken for a missing file.
     """
-    digests = [_sha256(file) for folder in folders for file in weight_files(folder)]
+    digests = [file_sha256(file) for folder in folders for file in weight_files(folder)]
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-def _sha256(file: Path) -> str:
+def file_sha256(file: Path) -> str:
+    """The sha256 of a file, in hex. Raises ModelBroken where it is missing."""
     try:
         with file.open("rb") as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest()

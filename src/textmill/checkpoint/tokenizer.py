@@ -81,11 +81,18 @@ class Tokenizer:
     """The tokenizer of a model; it keeps no state between calls, so threads may share it.
 
     ``vocabulary`` is the number of rows of the model's embedding table: no other ids come out, none go in. Where ``max_tokens``
-    is given, a model that leaves no room for text beside its special tokens is ModelBroken.
+    is given, a model that leaves no room for text beside its special tokens is ModelBroken. Without ``special``, no special tokens
+    are put around texts.
     """
 
     def __init__(
-        self, folder: Path, *, vocabulary: int, lowercase: bool = False, max_tokens: int | None = None
+        self,
+        folder: Path,
+        *,
+        vocabulary: int,
+        lowercase: bool = False,
+        max_tokens: int | None = None,
+        special: bool = True,
     ) -> None:
         self._path = folder / FILE
         self._vocabulary = vocabulary
@@ -93,6 +100,8 @@ class Tokenizer:
         # The file may hold the padding and the length its author happened to use last.
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        if not special:
+            self._tokenizer.post_processor = tokenizers.processors.Sequence([])
         if lowercase:
             _lower_first(self._tokenizer)
         self._special = {i for i, token in self._tokenizer.get_added_tokens_decoder().items() if token.special}
@@ -210,6 +219,16 @@ class Tokenizer:
                 )
                 raise InvalidInput(msg, index=index)
         return np.asarray(ids, dtype=np.int32)
+
+    @property
+    def leading(self) -> int:
+        """How many special tokens stand in front of every text."""
+        return len(self._leading)
+
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """The ids of all special tokens."""
+        return frozenset(self._special)
 
     @property
     def _specials(self) -> int:

@@ -20,15 +20,14 @@ from textmill.contract import (
     EmbedOptions,
     Input,
     ModelInfo,
-    MultiEmbeddings,
     Pair,
     Ranked,
     RerankOptions,
     Scores,
     Scoring,
-    TextOptions,
 )
 from textmill.engine.engine import Engine
+from textmill.store.vectors import VectorVerbs
 from textmill.store.verbs import Verbs
 from textmill.tasks.best import check_top, labelled, ranked
 from textmill.tasks.classify import Classifier
@@ -36,10 +35,9 @@ from textmill.tasks.embed import Embedder
 from textmill.tasks.inputs import as_inputs, as_inputs_or_pairs, as_query, as_texts
 from textmill.tasks.line import Line
 from textmill.tasks.rerank import Reranks
-from textmill.tasks.tokens import TokenEmbedder
 
 
-class Model:
+class Model(VectorVerbs):
     """A model that is loaded and ready; made by `textmill.load`.
 
     Thread-safe: calls from any threads and event loops share batches. Use it as a context manager or call `close`.
@@ -130,39 +128,6 @@ class Model:
     async def embed_inputs(self, inputs: Sequence[Input], options: EmbedOptions) -> Embeddings:
         """The whole answer, with token counts and timings: what servers need. Errors as `embed`."""
         return await self._line.answer(self._embedder.call(inputs, options))
-
-    def embed_tokens(
-        self,
-        texts: str | Iterable[Input],
-        *,
-        prompt: str | None = None,
-        prompt_name: str | None = None,
-        truncate: bool = True,
-    ) -> list[npt.NDArray[np.float32]]:
-        """The states of each text's tokens, special tokens and prompts included, before any pooling.
-
-        Arguments and errors as `embed`. Returns a float32 array (tokens, features) for each text, in order.
-        """
-        options = TextOptions(prompt=prompt, prompt_name=prompt_name, truncate=truncate)
-        inputs = as_inputs(texts)
-        return list(self._line.answer_now(self._token_embedder.call(inputs, options)).vectors) if inputs else []
-
-    async def aembed_tokens(
-        self,
-        texts: str | Iterable[Input],
-        *,
-        prompt: str | None = None,
-        prompt_name: str | None = None,
-        truncate: bool = True,
-    ) -> list[npt.NDArray[np.float32]]:
-        """`embed_tokens` for event loops."""
-        options = TextOptions(prompt=prompt, prompt_name=prompt_name, truncate=truncate)
-        inputs = as_inputs(texts)
-        return list((await self.embed_tokens_inputs(inputs, options)).vectors) if inputs else []
-
-    async def embed_tokens_inputs(self, inputs: Sequence[Input], options: TextOptions) -> MultiEmbeddings:
-        """The whole answer of `embed_tokens`, for servers."""
-        return await self._line.answer(self._token_embedder.call(inputs, options))
 
     def classify(
         self, texts: str | Iterable[Input | Pair], *, scoring: Scoring | None = None, truncate: bool = True
@@ -277,10 +242,6 @@ class Model:
     @property
     def _embedder(self) -> Embedder:
         return self._verbs.need(self._verbs.embed, "embed")
-
-    @property
-    def _token_embedder(self) -> TokenEmbedder:
-        return self._verbs.need(self._verbs.embed_tokens, "embed_tokens")
 
     @property
     def _classifier(self) -> Classifier:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TypedDict, TypeVar
 
 from textmill.arch.heads import Output
 from textmill.checkpoint.pairs import Pairs
 from textmill.checkpoint.recipe import Recipe
+from textmill.checkpoint.tensors import open_tensors
 from textmill.checkpoint.tokenizer import Tokenizer
 from textmill.contract import Task
-from textmill.errors import WrongTask
+from textmill.errors import ModelBroken, WrongTask
 from textmill.tasks.classify import Classifier
 from textmill.tasks.embed import Embedder, EmbedProfile
+from textmill.tasks.hybrid import HybridEmbedder
+from textmill.tasks.multivector import MaxSimReranker, MultiEmbedder
 from textmill.tasks.rerank import CrossEncoder, Reranks
+from textmill.tasks.sparse import QueryTable, SparseEmbedder
 from textmill.tasks.texts import TextProfile
 from textmill.tasks.tokens import TokenEmbedder
 
@@ -26,6 +31,9 @@ class Verbs:
     """What makes the calls of each verb; None for a verb that the model does not have."""
 
     embed: Embedder | None = None
+    embed_sparse: SparseEmbedder | None = None
+    embed_multi: MultiEmbedder | None = None
+    embed_hybrid: HybridEmbedder | None = None
     embed_tokens: TokenEmbedder | None = None
     classify: Classifier | None = None
     rerank: Reranks | None = None
@@ -57,10 +65,15 @@ def make_verbs(recipe: Recipe, tokenizer: Tokenizer, widths: Mapping[Output, int
         default_dimensions=recipe.truncate_dimensions,
         adapters=recipe.adapters,
     )
+    dense = Embedder(tokenizer, texts, embed) if "dense" in recipe.outputs else None
+    sparse, multi = _sparse(recipe, tokenizer, texts), _multi(recipe, tokenizer, texts)
     return Verbs(
-        embed=Embedder(tokenizer, texts, embed) if "dense" in widths else None,
+        embed=dense,
+        embed_sparse=sparse,
+        embed_multi=multi,
+        embed_hybrid=HybridEmbedder(dense, multi, tokenizer.special_ids) if dense and sparse and multi else None,
         embed_tokens=TokenEmbedder(tokenizer, texts) if "tokens" in widths else None,
-        **_scoring_verbs(recipe, tokenizer, texts, labels),
+        **_scoring_verbs(recipe, tokenizer, texts, labels, multi),
     )
 
 
@@ -69,8 +82,12 @@ class _ScoringVerbs(TypedDict, total=False):
     rerank: Reranks
 
 
-def _scoring_verbs(recipe: Recipe, tokenizer: Tokenizer, texts: TextProfile, labels: tuple[str, ...]) -> _ScoringVerbs:
-    """The verbs of a model with classes: a single one can rank as well."""
+def _scoring_verbs(
+    recipe: Recipe, tokenizer: Tokenizer, texts: TextProfile, labels: tuple[str, ...], multi: MultiEmbedder | None
+) -> _ScoringVerbs:
+    """The verbs of a model with classes, of which a single one can rank as well; and ranking by late interaction."""
+    if multi is not None:
+        return {"rerank": MaxSimReranker(multi)}
     classes = recipe.kind.classes
     if classes is None or "logits" not in recipe.outputs:
         return {}
@@ -79,3 +96,27 @@ def _scoring_verbs(recipe: Recipe, tokenizer: Tokenizer, texts: TextProfile, lab
     if len(labels) == 1:
         verbs["rerank"] = CrossEncoder(tokenizer, pairs, texts)
     return verbs
+
+
+def _sparse(recipe: Recipe, tokenizer: Tokenizer, texts: TextProfile) -> SparseEmbedder | None:
+    facts = recipe.kind.sparse
+    if facts is None:
+        return None
+    output: Output = "sparse" if "sparse" in recipe.outputs else "lexical"
+    table = None if facts.static_queries is None else _query_table(facts.static_queries, recipe)
+    return SparseEmbedder(tokenizer, texts, output, recipe.vocabulary, table)
+
+
+def _multi(recipe: Recipe, tokenizer: Tokenizer, texts: TextProfile) -> MultiEmbedder | None:
+    return None if recipe.kind.multi is None else MultiEmbedder(tokenizer, texts, recipe.kind.multi)
+
+
+def _query_table(folder: Path, recipe: Recipe) -> QueryTable:
+    """The weights of a SparseStaticEmbedding; raises ModelBroken where they are not one for each entry of the vocabulary."""
+    tensors = open_tensors(folder)
+    tensor = tensors.get("weight")
+    if tensor is None or tensor.shape != (recipe.vocabulary,) or tensor.dtype != "float32":
+        found = "none" if tensor is None else f"{tensor.dtype} of shape {tensor.shape}"
+        msg = f"{folder} needs a float32 tensor weight of shape ({recipe.vocabulary},); it has {found}"
+        raise ModelBroken(msg)
+    return QueryTable(Tokenizer(folder, vocabulary=recipe.vocabulary, special=False), tensor.data)

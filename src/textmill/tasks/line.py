@@ -32,7 +32,10 @@ _IN_PLACE = 1024
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A row that input ``index`` of the call became, whether something of the input was cut, and what the task keeps with it."""
+    """A row that input ``index`` of the call became, whether something of the input was cut, and what the task keeps with it.
+
+    Rows that want no output are not computed.
+    """
 
     row: Row
     index: int
@@ -128,7 +131,11 @@ class Line:
         rows, seconds = prepared
         alone = Lane.INTERACTIVE if len(call.asked.inputs) == 1 else None
         lane = Lane.BULK if len(call.asked.inputs) > WINDOW else alone
-        future = self._engine.submit([each.row for each in rows], lane=lane, admitted=call.queued > 0)
+        if rows[0].row.outputs:
+            future = self._engine.submit([each.row for each in rows], lane=lane, admitted=call.queued > 0)
+        else:
+            future = Future()
+            future.set_result(Answer({}, 0.0, 0.0))
         call.queued += len(part)
         call.waiting.append(_Window(future, rows, seconds))
 
