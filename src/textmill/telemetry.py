@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from textmill.contract import BatchReport, Embeddings
+from textmill.contract import Answered, BatchReport
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge, Histogram
@@ -35,9 +35,9 @@ class Telemetry:
 
         self._requests = counter("requests", "Requests answered.", "route", "status", "model")
         self._request_seconds = histogram("request_seconds", "Time of a whole request.", _SECONDS, "route")
-        self._inputs = counter("inputs", "Inputs embedded.", "model")
+        self._inputs = counter("inputs", "Inputs computed.", "model")
         self._truncated = counter("truncated_inputs", "Inputs that were cut to the model's length.", "model")
-        self._tokens = counter("tokens", "Tokens embedded, special tokens and prompts included.", "model")
+        self._tokens = counter("tokens", "Tokens computed, special tokens and prompts included.", "model")
         self._stage_seconds = histogram(
             "stage_seconds", "Time of a request in a stage: mean over its inputs.", _SECONDS, "model", "stage"
         )
@@ -66,8 +66,8 @@ class Telemetry:
         self._child(self._requests, route, str(status), model).inc()
         self._child(self._request_seconds, route).observe(seconds)
 
-    def observe_embeddings(self, model: str, made: Embeddings) -> None:
-        """Count what an embed call computed and where its time went."""
+    def observe_answer(self, model: str, made: Answered) -> None:
+        """Count what a call computed and where its time went."""
         self._child(self._inputs, model).inc(len(made.tokens))
         self._child(self._tokens, model).inc(sum(made.tokens))
         self._child(self._stage_seconds, model, "tokenize").observe(made.timings.tokenize)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from textmill.http.openai import EmbeddingsAnswer, EmbeddingsRequest
-from textmill.http.tei import EmbedRequest
+from textmill.http.tei_embed import EmbedRequest
 
 
 @pytest.fixture
@@ -35,6 +35,10 @@ async def test_the_document_names_every_route(document: dict[str, Any]) -> None:
         "/v1/models",
         "/models",
         "/embed",
+        "/embed_all",
+        "/embed_sparse",
+        "/predict",
+        "/rerank",
         "/info",
         "/health",
         "/metrics",
@@ -55,7 +59,7 @@ async def test_operation_ids_are_unique_and_everything_is_described(document: di
     for operation in operations:
         assert operation["summary"]
         assert all(response["description"] for response in operation["responses"].values())
-    for name in ("EmbeddingsRequest", "EmbedRequest"):
+    for name in ("EmbeddingsRequest", "EmbedRequest", "PredictRequest", "RerankRequest"):
         fields = document["components"]["schemas"][name]["properties"]
         assert all(field.get("description") for field in fields.values())
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -10,7 +11,8 @@ import pytest
 
 from textmill.contract import EmbedOptions
 from textmill.errors import ForwardFailed, InvalidInput, Overloaded, Unavailable
-from textmill.http.tei import ErrorText, Info
+from textmill.http.tei import Info
+from textmill.http.tei_dialect import ErrorText
 from textmill.testing.served import RecordingModel, vector_of
 
 Connect = Callable[..., httpx.AsyncClient]
@@ -153,8 +155,27 @@ async def test_info_has_teis_keys_first_and_then_ours(connect: Connect) -> None:
     assert keys[:5] == ["model_id", "model_sha", "model_dtype", "served_model_name", "model_type"]
     info = msgspec.json.decode(answer.content, type=Info)
     assert (info.model_id, info.served_model_name, info.version) == ("owner/tiny", "tiny", "1.2.3")
-    assert info.model_type.embedding.pooling == "mean"
+    assert answer.json()["model_type"] == {"embedding": {"pooling": "mean"}}
     assert info.models == ["tiny"]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "labels", "kind"),
+    [
+        (("embed_sparse",), (), {"embedding": {"pooling": "splade"}}),
+        (("rerank", "classify"), ("ok",), {"reranker": {"id2label": {"0": "ok"}, "label2id": {"ok": 0}}}),
+        (
+            ("classify",),
+            ("no", "yes"),
+            {"classifier": {"id2label": {"0": "no", "1": "yes"}, "label2id": {"no": 0, "yes": 1}}},
+        ),
+    ],
+)
+async def test_info_says_what_kind_of_model_it_is(
+    tasks: Any, labels: Any, kind: Any, client: httpx.AsyncClient, model: RecordingModel
+) -> None:
+    model.info = replace(model.info, tasks=tasks, labels=labels)
+    assert (await client.get("/info")).json()["model_type"] == kind
 
 
 async def test_health_is_empty_while_ready_and_503_afterwards(client: httpx.AsyncClient, model: RecordingModel) -> None:

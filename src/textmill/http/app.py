@@ -27,7 +27,7 @@ from textmill.http.openapi import openapi
 from textmill.http.operation import Dialect, Operation
 from textmill.http.service import Service, Store
 from textmill.http.settings import HttpSettings
-from textmill.http.tei import TEXT_EMBEDDINGS_INFERENCE
+from textmill.http.tei_dialect import TEXT_EMBEDDINGS_INFERENCE
 from textmill.telemetry import Telemetry
 
 _log = logging.getLogger("textmill.http")

@@ -87,6 +87,8 @@ class ModelCard(Struct, frozen=True):
     source: str
     revision: str | None
     architecture: str
+    tasks: list[str]
+    labels: list[str]
     pooling: str
     dimensions: int
     max_tokens: int
@@ -152,7 +154,7 @@ async def embeddings(service: Service, request: EmbeddingsRequest) -> Answer:
     model = service.store.get(request.model or None)
     inputs = as_batch(request.input, "input", service.settings.max_inputs)
     options = EmbedOptions(prompt=request.prompt, prompt_name=request.prompt_name, dimensions=request.dimensions)
-    made = await service.embed(model, inputs, options)
+    made = service.count(model, await model.embed_inputs(inputs, options))
     rows = openai_base64_rows if request.encoding_format == "base64" else openai_float_rows
     data = await json_array(made.vectors, rows)
     tail = orjson.dumps({"model": model.info.name, "usage": _usage(sum(made.tokens))})
@@ -179,6 +181,8 @@ def _card(model: Model) -> ModelCard:
         source=info.source,
         revision=info.revision,
         architecture=info.architecture,
+        tasks=list(info.tasks),
+        labels=list(info.labels),
         pooling=info.pooling,
         dimensions=info.dimensions,
         max_tokens=info.max_tokens,

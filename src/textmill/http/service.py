@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from textmill.contract import Embed, Embeddings, EmbedOptions, Input, ModelInfo
+from textmill.contract import Answered, Classify, Embed, EmbedSparse, EmbedTokens, ModelInfo, Rerank
 from textmill.http.keys import Keys
 from textmill.http.settings import HttpSettings
 from textmill.telemetry import Telemetry
 
+A = TypeVar("A", bound=Answered)
 
-class Model(Embed, Protocol):
+
+class Model(Embed, EmbedSparse, EmbedTokens, Classify, Rerank, Protocol):
     """What routes ask of a loaded model; `textmill.store.model.Model` is one."""
 
     @property
@@ -60,8 +62,7 @@ class Service:
         self.telemetry = telemetry
         self.keys = Keys(settings.api_keys)
 
-    async def embed(self, model: Model, inputs: Sequence[Input], options: EmbedOptions) -> Embeddings:
-        """Embed and count what was embedded."""
-        made = await model.embed_inputs(inputs, options)
-        self.telemetry.observe_embeddings(model.info.name, made)
+    def count(self, model: Model, made: A) -> A:
+        """Count what a call computed; returns it."""
+        self.telemetry.observe_answer(model.info.name, made)
         return made

@@ -9,7 +9,7 @@ from typing import Any
 
 from textmill.http.operation import JSON, Answer, Operation
 from textmill.http.service import Service
-from textmill.http.tei import TEI
+from textmill.http.tei_dialect import TEI
 
 _HTML = "text/html; charset=utf-8"
 _PAGE_POLICY = (

@@ -1,54 +1,19 @@
-"""The dialect of Text Embeddings Inference: /embed, /info and /health."""
+"""The dialect of Text Embeddings Inference: all its operations, and /info and /health."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from types import NoneType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
-import orjson
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from textmill.contract import EmbedOptions, Side
+from textmill.contract import ModelInfo
 from textmill.errors import Unavailable
-from textmill.http.failures import Failure
-from textmill.http.inputs import Inputs, as_batch, refuse_empty_texts
+from textmill.http import tei_embed, tei_rank
 from textmill.http.operation import Answer, Operation
 from textmill.http.service import Service
-from textmill.http.timing import timing_headers
-from textmill.http.vectors import float_rows, json_array
-
-_SIDES: Mapping[str, Side] = {"left": "left", "right": "right"}
-_PLAIN = "text/plain; charset=utf-8"
-
-
-class EmbedRequest(Struct, frozen=True):
-    """What to embed. Null is the same as absent in every optional field; unknown fields are ignored."""
-
-    inputs: Annotated[
-        Inputs,
-        Meta(
-            description="A text, a list of texts, the token ids of one text, or a list that mixes texts and lists of ids. "
-            "Ids are the model's own. Empty texts are refused."
-        ),
-    ]
-    truncate: Annotated[
-        bool | None, Meta(description="Cut texts that are too long (the default), or refuse them with `false`.")
-    ] = None
-    truncation_direction: Annotated[
-        Literal["left", "right", "Left", "Right", "LEFT", "RIGHT"] | None,
-        Meta(description="The end that is cut off: `right` or `left`; absent means the model's own, mostly right."),
-    ] = None
-    prompt_name: Annotated[
-        str | None, Meta(description="One of the model's own prompts; absent means its default prompt.")
-    ] = None
-    normalize: Annotated[bool | None, Meta(description="Scale vectors to length one (the default).")] = None
-    dimensions: Annotated[
-        Annotated[int, Meta(ge=0)] | None,
-        Meta(description="Keep that many leading values, then normalise (Matryoshka)."),
-    ] = None
+from textmill.http.tei_dialect import FAILURES, TEXT_EMBEDDINGS_INFERENCE
 
 
 class Pooling(Struct, frozen=True):
@@ -57,10 +22,19 @@ class Pooling(Struct, frozen=True):
     pooling: str
 
 
-class EmbeddingModel(Struct, frozen=True):
-    """TEI's way to say that a model embeds."""
+class Labels(Struct, frozen=True):
+    """A classifier's labels by index, and their indices."""
 
-    embedding: Pooling
+    id2label: dict[str, str]
+    label2id: dict[str, int]
+
+
+class ModelType(Struct, frozen=True, omit_defaults=True):
+    """TEI's way to say what a model does: one of these keys."""
+
+    embedding: Pooling | UnsetType = UNSET
+    classifier: Labels | UnsetType = UNSET
+    reranker: Labels | UnsetType = UNSET
 
 
 class Info(Struct, frozen=True):
@@ -70,7 +44,7 @@ class Info(Struct, frozen=True):
     model_sha: str | None
     model_dtype: str
     served_model_name: str
-    model_type: EmbeddingModel
+    model_type: ModelType
     max_concurrent_requests: int | None
     max_input_length: int
     max_batch_tokens: int
@@ -81,6 +55,7 @@ class Info(Struct, frozen=True):
     version: str
     sha: str | None
     docker_label: str | None
+    tasks: Annotated[list[str], Meta(description="What the model can do.")]
     dimensions: int
     architecture: str
     runtime: str
@@ -93,59 +68,9 @@ class Info(Struct, frozen=True):
     models: Annotated[list[str], Meta(description="All models that are served, the default first.")]
 
 
-class ErrorText(Struct, frozen=True):
-    """TEI's error."""
-
-    error: str
-    error_type: str
-
-
-class TEI:
-    """Errors as TEI answers them: JSON from a route, plain text for a body that never reached it, nothing for a wrong key."""
-
-    name = "Text Embeddings Inference"
-    failure_schema = ErrorText
-
-    def refuse(self, failure: Failure) -> Answer:
-        """`ErrorText`, or plain text, with TEI's status."""
-        status = failure.kind.tei_status
-        if failure.withheld:
-            return Answer(status=status, headers=failure.headers)
-        if failure.body_level:
-            return Answer(failure.message.encode(), status, _PLAIN, failure.headers)
-        body = orjson.dumps({"error": failure.message, "error_type": failure.kind.tei_type})
-        return Answer(body, status, headers=failure.headers)
-
-
-TEXT_EMBEDDINGS_INFERENCE = TEI()
-
-
-async def embed(service: Service, request: EmbedRequest) -> Answer:
-    """POST /embed."""
-    started = time.perf_counter()
-    model = service.store.get(None)
-    inputs = as_batch(request.inputs, "inputs", service.settings.max_inputs)
-    refuse_empty_texts(inputs, "inputs")
-    made = await service.embed(model, inputs, _options(request))
-    body = await json_array(made.vectors, float_rows)
-    return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)
-
-
-def _options(request: EmbedRequest) -> EmbedOptions:
-    side = request.truncation_direction
-    return EmbedOptions(
-        prompt_name=request.prompt_name,
-        dimensions=request.dimensions,
-        normalize=request.normalize is not False,
-        truncate=request.truncate is not False,
-        truncate_side=None if side is None else _SIDES[side.lower()],
-    )
-
-
 async def info(service: Service, _: None) -> Answer:
     """GET /info, of the default model."""
     about = service.store.get(None).info
-    pooling = {"lasttoken": "last_token"}.get(about.pooling, about.pooling)
     return Answer(
         msgspec.json.encode(
             Info(
@@ -153,7 +78,7 @@ async def info(service: Service, _: None) -> Answer:
                 model_sha=about.revision,
                 model_dtype=about.dtype,
                 served_model_name=about.name,
-                model_type=EmbeddingModel(Pooling(pooling)),
+                model_type=_model_type(about),
                 max_concurrent_requests=None,
                 max_input_length=about.max_tokens,
                 max_batch_tokens=about.batch_tokens,
@@ -164,6 +89,7 @@ async def info(service: Service, _: None) -> Answer:
                 version=service.settings.version,
                 sha=None,
                 docker_label=None,
+                tasks=list(about.tasks),
                 dimensions=about.dimensions,
                 architecture=about.architecture,
                 runtime=about.runtime,
@@ -179,6 +105,18 @@ async def info(service: Service, _: None) -> Answer:
     )
 
 
+def _model_type(about: ModelInfo) -> ModelType:
+    names = about.labels or ("LABEL_0",)
+    labels = Labels({str(i): name for i, name in enumerate(names)}, {name: i for i, name in enumerate(names)})
+    if "embed" in about.tasks or "embed_multi" in about.tasks:
+        return ModelType(embedding=Pooling({"lasttoken": "last_token"}.get(about.pooling, about.pooling)))
+    if "embed_sparse" in about.tasks:
+        return ModelType(embedding=Pooling("splade"))
+    if "rerank" in about.tasks and len(names) == 1:
+        return ModelType(reranker=labels)
+    return ModelType(classifier=labels)
+
+
 async def health(service: Service, _: None) -> Answer:
     """GET /health."""
     if not service.store.ready:
@@ -187,30 +125,9 @@ async def health(service: Service, _: None) -> Answer:
     return Answer()
 
 
-_FAILURES = {
-    400: "There is nothing to embed (JSON), or the body is not JSON (plain text).",
-    401: "The API key is missing or wrong; no body.",
-    413: "The body is larger than the server accepts; plain text.",
-    422: "A text, an option or an id is wrong (JSON), or a field has the wrong type (plain text).",
-    424: "The model failed on these inputs.",
-    429: "Too much work waits; come back after Retry-After seconds.",
-    503: "The model is shutting down.",
-}
-
 OPERATIONS: tuple[Operation[Any], ...] = (
-    Operation(
-        method="POST",
-        paths=("/embed",),
-        dialect=TEXT_EMBEDDINGS_INFERENCE,
-        handle=embed,
-        takes=EmbedRequest,
-        gives=list[list[float]],
-        summary="Embed texts (TEI)",
-        description="Works with clients of Hugging Face's Text Embeddings Inference. The default model answers.",
-        example={"inputs": ["The mill turns.", "Water drives the wheel."], "normalize": True},
-        answers_with=[[0.020964134, -0.041305967, 0.07319605], [-0.011502886, 0.05937732, 0.0019301853]],
-        statuses=_FAILURES,
-    ),
+    *tei_embed.OPERATIONS,
+    *tei_rank.OPERATIONS,
     Operation(
         method="GET",
         paths=("/info",),
@@ -219,7 +136,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         takes=NoneType,
         gives=Info,
         summary="Describe the default model",
-        statuses={401: _FAILURES[401]},
+        statuses={401: FAILURES[401]},
     ),
     Operation(
         method="GET",

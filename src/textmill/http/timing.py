@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from textmill.contract import Embeddings, Input, ModelInfo
+from textmill.contract import Answered, Input, ModelInfo, Pair
 
 
 def timing_headers(
-    info: ModelInfo, inputs: Sequence[Input], made: Embeddings, started: float
+    info: ModelInfo, inputs: Sequence[Input | Pair], made: Answered, started: float
 ) -> tuple[tuple[str, str], ...]:
     """The eight headers, times in whole milliseconds, and two of ours.
 
@@ -20,7 +20,7 @@ def timing_headers(
     headers = (
         ("x-compute-type", f"{info.device}+optimized"),
         ("x-compute-time", total),
-        ("x-compute-characters", str(sum(map(len, inputs)))),
+        ("x-compute-characters", str(sum(map(_characters, inputs)))),
         ("x-compute-tokens", str(sum(made.tokens))),
         ("x-total-time", total),
         ("x-tokenization-time", str(round(made.timings.tokenize * 1000))),
@@ -30,3 +30,8 @@ def timing_headers(
     )
     cut = sum(made.truncated)
     return (*headers, ("x-truncated-inputs", str(cut))) if cut else headers
+
+
+def _characters(item: Input | Pair) -> int:
+    """Characters of a text or a pair, or the number of ids."""
+    return sum(len(part) if isinstance(part, str) else 1 for part in item) if isinstance(item, tuple) else len(item)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from binascii import b2a_base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import orjson
+
+from textmill.contract import SparseVector
 
 Vectors = npt.NDArray[np.float32]
 RowsToJson = Callable[[Vectors, int], bytes]
@@ -16,6 +18,8 @@ RowsToJson = Callable[[Vectors, int], bytes]
 
 _VALUES_A_STEP = 65_536
 """About 2 ms of encoding: the event loop serves others between steps of a large answer."""
+_ENTRIES_A_STEP = 8_192
+"""The same for entries of sparse vectors."""
 
 
 def float_rows(rows: Vectors, _first: int) -> bytes:
@@ -50,4 +54,24 @@ async def json_array(vectors: Vectors, encode: RowsToJson) -> bytes:
     for first in range(0, count, step):
         pieces.append(encode(vectors[first : first + step], first)[1:-1])
         await asyncio.sleep(0)
+    return b"[" + b",".join(pieces) + b"]"
+
+
+async def nested_array(arrays: Sequence[Vectors]) -> bytes:
+    """Arrays of any number of rows as one JSON array of arrays of vectors, in steps where there are many."""
+    return b"[" + b",".join([await json_array(vectors, float_rows) for vectors in arrays]) + b"]"
+
+
+async def sparse_array(vectors: Sequence[SparseVector]) -> bytes:
+    """``[[{"index": …, "value": …}, …], …]``, as TEI answers, in steps where there are many."""
+    pieces: list[bytes] = []
+    entries = 0
+    for vector in vectors:
+        pairs = zip(vector.indices.tolist(), vector.values, strict=True)
+        items = [{"index": index, "value": value} for index, value in pairs]
+        pieces.append(orjson.dumps(items, option=orjson.OPT_SERIALIZE_NUMPY))
+        entries += len(items)
+        if entries >= _ENTRIES_A_STEP:
+            entries = 0
+            await asyncio.sleep(0)
     return b"[" + b",".join(pieces) + b"]"

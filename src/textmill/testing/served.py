@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import TypedDict
 from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
 
-from textmill.contract import Embeddings, EmbedOptions, Input, ModelInfo, Timings
+from textmill.contract import (
+    Classifications,
+    ClassifyOptions,
+    Embeddings,
+    EmbedOptions,
+    Input,
+    ModelInfo,
+    MultiEmbeddings,
+    Pair,
+    RerankOptions,
+    Scores,
+    SparseEmbeddings,
+    SparseOptions,
+    SparseVector,
+    TextOptions,
+    Timings,
+)
 from textmill.errors import ModelNotFound
 
 DIMENSIONS = 384
@@ -24,8 +41,8 @@ def info_of(name: str) -> ModelInfo:
         source=f"owner/{name}",
         revision=None,
         architecture="bert",
-        tasks=("embed",),
-        labels=(),
+        tasks=("embed", "embed_tokens", "embed_sparse", "classify", "rerank"),
+        labels=("joy", "anger", "fear"),
         pooling="mean",
         dimensions=DIMENSIONS,
         max_tokens=MAX_TOKENS,
@@ -42,7 +59,7 @@ def info_of(name: str) -> ModelInfo:
     )
 
 
-def vector_of(item: Input, dimensions: int = DIMENSIONS) -> npt.NDArray[np.float32]:
+def vector_of(item: Input | Pair, dimensions: int = DIMENSIONS) -> npt.NDArray[np.float32]:
     """A vector that depends on the input alone."""
     generator = np.random.default_rng(crc32(repr(item).encode()))
     return generator.standard_normal(dimensions).astype(np.float32)
@@ -62,10 +79,42 @@ class RecordingModel:
         self.hold = False
         self.held = asyncio.Event()
         self.withdrawn = asyncio.Event()
-        self.calls: list[tuple[list[Input], EmbedOptions]] = []
+        self.calls: list[tuple[list[Input | Pair], object]] = []
 
     async def embed_inputs(self, inputs: Sequence[Input], options: EmbedOptions) -> Embeddings:
         """Answer as told; counts two special tokens an input, and cuts beyond ``MAX_TOKENS`` characters or ids."""
+        counts = await self._counted(inputs, options)
+        vectors = np.stack([vector_of(item, options.dimensions or DIMENSIONS) for item in inputs])
+        return Embeddings(vectors=vectors, **counts)
+
+    async def embed_tokens_inputs(self, inputs: Sequence[Input], options: TextOptions) -> MultiEmbeddings:
+        """Answer a vector for each character or id."""
+        counts = await self._counted(inputs, options)
+        return MultiEmbeddings(
+            vectors=tuple(
+                np.stack([vector_of([ord(c) if isinstance(c, str) else c], 4) for c in item]) for item in inputs
+            ),
+            **counts,
+        )
+
+    async def embed_sparse_inputs(self, inputs: Sequence[Input], options: SparseOptions) -> SparseEmbeddings:
+        """Answer one entry for each input: at the length of the input, its first value of `vector_of`."""
+        counts = await self._counted(inputs, options)
+        vectors = [SparseVector(np.array([len(item)], np.int32), vector_of(item, 1)) for item in inputs]
+        return SparseEmbeddings(vectors=tuple(vectors), size=self.info.vocabulary, **counts)
+
+    async def classify_inputs(self, inputs: Sequence[Input | Pair], options: ClassifyOptions) -> Classifications:
+        """Answer `vector_of` of each input as scores of the labels."""
+        counts = await self._counted(inputs, options)
+        scores = np.stack([vector_of(item, len(self.info.labels)) for item in inputs])
+        return Classifications(labels=self.info.labels, scores=scores, **counts)
+
+    async def rerank_inputs(self, query: str, texts: Sequence[str], options: RerankOptions) -> Scores:
+        """Answer the length of each text as its score."""
+        counts = await self._counted([(query, text) for text in texts], options)
+        return Scores(scores=np.array([len(text) for text in texts], np.float32), **counts)
+
+    async def _counted(self, inputs: Sequence[Input | Pair], options: object) -> _Counts:
         self.calls.append((list(inputs), options))
         if self.error is not None:
             raise self.error
@@ -75,12 +124,17 @@ class RecordingModel:
                 await asyncio.Event().wait()
             finally:
                 self.withdrawn.set()
-        return Embeddings(
-            vectors=np.stack([vector_of(item, options.dimensions or DIMENSIONS) for item in inputs]),
+        return _Counts(
             tokens=tuple(len(item) + 2 for item in inputs),
             truncated=tuple(len(item) > MAX_TOKENS for item in inputs),
             timings=Timings(tokenize=0.001, queue=0.002, inference=0.003),
         )
+
+
+class _Counts(TypedDict):
+    tokens: tuple[int, ...]
+    truncated: tuple[bool, ...]
+    timings: Timings
 
 
 class RecordingStore:

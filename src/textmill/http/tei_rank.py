@@ -1,0 +1,177 @@
+"""TEI's routes for classifiers and rerankers: /predict and /rerank."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import numpy as np
+import orjson
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from textmill.contract import ClassifyOptions, Input, Pair, RerankOptions
+from textmill.errors import EmptyInput, InvalidInput
+from textmill.http.failures import WrongShape
+from textmill.http.operation import Answer, Operation
+from textmill.http.service import Service
+from textmill.http.tei_dialect import (
+    FAILURES,
+    TEXT_EMBEDDINGS_INFERENCE,
+    Direction,
+    RawScores,
+    Truncate,
+    side_of,
+)
+from textmill.http.timing import timing_headers
+
+_PAIR = 2
+
+
+class PredictRequest(Struct, frozen=True):
+    """What to classify."""
+
+    inputs: Annotated[
+        str | list[str | list[str]],
+        Meta(
+            description="A text, also as a list of one; a pair of texts as a list of two; or a list of such lists. "
+            "Several single texts are therefore written `[[text], [text]]`."
+        ),
+    ]
+    truncate: Truncate = None
+    truncation_direction: Direction = None
+    raw_scores: RawScores = None
+
+
+class Prediction(Struct, frozen=True):
+    """A label and how much it fits."""
+
+    score: float
+    label: str
+
+
+class RerankRequest(Struct, frozen=True):
+    """Texts to be ordered by how relevant they are to the query."""
+
+    query: Annotated[str, Meta(description="What the texts are judged by.")]
+    texts: Annotated[list[str], Meta(description="What is to be ordered; at least one.")]
+    truncate: Truncate = None
+    truncation_direction: Direction = None
+    raw_scores: RawScores = None
+    return_text: Annotated[bool | None, Meta(description="Repeat each text in the answer.")] = None
+
+
+class Rank(Struct, frozen=True):
+    """A text's place among those of the request, and its score."""
+
+    index: int
+    score: float
+    text: str | UnsetType = UNSET
+
+
+async def predict(service: Service, request: PredictRequest) -> Answer:
+    """POST /predict."""
+    started = time.perf_counter()
+    model = service.store.get(None)
+    inputs, batch = _examples(service, request.inputs)
+    options = ClassifyOptions(
+        truncate=request.truncate is not False,
+        truncate_side=side_of(request.truncation_direction),
+        scoring="raw" if request.raw_scores else None,
+    )
+    made = service.count(model, await model.classify_inputs(inputs, options))
+    predictions = [_best_first(scores, made.labels) for scores in made.scores]
+    body = orjson.dumps(predictions if batch else predictions[0], option=orjson.OPT_SERIALIZE_NUMPY)
+    return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)
+
+
+async def rerank(service: Service, request: RerankRequest) -> Answer:
+    """POST /rerank."""
+    started = time.perf_counter()
+    model, texts = service.store.get(None), request.texts
+    if not texts:
+        msg = "'texts' is an empty list; there is nothing to rank"
+        raise EmptyInput(msg, param="texts")
+    _check_count(service, "texts", len(texts))
+    options = RerankOptions(
+        truncate=request.truncate is not False,
+        truncate_side=side_of(request.truncation_direction),
+        scoring="raw" if request.raw_scores else None,
+    )
+    made = service.count(model, await model.rerank_inputs(request.query, texts, options))
+    ranks: list[dict[str, Any]] = [{"index": int(i), "score": made.scores[i]} for i in _descending(made.scores)]
+    if request.return_text:
+        ranks = [{"index": rank["index"], "text": texts[rank["index"]], "score": rank["score"]} for rank in ranks]
+    body = orjson.dumps(ranks, option=orjson.OPT_SERIALIZE_NUMPY)
+    pairs = [(request.query, text) for text in texts]
+    return Answer(body, headers=timing_headers(model.info, pairs, made, started), model=model.info.name)
+
+
+def _examples(service: Service, given: str | list[str | list[str]]) -> tuple[list[Input | Pair], bool]:
+    """The texts and pairs of a request, and whether it was a list of them.
+
+    Raises EmptyInput for an empty text, WrongShape for a list that is none of the forms, InvalidInput for too many.
+    """
+    if isinstance(given, str) or all(isinstance(item, str) for item in given):
+        return [_example([given] if isinstance(given, str) else [str(item) for item in given], "inputs")], False
+    if any(isinstance(item, str) for item in given):
+        msg = "inputs: mixes texts with lists; write each text as a list of one, each pair as a list of two"
+        raise WrongShape(msg, param="inputs")
+    _check_count(service, "inputs", len(given))
+    return [_example(list(item), f"inputs[{index}]") for index, item in enumerate(given)], True
+
+
+def _example(texts: Sequence[str], where: str) -> Input | Pair:
+    if len(texts) not in (1, _PAIR):
+        msg = f"{where}: has {len(texts)} texts; give one, or two for a pair"
+        raise WrongShape(msg, param="inputs")
+    if not any(texts):
+        msg = f"{where} is an empty text; there is nothing to classify"
+        raise EmptyInput(msg, param="inputs")
+    return texts[0] if len(texts) == 1 else (texts[0], texts[1])
+
+
+def _check_count(service: Service, field: str, count: int) -> None:
+    limit = service.settings.max_inputs
+    if count > limit:
+        msg = f"'{field}' has {count} inputs; this server takes {limit} a request"
+        raise InvalidInput(msg, param=field)
+
+
+def _descending(scores: Any) -> Any:
+    """Indices from the best score down; of equal scores the later comes first, as TEI has it."""
+    return np.argsort(scores, kind="stable")[::-1]
+
+
+def _best_first(scores: Any, labels: Sequence[str]) -> list[dict[str, Any]]:
+    return [{"score": scores[index], "label": labels[index]} for index in _descending(scores)]
+
+
+OPERATIONS: tuple[Operation[Any], ...] = (
+    Operation(
+        method="POST",
+        paths=("/predict",),
+        dialect=TEXT_EMBEDDINGS_INFERENCE,
+        handle=predict,
+        takes=PredictRequest,
+        gives=list[Prediction | list[Prediction]],
+        summary="Classify texts (TEI)",
+        description="All labels of each text, the best first. A list of texts is one text or one pair, never several.",
+        example={"inputs": [["I like the mill."], ["The wheel turns.", "The wheel stands still."]]},
+        answers_with=[[{"score": 0.98, "label": "joy"}, {"score": 0.02, "label": "anger"}]],
+        statuses=FAILURES,
+    ),
+    Operation(
+        method="POST",
+        paths=("/rerank",),
+        dialect=TEXT_EMBEDDINGS_INFERENCE,
+        handle=rerank,
+        takes=RerankRequest,
+        gives=list[Rank],
+        summary="Order texts by relevance (TEI)",
+        description="The most relevant text first. Scores lie between 0 and 1 unless `raw_scores` is true.",
+        example={"query": "What drives the mill?", "texts": ["Bread is baked.", "Water drives the wheel."]},
+        answers_with=[{"index": 1, "score": 0.97}, {"index": 0, "score": 0.01}],
+        statuses=FAILURES,
+    ),
+)

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from textmill.contract import ClassifyOptions, RerankOptions
+from textmill.errors import WrongTask
+from textmill.testing.served import RecordingModel, vector_of
+
+
+@pytest.mark.parametrize(
+    ("given", "examples", "batch"),
+    [
+        ("a", ["a"], False),
+        (["a"], ["a"], False),
+        (["a", "b"], [("a", "b")], False),
+        (["a", ""], [("a", "")], False),
+        ([["a"], ["b", "c"]], ["a", ("b", "c")], True),
+        ([["a"]], ["a"], True),
+    ],
+)
+async def test_a_list_of_texts_is_one_text_or_one_pair(
+    given: Any, examples: list[Any], batch: object, client: httpx.AsyncClient, model: RecordingModel
+) -> None:
+    answer = await client.post("/predict", json={"inputs": given})
+    assert answer.status_code == 200
+    assert model.calls == [(examples, ClassifyOptions())]
+    predictions = answer.json() if batch else [answer.json()]
+    for example, prediction in zip(examples, predictions, strict=True):
+        scores = dict(zip(model.info.labels, vector_of(example, 3), strict=True))
+        assert [item["label"] for item in prediction] == sorted(scores, key=lambda name: -scores[name])
+        assert [item["score"] for item in prediction] == [float(str(scores[item["label"]])) for item in prediction]
+
+
+@pytest.mark.parametrize("given", [["a", "b", "c"], [["a", "b", "c"]], [[]], [], ["a", ["b"]], [["a"], "b"], 5])
+async def test_other_shapes_are_refused_in_plain_text(given: Any, client: httpx.AsyncClient) -> None:
+    answer = await client.post("/predict", json={"inputs": given})
+    assert answer.status_code == 422
+    assert answer.headers["content-type"].startswith("text/plain")
+
+
+@pytest.mark.parametrize("given", ["", [""], ["", ""], [["a"], [""]]])
+async def test_an_example_without_text_is_empty(given: Any, client: httpx.AsyncClient) -> None:
+    answer = await client.post("/predict", json={"inputs": given})
+    assert (answer.status_code, answer.json()["error_type"]) == (400, "Empty")
+
+
+async def test_raw_scores_and_truncation_reach_the_model(client: httpx.AsyncClient, model: RecordingModel) -> None:
+    fields = {"raw_scores": True, "truncate": False, "truncation_direction": "Left"}
+    await client.post("/predict", json={"inputs": "a"} | fields)
+    await client.post("/rerank", json={"query": "q", "texts": ["a"]} | fields)
+    how: dict[str, Any] = {"scoring": "raw", "truncate": False, "truncate_side": "left"}
+    assert [options for _, options in model.calls] == [ClassifyOptions(**how), RerankOptions(**how)]
+
+
+async def test_the_best_text_comes_first_and_of_equal_ones_the_later(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/rerank", json={"query": "q", "texts": ["aa", "a", "bb", "ccc"]})
+    assert answer.json() == [
+        {"index": 3, "score": 3.0},
+        {"index": 2, "score": 2.0},
+        {"index": 0, "score": 2.0},
+        {"index": 1, "score": 1.0},
+    ]
+    assert answer.headers["x-compute-characters"] == str(4 + 8)
+
+
+async def test_texts_are_repeated_only_when_asked_for(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/rerank", json={"query": "q", "texts": ["a", "bb"], "return_text": True})
+    assert answer.json() == [{"index": 1, "text": "bb", "score": 2.0}, {"index": 0, "text": "a", "score": 1.0}]
+
+
+async def test_no_texts_are_empty(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/rerank", json={"query": "q", "texts": []})
+    assert (answer.status_code, answer.json()["error_type"]) == (400, "Empty")
+
+
+async def test_another_kind_of_model_is_a_backend_error_with_the_reason(
+    client: httpx.AsyncClient, model: RecordingModel
+) -> None:
+    model.error = WrongTask("this model cannot rerank; it can embed")
+    answer = await client.post("/rerank", json={"query": "q", "texts": ["a"]})
+    assert answer.status_code == 424
+    assert answer.json() == {"error": "this model cannot rerank; it can embed", "error_type": "Backend"}
