@@ -1,4 +1,4 @@
-"""The command line: `textmill serve`, `textmill embed`, `textmill bench`."""
+"""The command line: `textmill serve`, and a command for each verb of a model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import click
 
 from textmill import __version__
 from textmill.cli.bench import bench
+from textmill.cli.classify import classify, classify_tokens, zero_shot
 from textmill.cli.embed import embed
+from textmill.cli.embed_kinds import embed_multi, embed_sparse, embed_tokens
+from textmill.cli.rerank import rerank
 from textmill.cli.serve import serve
 from textmill.errors import TextmillError
 
@@ -36,9 +39,20 @@ class _Commands(click.Group):
 
 @click.group(
     cls=_Commands,
-    commands=[serve, embed, bench],
+    commands=[
+        serve,
+        embed,
+        embed_sparse,
+        embed_multi,
+        embed_tokens,
+        rerank,
+        classify,
+        classify_tokens,
+        zero_shot,
+        bench,
+    ],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, message="textmill %(version)s")
 def main() -> None:
-    """Serve, embed and measure with text embedding models."""
+    """Serve text models: embed, rerank and classify, from the shell or over HTTP."""

@@ -1,0 +1,56 @@
+"""`textmill rerank`: lines of text in the order of their relevance to a query."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+import orjson
+
+from textmill.cli.flags import flags
+from textmill.cli.lines import windows
+from textmill.cli.stream import loaded
+from textmill.cli.vectors import output
+from textmill.config import ModelOptions
+
+if TYPE_CHECKING:
+    from textmill.contract import Scoring
+
+
+@click.command()
+@click.argument("model")
+@click.argument("query")
+@click.argument("files", nargs=-1, metavar="[FILE|-]...")
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Write the N best only.")
+@click.option("--instruction", metavar="TEXT", help="What counts as relevant, for models that take an instruction.")
+@click.option(
+    "--scoring", type=click.Choice(["sigmoid", "raw"]), help="How the model's logits become scores; by default sigmoid."
+)
+@click.option("--truncate/--no-truncate", default=True, help="Cut texts that are too long (the default), or refuse.")
+@click.option(
+    "--output", "-o", "target", default="-", metavar="FILE", help="Where to write; by default standard output."
+)
+@flags(ModelOptions)
+def rerank(
+    model: str,
+    query: str,
+    files: tuple[str, ...],
+    target: str,
+    *,
+    top: int | None,
+    instruction: str | None,
+    scoring: Scoring | None,
+    truncate: bool,
+    **given: Any,
+) -> None:
+    """Order the lines of FILEs by their relevance to QUERY with MODEL, the best first; - or no file is standard input.
+
+    Writes an object a line: index of the line among all, score, and text.
+    """
+    texts = [text for window in windows(files or ("-",)) for text in window.texts]
+    with output(target) as sink, loaded(model, given) as opened:
+        ranked = opened.rerank(query, texts, top=top, scoring=scoring, instruction=instruction, truncate=truncate)
+        for each in ranked:
+            line = {"index": each.index, "score": each.score, "text": each.text}
+            sink.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        sink.flush()
