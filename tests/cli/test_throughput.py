@@ -48,7 +48,12 @@ def test_what_is_measured_is_counted_by_the_model() -> None:
         calls.append(inputs)
         await asyncio.sleep(0.02)
         count = len(inputs)
-        return Embeddings(np.zeros((count, 2), np.float32), (7,) * count, (False,) * count, Timings())
+        return Embeddings(
+            vectors=np.zeros((count, 2), np.float32),
+            tokens=(7,) * count,
+            truncated=(False,) * count,
+            timings=Timings(),
+        )
 
     result = measure(embed, Workload("16", 16, 512))
 
