@@ -38,10 +38,14 @@ class Weights(Generic[T]):
 
     def embedding(self, name: str, index: T, entries: int, features: int) -> T:
         """Rows of the table of that name, which is (entries, features)."""
+        return self.ops.embedding(self.table(name, entries, features), index)
+
+    def table(self, name: str, entries: int, features: int) -> T:
+        """The table of that name, which is (entries, features)."""
         tensor = self._tensor(f"{name}.weight")
         if tensor.shape != (entries, features):
             raise _misfit(tensor, f"({entries}, {features})")
-        return self.ops.embedding(self.ops.weight(tensor), index)
+        return self.ops.weight(tensor)
 
     def linear(self, name: str, x: T, features: int | None = None) -> T:
         """Apply the linear layer of that name, with its bias where it has one; ``features`` is the width of its output."""
@@ -49,6 +53,13 @@ class Weights(Generic[T]):
         if features is not None and tensor.shape[:1] != (features,):
             raise _misfit(tensor, f"({features}, …)")
         return self.ops.linear(x, self.ops.weight(tensor), self.get(f"{name}.bias"))
+
+    def convolve(self, name: str, x: T, features: int, width: int) -> T:
+        """Apply the convolution of that name; its kernel is (features, features, width)."""
+        tensor = self._tensor(f"{name}.weight")
+        if tensor.shape != (features, features, width):
+            raise _misfit(tensor, f"({features}, {features}, {width})")
+        return self.ops.convolve(x, self.ops.weight(tensor), self[f"{name}.bias"])
 
     def layer_norm(self, name: str, x: T, eps: float) -> T:
         """Apply the layer norm of that name, with its bias where it has one."""
