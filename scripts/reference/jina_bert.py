@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch  # noqa: TID253 - the reference runs on it
 from scripts.reference.case import Case
@@ -23,32 +23,33 @@ class JinaBert(nn.Module):
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         super().__init__()
-        width = settings["hidden_size"]
-        self.bert = nn.ModuleDict(
-            {
-                "embeddings": _Embeddings(settings),
-                "encoder": nn.ModuleDict(
-                    {
-                        "layer": nn.ModuleList(
-                            _LAYERS[_code(settings)](settings) for _ in range(settings["num_hidden_layers"])
-                        )
-                    }
-                ),
-            }
-        )
+        self.bert = _Body(settings)
         if "num_labels" in settings:
-            self.bert["pooler"] = nn.ModuleDict({"dense": nn.Linear(width, width)})
-            self.classifier = nn.Linear(width, settings["num_labels"])
+            self.classifier = nn.Linear(settings["hidden_size"], settings["num_labels"])
 
     def forward(self, input_ids: torch.Tensor, token_type_ids: torch.Tensor) -> torch.Tensor:
         """Token states, or scores of the row."""
-        x = self.bert["embeddings"](input_ids, token_type_ids)
-        for layer in self.bert["encoder"]["layer"]:
-            x = layer(x)
-        if "pooler" not in self.bert:
+        x: torch.Tensor = self.bert(input_ids, token_type_ids)
+        if not hasattr(self, "classifier"):
             return x
-        scores: torch.Tensor = self.classifier(torch.tanh(self.bert["pooler"]["dense"](x[:, 0])))
+        scores: torch.Tensor = self.classifier(torch.tanh(self.bert.pooler["dense"](x[:, 0])))
         return scores
+
+
+class _Body(nn.Module):
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        super().__init__()
+        width, kind = settings["hidden_size"], _LAYERS[_code(settings)]
+        self.embeddings = _Embeddings(settings)
+        layers = nn.ModuleList(kind(settings) for _ in range(settings["num_hidden_layers"]))
+        self.encoder = nn.ModuleDict({"layer": layers})
+        self.pooler = nn.ModuleDict({"dense": nn.Linear(width, width)})
+
+    def forward(self, ids: torch.Tensor, types: torch.Tensor) -> torch.Tensor:
+        x: torch.Tensor = self.embeddings(ids, types)
+        for layer in cast("nn.ModuleList", self.encoder["layer"]):
+            x = layer(x)
+        return x
 
 
 class _Embeddings(nn.Module):
@@ -80,7 +81,8 @@ class _Scores(nn.Module):
         away = (place[:, None] - place[None, :]).abs()
         bias = -torch.tensor(_SLOPES[self.heads])[:, None, None] * away
         shares = (q @ k.transpose(2, 3) / q.shape[-1] ** 0.5 + bias).softmax(dim=-1)
-        return (shares @ v).transpose(1, 2).flatten(2)
+        states: torch.Tensor = (shares @ v).transpose(1, 2).flatten(2)
+        return states
 
 
 class _Residual(nn.Module):

@@ -69,6 +69,7 @@ def language_model(config: Config) -> tuple[Head, ...]:
 
 def forward(ops: Ops[T], config: Config, weights: Weights[T], inputs: Inputs[T]) -> T:
     """Token states (tokens…, hidden_size) after the last layer."""
+    weights = weights.with_biases()
     x = bert.embed(ops, config, weights.at("embeddings"), inputs, config.embedding_size)
     encoder = weights.at("encoder")
     x = encoder.linear("embedding_hidden_mapping_in", x, config.hidden_size)

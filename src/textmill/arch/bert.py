@@ -136,6 +136,7 @@ def language_model(config: Config) -> tuple[Head, ...]:
 
 def forward(ops: Ops[T], config: Config, weights: Weights[T], inputs: Inputs[T]) -> T:
     """Token states (tokens…, hidden_size) after the last layer."""
+    weights = weights.with_biases()
     return encode(ops, config, weights, embed(ops, config, weights.at("embeddings"), inputs, config.hidden_size))
 
 

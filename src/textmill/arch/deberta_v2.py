@@ -190,6 +190,7 @@ def language_model(config: Config) -> tuple[Head, ...]:
 
 def forward(ops: Ops[T], config: Config, weights: Weights[T], inputs: Inputs[T]) -> T:
     """Token states (tokens…, hidden_size) after the last layer."""
+    weights = weights.with_biases()
     embedded = x = _embed(ops, config, weights.at("embeddings"), inputs)
     encoder = weights.at("encoder")
     distances = _distances(config, encoder) if config.relative_attention else None
@@ -211,7 +212,7 @@ def _embed(ops: Ops[T], config: Config, weights: Weights[T], inputs: Inputs[T]) 
     if config.type_vocab_size > 0:
         x = ops.add(x, weights.embedding("token_type_embeddings", inputs.types, config.type_vocab_size, width))
     if width != config.hidden_size:
-        x = weights.linear("embed_proj", x, config.hidden_size)
+        x = weights.product("embed_proj", x, config.hidden_size)
     return weights.layer_norm("LayerNorm", x, config.layer_norm_eps)
 
 

@@ -91,6 +91,7 @@ def language_model(config: Config) -> tuple[Head, ...]:
 
 def forward(ops: Ops[T], config: Config, weights: Weights[T], inputs: Inputs[T]) -> T:
     """Token states (tokens…, dim) after the last layer."""
+    weights = weights.with_biases()
     table = weights.at("embeddings")
     words = table.embedding("word_embeddings", inputs.ids, config.vocab_size, config.dim)
     positions = table.embedding("position_embeddings", inputs.positions, config.positions, config.dim)

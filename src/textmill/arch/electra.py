@@ -58,6 +58,7 @@ def language_model(config: Config) -> tuple[Head, ...]:
 
 def forward(ops: Ops[T], config: Config, weights: Weights[T], inputs: Inputs[T]) -> T:
     """Token states (tokens…, hidden_size) after the last layer."""
+    weights = weights.with_biases()
     x = bert.embed(ops, config, weights.at("embeddings"), inputs, config.embedding_size)
     if config.embedding_size != config.hidden_size:
         x = weights.linear("embeddings_project", x, config.hidden_size)

@@ -53,22 +53,23 @@ class Config(bert.Config):
 
 def sanitize(config: Config, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     """The tensors by BERT's names; the gate and what it lets through, one layer in the checkpoint, apart."""
-    return halve(bert.sanitize(config, tensors), "mlp.gated_layers.weight", ("mlp.gate.weight", "mlp.value.weight"))
+    return halve(bert.sanitize(config, tensors), "mlp.gated_layers", ("gate", "value"))
 
 
-def halve(tensors: Mapping[str, Tensor], ending: str, endings: tuple[str, str]) -> dict[str, Tensor]:
-    """The same tensors, those whose name has the ending cut into their first and second half of rows, under the other endings."""
+def halve(tensors: Mapping[str, Tensor], layer: str, parts: tuple[str, str]) -> dict[str, Tensor]:
+    """The same tensors, the weights of the layers of that name cut into two layers below it: their first and last rows."""
     plain = dict(tensors)
-    for name in [name for name in plain if name.endswith(ending)]:
+    for name in [name for name, tensor in plain.items() if name.endswith(f"{layer}.weight") and tensor.shape]:
         whole = plain.pop(name)
-        middle = len(whole.data) // 2
-        for new, rows in zip(endings, (slice(middle), slice(middle, None)), strict=True):
-            plain[name.removesuffix(ending) + new] = replace(whole, data=whole.data[rows])
+        middle = whole.shape[0] // 2
+        for part, rows in zip(parts, (slice(middle), slice(middle, None)), strict=True):
+            plain[f"{name.removesuffix('weight')}{part}.weight"] = replace(whole, data=whole.data[rows])
     return plain
 
 
 def forward(ops: Ops[T], config: Config, weights: Weights[T], inputs: Inputs[T]) -> T:
     """Token states (tokens…, hidden_size) after the last layer."""
+    weights = weights.with_biases()
     x = bert.embed(ops, config, weights.at("embeddings"), inputs, config.hidden_size)
     slopes = Slopes(head_slopes(config.num_attention_heads))
     for index in range(config.num_hidden_layers):
@@ -92,12 +93,12 @@ def head_slopes(heads: int) -> npt.NDArray[np.float32]:
 
 def open_gate(ops: Ops[T], config: Config, weights: Weights[T], x: T) -> T:
     """What the gate lets through, (tokens…, intermediate_size)."""
-    gate = weights.linear("gate", x, config.intermediate_size)
+    gate = weights.product("gate", x, config.intermediate_size)
     return ops.multiply(
-        ops.activation(gate, GATES[config.feed_forward_type]), weights.linear("value", x, config.intermediate_size)
+        ops.activation(gate, GATES[config.feed_forward_type]), weights.product("value", x, config.intermediate_size)
     )
 
 
 def _feed(ops: Ops[T], config: Config, weights: Weights[T], x: T) -> T:
-    fed = weights.linear("wo", open_gate(ops, config, weights, x), config.hidden_size)
+    fed = weights.linear("wo", open_gate(ops, config, weights.at("gated_layers"), x), config.hidden_size)
     return weights.layer_norm("layernorm", ops.add(fed, x), config.layer_norm_eps)

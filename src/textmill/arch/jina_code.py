@@ -29,11 +29,12 @@ class Config(jina_bert.Config):
 def sanitize(config: Config, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
     """The tensors by BERT's names; the gate, which is the second half here, and what it lets through apart."""
     plain = bert.sanitize(config, tensors)
-    return jina_bert.halve(plain, "mlp.up_gated_layer.weight", ("mlp.value.weight", "mlp.gate.weight"))
+    return jina_bert.halve(plain, "mlp.up_gated_layer", ("value", "gate"))
 
 
 def forward(ops: Ops[T], config: Config, weights: Weights[T], inputs: Inputs[T]) -> T:
     """Token states (tokens…, hidden_size) after the last layer."""
+    weights = weights.with_biases()
     x = bert.embed(ops, config, weights.at("embeddings"), inputs, config.hidden_size)
     slopes = Slopes(jina_bert.head_slopes(config.num_attention_heads))
     for index in range(config.num_hidden_layers):
@@ -47,8 +48,8 @@ def forward(ops: Ops[T], config: Config, weights: Weights[T], inputs: Inputs[T])
 
 def _feed(ops: Ops[T], config: Config, weights: Weights[T], x: T) -> T:
     if config.gate is None:
-        inner = weights.linear("up_layer", x, config.intermediate_size)
+        inner = weights.product("up_layer", x, config.intermediate_size)
         inner = ops.activation(inner, activation("hidden_act", config.hidden_act))
     else:
-        inner = jina_bert.open_gate(ops, config, weights, x)
+        inner = jina_bert.open_gate(ops, config, weights.at("up_gated_layer"), x)
     return weights.linear("down_layer", inner, config.hidden_size)

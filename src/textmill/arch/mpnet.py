@@ -53,6 +53,7 @@ def sanitize(config: Config, tensors: Mapping[str, Tensor]) -> Mapping[str, Tens
 
 def forward(ops: Ops[T], config: Config, weights: Weights[T], inputs: Inputs[T]) -> T:
     """Token states (tokens…, hidden_size) after the last layer."""
+    weights = weights.with_biases()
     table = weights.at("embeddings")
     words = table.embedding("word_embeddings", inputs.ids, config.vocab_size, config.hidden_size)
     positions = table.embedding("position_embeddings", inputs.positions, config.entries, config.hidden_size)
