@@ -22,14 +22,28 @@ from typing import Any
 from textmill.arch.heads import Head
 from textmill.errors import ModelBroken
 
-ARCHITECTURES = {"bert": "bert", "qwen3": "qwen3"}
+ARCHITECTURES = {
+    "albert": "albert",
+    "bert": "bert",
+    "camembert": "roberta",
+    "deberta-v2": "deberta_v2",
+    "distilbert": "distilbert",
+    "electra": "electra",
+    "mpnet": "mpnet",
+    "qwen3": "qwen3",
+    "roberta": "roberta",
+    "xlm-roberta": "roberta",
+}
 """`model_type` of config.json to the module in this room."""
 
-OWN_CODE: Mapping[tuple[str, str], str] = {}
+OWN_CODE: Mapping[tuple[str, str], str] = {
+    ("bert", "jinaai/jina-bert-implementation"): "jina_bert",
+    ("bert", "jinaai/jina-bert-v2-qk-post-norm"): "jina_code",
+}
 """Models of repositories with code of their own, written anew here: `model_type` and what auto_map says, to the module.
 
 auto_map has `owner/name--file.Class` or, within the repository that has the code, `file.Class`; a key here is the model_type
-with either `owner/name` or `Class`.
+with either `owner/name` or `Class`. Where auto_map names no model, the repository of AutoConfig or `_name_or_path` counts.
 """
 
 
@@ -67,16 +81,17 @@ def _own_code(config: Mapping[str, Any]) -> str | None:
     Such a repository can bear a known model_type and still compute something else.
     """
     mapped = config.get("auto_map")
-    own = {key: value for key, value in mapped.items() if key != "AutoConfig"} if isinstance(mapped, Mapping) else {}
-    if not own:
-        return None
+    classes = dict(mapped) if isinstance(mapped, Mapping) else {}
+    configuration = classes.pop("AutoConfig", None)
     family = str(config.get("model_type"))
-    for value in own.values():
+    for value in classes.values() or (configuration, f"{config.get('_name_or_path')}--"):
         repository, _, where = str(value).rpartition("--")
         for name in (repository, where.rpartition(".")[2]):
             if (family, name) in OWN_CODE:
                 return OWN_CODE[family, name]
-    key, value = next(iter(own.items()))
+    if not classes:
+        return None
+    key, value = next(iter(classes.items()))
     msg = (
         f"config.json says auto_map.{key} {value!r}: the model needs code of its own, which textmill does not know and never "
         "runs from a repository"

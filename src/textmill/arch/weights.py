@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from textmill.arch.ops import Ops, Tensor
@@ -17,16 +17,21 @@ class Weights(Generic[T]):
     """Reads like the checkpoint: ``weights.at("encoder.layer.0")["output.dense.weight"]``.
 
     Layers take the sizes that config.json gives them and raise ModelBroken where the tensor has others; what follows from
-    the layers before is checked by `textmill.arch.shapes`.
+    the layers before is checked by `textmill.arch.shapes`. Where ``biased``, linear layers and layer norms must have a bias.
     """
 
     ops: Ops[T]
     tensors: Mapping[str, Tensor]
     prefix: str = ""
+    biased: bool = False
 
     def at(self, name: str) -> Weights[T]:
         """The tensors below ``name``."""
-        return Weights(self.ops, self.tensors, f"{self.prefix}{name}.")
+        return replace(self, prefix=f"{self.prefix}{name}.")
+
+    def with_biases(self) -> Weights[T]:
+        """The same tensors, of layers that must have a bias."""
+        return replace(self, biased=True)
 
     def __getitem__(self, name: str) -> T:
         """The tensor of that name; raises ModelBroken where the checkpoint lacks it."""
@@ -38,25 +43,46 @@ class Weights(Generic[T]):
 
     def embedding(self, name: str, index: T, entries: int, features: int) -> T:
         """Rows of the table of that name, which is (entries, features)."""
+        return self.ops.embedding(self.table(name, entries, features), index)
+
+    def table(self, name: str, entries: int, features: int) -> T:
+        """The table of that name, which is (entries, features)."""
         tensor = self._tensor(f"{name}.weight")
         if tensor.shape != (entries, features):
             raise _misfit(tensor, f"({entries}, {features})")
-        return self.ops.embedding(self.ops.weight(tensor), index)
+        return self.ops.weight(tensor)
 
     def linear(self, name: str, x: T, features: int | None = None) -> T:
         """Apply the linear layer of that name, with its bias where it has one; ``features`` is the width of its output."""
         tensor = self._tensor(f"{name}.weight")
         if features is not None and tensor.shape[:1] != (features,):
             raise _misfit(tensor, f"({features}, …)")
-        return self.ops.linear(x, self.ops.weight(tensor), self.get(f"{name}.bias"))
+        return self.ops.linear(x, self.ops.weight(tensor), self._bias(name))
+
+    def product(self, name: str, x: T, features: int) -> T:
+        """Apply the linear layer of that name, which never has a bias; ``features`` is the width of its output."""
+        tensor = self._tensor(f"{name}.weight")
+        if tensor.shape[:1] != (features,):
+            raise _misfit(tensor, f"({features}, …)")
+        return self.ops.linear(x, self.ops.weight(tensor), None)
+
+    def convolve(self, name: str, x: T, features: int, width: int) -> T:
+        """Apply the convolution of that name; its kernel is (features, features, width)."""
+        tensor = self._tensor(f"{name}.weight")
+        if tensor.shape != (features, features, width):
+            raise _misfit(tensor, f"({features}, {features}, {width})")
+        return self.ops.convolve(x, self.ops.weight(tensor), self[f"{name}.bias"])
 
     def layer_norm(self, name: str, x: T, eps: float) -> T:
         """Apply the layer norm of that name, with its bias where it has one."""
-        return self.ops.layer_norm(x, self[f"{name}.weight"], self.get(f"{name}.bias"), eps)
+        return self.ops.layer_norm(x, self[f"{name}.weight"], self._bias(name), eps)
 
     def rms_norm(self, name: str, x: T, eps: float) -> T:
         """Apply the root-mean-square norm of that name."""
         return self.ops.rms_norm(x, self[f"{name}.weight"], eps)
+
+    def _bias(self, name: str) -> T | None:
+        return self[f"{name}.bias"] if self.biased else self.get(f"{name}.bias")
 
     def _tensor(self, name: str) -> Tensor:
         tensor = self.tensors.get(self.prefix + name)
