@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from scripts.reference import bert_family
+from scripts.reference import bert_family, gte_family, modernbert_family
 from scripts.reference.case import Case
 
-CASES: tuple[Case, ...] = (*bert_family.CASES,)
+CASES: tuple[Case, ...] = (
+    *bert_family.CASES,
+    *gte_family.CASES,
+    *modernbert_family.CASES,
+)

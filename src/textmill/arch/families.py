@@ -22,10 +22,28 @@ from typing import Any
 from textmill.arch.heads import Head
 from textmill.errors import ModelBroken
 
-ARCHITECTURES = {"bert": "bert", "qwen3": "qwen3"}
+ARCHITECTURES = {
+    "bert": "bert",
+    "eurobert": "eurobert",
+    "gte": "gte",
+    "modernbert": "modernbert",
+    "new": "gte",
+    "qwen3": "qwen3",
+}
 """`model_type` of config.json to the module in this room."""
 
-OWN_CODE: Mapping[tuple[str, str], str] = {}
+OWN_CODE: Mapping[tuple[str, str], str] = {
+    ("eurobert", "EuroBertForMaskedLM"): "eurobert",
+    ("eurobert", "EuroBertForSequenceClassification"): "eurobert",
+    ("eurobert", "EuroBertForTokenClassification"): "eurobert",
+    ("eurobert", "EuroBertModel"): "eurobert",
+    ("gte", "GteModel"): "gte",
+    ("new", "Alibaba-NLP/new-impl"): "gte",
+    ("new", "NewForMaskedLM"): "gte",
+    ("new", "NewForSequenceClassification"): "gte",
+    ("new", "NewForTokenClassification"): "gte",
+    ("new", "NewModel"): "gte",
+}
 """Models of repositories with code of their own, written anew here: `model_type` and what auto_map says, to the module.
 
 auto_map has `owner/name--file.Class` or, within the repository that has the code, `file.Class`; a key here is the model_type
