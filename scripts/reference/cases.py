@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from scripts.reference import bert_family, gte_family, modernbert_family
+from scripts.reference import bert_family, gte_family, jina_family, modernbert_family, nomic_family
 from scripts.reference.case import Case
 
 CASES: tuple[Case, ...] = (
     *bert_family.CASES,
     *gte_family.CASES,
+    *jina_family.CASES,
     *modernbert_family.CASES,
+    *nomic_family.CASES,
 )

@@ -26,8 +26,10 @@ ARCHITECTURES = {
     "bert": "bert",
     "eurobert": "eurobert",
     "gte": "gte",
+    "jina_embeddings_v3": "jina_embeddings_v3",
     "modernbert": "modernbert",
     "new": "gte",
+    "nomic_bert": "nomic_bert",
     "qwen3": "qwen3",
 }
 """`model_type` of config.json to the module in this room."""
@@ -43,6 +45,13 @@ OWN_CODE: Mapping[tuple[str, str], str] = {
     ("new", "NewForSequenceClassification"): "gte",
     ("new", "NewForTokenClassification"): "gte",
     ("new", "NewModel"): "gte",
+    ("nomic_bert", "NomicBertForPreTraining"): "nomic_bert",
+    ("nomic_bert", "NomicBertForSequenceClassification"): "nomic_bert",
+    ("nomic_bert", "NomicBertModel"): "nomic_bert",
+    ("nomic_bert", "nomic-ai/nomic-bert-2048"): "nomic_bert",
+    ("xlm-roberta", "XLMRobertaLoRA"): "jina_embeddings_v3",
+    ("xlm-roberta", "XLMRobertaModel"): "jina_embeddings_v3",
+    ("xlm-roberta", "jinaai/xlm-roberta-flash-implementation"): "jina_embeddings_v3",
 }
 """Models of repositories with code of their own, written anew here: `model_type` and what auto_map says, to the module.
 
