@@ -76,8 +76,9 @@ class Config:
             return None
         width = self.hidden_size // self.num_attention_heads
         theta = 10_000.0 if self.model_type == "new" else 160_000.0
-        if (self.rope_scaling or {}).get("type") == "ntk":
-            return _ntk(self.rope_scaling or {}, self.rope_theta or theta, width)
+        scaling = self.rope_scaling or {}
+        if "ntk" in (scaling.get("type"), scaling.get("rope_type")):
+            return _ntk(scaling, self.rope_theta or theta, width)
         return rotation(self, width, theta=theta)
 
 
