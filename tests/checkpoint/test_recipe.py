@@ -260,7 +260,7 @@ def test_settings_that_cannot_be_run_are_refused_by_file_and_name(
             [("Transformer", ""), ("Pooling", "1_Pooling"), ("Transformer", "")],
             "module 2 is sentence_transformers.models.Transformer",
         ),
-        ([{"type": "custom_st.Transformer", "path": ""}], "textmill never runs code from a model repository"),
+        ([{"type": "own_code.Transformer", "path": ""}], "textmill never runs code from a model repository"),
     ],
 )
 def test_modules_that_cannot_be_run_are_refused_by_name(entries: Any, expected: str, tmp_path: Path) -> None:

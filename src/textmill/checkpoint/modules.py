@@ -23,6 +23,8 @@ _POOLS: dict[str, Pool] = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
+_OWN_TRANSFORMERS = ("custom_st.Transformer",)
+"""First modules in code of a repository's own that differ from a Transformer only in how a call names its adapter (Jina's)."""
 _ACTIVATIONS: dict[str, Activation | None] = {
     "GELU": "gelu",
     "Identity": None,
@@ -123,6 +125,8 @@ def read_router(folder: Path, router: Module) -> dict[str, list[Module]]:
 
 def class_name(module: Module, folder: Path) -> str:
     """The last part of a module's type, whatever the release that wrote it; raises ModelBroken for custom code."""
+    if module.kind in _OWN_TRANSFORMERS and module.index == 0:
+        return "Transformer"
     package, _, _ = module.kind.partition(".")
     if package != "sentence_transformers" and module.kind != _PYLATE_DENSE:
         raise _refused(module, folder, "textmill never runs code from a model repository")
