@@ -22,6 +22,7 @@ Pair = tuple[str, str]
 
 Task = Literal[
     "embed",
+    "embed_chunks",
     "embed_sparse",
     "embed_multi",
     "embed_hybrid",
@@ -55,9 +56,24 @@ class TextOptions:
     truncate_side: Side | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Chunking:
+    """How a text is parted.
+
+    A chunk has at most ``window`` tokens, special tokens and prompt included (None: as many as the model takes), and begins
+    ``overlap`` tokens before the end of the one before.
+    """
+
+    window: int | None = None
+    overlap: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedOptions(TextOptions):
     """How to embed. ``dimensions`` keeps that many leading values (Matryoshka) before normalising.
+
+    With ``chunking``, texts that are too long are parted instead of cut, and their vector is the mean of their chunks' vectors,
+    weighted by tokens.
 
     ``adapter`` names one of the model's task adapters; None takes the one that the prompt's name names, or the default.
     """
@@ -65,6 +81,23 @@ class EmbedOptions(TextOptions):
     dimensions: int | None = None
     normalize: bool = True
     adapter: str | None = None
+    chunking: Chunking | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkOptions(TextOptions):
+    """How to embed each chunk of texts on its own.
+
+    ``late`` pools the chunks from the states of the whole text, so that each knows what stands around it (late chunking,
+    arXiv:2409.04701); ``spans`` has for each input the chunks as pairs of characters, first and behind the last, in place of
+    ``chunking``, and needs ``late``.
+    """
+
+    chunking: Chunking = Chunking()
+    late: bool = False
+    spans: Sequence[Sequence[tuple[int, int]]] | None = None
+    dimensions: int | None = None
+    normalize: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +169,23 @@ class Embeddings(Answered):
     """``vectors`` is float32 of shape (inputs, dimensions)."""
 
     vectors: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A part of a text, its characters ``start`` up to ``end``, of so many ``tokens``, and its float32 vector (dimensions,)."""
+
+    start: int
+    end: int
+    tokens: int
+    vector: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunks(Answered):
+    """The chunks of each input, in their order in the text."""
+
+    chunks: tuple[tuple[Chunk, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +318,14 @@ class Embed(Protocol):
     """
 
     async def embed_inputs(self, inputs: Sequence[Input], options: EmbedOptions) -> Embeddings:
+        """Embed the inputs."""
+        ...
+
+
+class EmbedChunks(Protocol):
+    """A model that gives a vector for each chunk of a text."""
+
+    async def embed_chunks_inputs(self, inputs: Sequence[str], options: ChunkOptions) -> Chunks:
         """Embed the inputs."""
         ...
 

@@ -36,6 +36,7 @@ async def test_the_document_names_every_route(document: dict[str, Any]) -> None:
         "/models",
         "/embed",
         "/embed_all",
+        "/embed_chunks",
         "/embed_sparse",
         "/predict",
         "/rerank",

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import numpy as np
 import pytest
 
-from textmill.contract import SparseOptions, TextOptions
+from textmill.contract import Chunking, ChunkOptions, EmbedOptions, SparseOptions, TextOptions
 from textmill.testing.served import RecordingModel, vector_of
 
 
@@ -36,7 +38,50 @@ async def test_embed_sparse_gives_entries_with_index_and_value(
     assert answer.headers["x-compute-characters"] == "5"
 
 
-@pytest.mark.parametrize("path", ["/embed_all", "/embed_sparse"])
+async def test_chunks_come_with_their_places(client: httpx.AsyncClient, model: RecordingModel) -> None:
+    body = {"inputs": ["ab", "c"], "chunk_tokens": 8, "chunk_overlap": 2, "late": True, "dimensions": 4}
+    answer = await client.post("/embed_chunks", json=body)
+    vector = [float(str(value)) for value in vector_of("ab", 4)]
+    assert answer.json()[0] == [{"start": 0, "end": 2, "tokens": 2, "embedding": vector}]
+    assert model.calls[0][1] == ChunkOptions(chunking=Chunking(8, 2), late=True, dimensions=4)
+
+
+async def test_spans_are_pooled_late(client: httpx.AsyncClient, model: RecordingModel) -> None:
+    answer = await client.post("/embed_chunks", json={"inputs": "ab", "spans": [[[0, 1], [1, 2]]]})
+    assert answer.status_code == 200
+    assert model.calls[0][1] == ChunkOptions(late=True, spans=[[(0, 1), (1, 2)]])
+
+
+@pytest.mark.parametrize(
+    ("fields", "truncate", "chunking"),
+    [
+        ({"on_overflow": "truncate"}, True, None),
+        ({"on_overflow": "error"}, False, None),
+        ({"on_overflow": "chunk"}, True, Chunking()),
+        ({"on_overflow": "chunk", "chunk_tokens": 8, "chunk_overlap": 2}, True, Chunking(8, 2)),
+    ],
+)
+@pytest.mark.parametrize("path", ["/embed", "/v1/embeddings"])
+async def test_a_request_says_what_is_done_with_long_texts(
+    path: str,
+    fields: dict[str, Any],
+    truncate: object,
+    chunking: Chunking | None,
+    client: httpx.AsyncClient,
+    model: RecordingModel,
+) -> None:
+    answer = await client.post(path, json={"input": "a", "inputs": "a"} | fields)
+    assert answer.status_code == 200
+    assert model.calls[0][1] == EmbedOptions(truncate=bool(truncate), chunking=chunking)
+
+
+async def test_sizes_of_chunks_without_chunks_are_refused(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/embeddings", json={"input": "a", "chunk_tokens": 8})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "chunk_tokens"
+
+
+@pytest.mark.parametrize("path", ["/embed_all", "/embed_chunks", "/embed_sparse"])
 async def test_an_empty_text_is_refused(path: str, client: httpx.AsyncClient) -> None:
     answer = await client.post(path, json={"inputs": ["a", ""]})
     assert (answer.status_code, answer.json()["error_type"]) == (400, "Empty")

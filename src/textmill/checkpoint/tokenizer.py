@@ -53,6 +53,15 @@ class Encoded:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Located:
+    """The tokens of a text: int32 ``ids``, and the characters ``starts`` up to ``ends`` that each stands for, all (tokens,)."""
+
+    ids: npt.NDArray[np.int32]
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class PairTemplate:
     """What a tokenizer puts around the two texts of a pair.
 
@@ -159,6 +168,23 @@ class Tokenizer:
         work = _Work(max_tokens, max_tokens, truncate, side, first, specials=False)
         return [ids for ids, _ in self._tokenized(list(texts), work)]
 
+    def locate(self, text: str, index: int) -> Located:
+        """All tokens of a text, without special ones, and where they stand in it; ``index`` is the input's, for messages.
+
+        Raises InvalidInput for what is not text, or is too much of it to be tokenised at once.
+        """
+        if len(text) > _MOST_CHARACTERS:
+            msg = f"input {index} has {len(text)} characters; at most {_MOST_CHARACTERS} are tokenised at once: shorten it"
+            raise InvalidInput(msg, index=index)
+        _refuse_surrogates(text, index, 0)
+        made = self._tokenizer.encode(text, add_special_tokens=False)
+        places = np.array(made.offsets, dtype=np.int64).reshape(-1, 2)
+        return Located(np.array(made.ids, dtype=np.int32), places[:, 0], places[:, 1])
+
+    def dress(self, body: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """Ids with the special tokens that stand around every text."""
+        return np.concatenate([self._leading, body, self._trailing], dtype=np.int32)
+
     def pair_template(self) -> PairTemplate:
         """Where the special tokens of a pair stand, and the segments of all."""
         sample = self._tokenizer.encode("a", "a")
@@ -224,6 +250,11 @@ class Tokenizer:
     def leading(self) -> int:
         """How many special tokens stand in front of every text."""
         return len(self._leading)
+
+    @property
+    def specials(self) -> int:
+        """How many special tokens stand around every text."""
+        return self._specials
 
     @property
     def special_ids(self) -> frozenset[int]:

@@ -32,15 +32,20 @@ def as_batch(given: Inputs, field: str, limit: int) -> list[Input]:
     if int in kinds:
         msg = f"'{field}' mixes token ids with texts; put the ids of each input in a list of their own"
         raise WrongShape(msg, param=field)
-    if len(given) > limit:
-        msg = f"'{field}' has {len(given)} inputs; this server takes {limit} a request"
-        raise InvalidInput(msg, param=field)
+    check_count(field, len(given), limit)
     batch = [item for item in given if not isinstance(item, int)]
     if list in kinds and [] in batch:
         index = batch.index([])
         msg = f"{field}[{index}] is an empty list of token ids; there is nothing to embed"
         raise EmptyInput(msg, param=field, index=index)
     return list[Input](batch)
+
+
+def check_count(field: str, count: int, limit: int) -> None:
+    """Raise InvalidInput for more inputs than a request may have."""
+    if count > limit:
+        msg = f"'{field}' has {count} inputs; this server takes {limit} a request"
+        raise InvalidInput(msg, param=field)
 
 
 def refuse_empty_texts(batch: Sequence[Input], field: str) -> None:

@@ -14,6 +14,7 @@ from textmill.contract import EmbedOptions
 from textmill.http.failures import Failure
 from textmill.http.inputs import Inputs, as_batch
 from textmill.http.operation import Answer, Operation
+from textmill.http.overflow import OnOverflow, Overlap, Window, policy
 from textmill.http.service import Model, Service
 from textmill.http.timing import timing_headers
 from textmill.http.vectors import json_array, openai_base64_rows, openai_float_rows
@@ -51,6 +52,9 @@ class EmbeddingsRequest(Struct, frozen=True):
             description="Not in OpenAI's API: put in front of each text; an empty one switches the default prompt off."
         ),
     ] = None
+    on_overflow: OnOverflow = None
+    chunk_tokens: Window = None
+    chunk_overlap: Overlap = None
 
 
 class EmbeddingItem(Struct, frozen=True):
@@ -153,7 +157,14 @@ async def embeddings(service: Service, request: EmbeddingsRequest) -> Answer:
     started = time.perf_counter()
     model = service.store.get(request.model or None)
     inputs = as_batch(request.input, "input", service.settings.max_inputs)
-    options = EmbedOptions(prompt=request.prompt, prompt_name=request.prompt_name, dimensions=request.dimensions)
+    truncate, chunking = policy(request.on_overflow, request.chunk_tokens, request.chunk_overlap, truncate=True)
+    options = EmbedOptions(
+        prompt=request.prompt,
+        prompt_name=request.prompt_name,
+        dimensions=request.dimensions,
+        truncate=truncate,
+        chunking=chunking,
+    )
     made = service.count(model, await model.embed_inputs(inputs, options))
     rows = openai_base64_rows if request.encoding_format == "base64" else openai_float_rows
     data = await json_array(made.vectors, rows)

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from textmill.contract import EmbedOptions, Input, SparseOptions, TextOptions
-from textmill.http.inputs import Inputs, as_batch, refuse_empty_texts
+from textmill.contract import Chunking, ChunkOptions, EmbedOptions, Input, SparseOptions, TextOptions
+from textmill.http.inputs import Inputs, as_batch, check_count, refuse_empty_texts
 from textmill.http.operation import Answer, Operation
+from textmill.http.overflow import OnOverflow, Overlap, Window, policy
 from textmill.http.service import Service
 from textmill.http.tei_dialect import (
     FAILURES,
@@ -20,7 +21,7 @@ from textmill.http.tei_dialect import (
     side_of,
 )
 from textmill.http.timing import timing_headers
-from textmill.http.vectors import float_rows, json_array, nested_array, sparse_array
+from textmill.http.vectors import chunk_array, float_rows, json_array, nested_array, sparse_array
 
 Texts = Annotated[
     Inputs,
@@ -43,6 +44,9 @@ class EmbedRequest(Struct, frozen=True):
         Annotated[int, Meta(ge=0)] | None,
         Meta(description="Keep that many leading values, then normalise (Matryoshka)."),
     ] = None
+    on_overflow: OnOverflow = None
+    chunk_tokens: Window = None
+    chunk_overlap: Overlap = None
 
 
 class TokensRequest(Struct, frozen=True):
@@ -52,6 +56,39 @@ class TokensRequest(Struct, frozen=True):
     truncate: Truncate = None
     truncation_direction: Direction = None
     prompt_name: PromptName = None
+
+
+class ChunksRequest(Struct, frozen=True):
+    """Texts of any length, to be embedded chunk by chunk."""
+
+    inputs: Annotated[str | list[str], Meta(description="A text, or a list of texts.")]
+    chunk_tokens: Window = None
+    chunk_overlap: Overlap = None
+    late: Annotated[
+        bool | None,
+        Meta(description="Pool chunks from the states of the whole text, so that each knows what stands around it."),
+    ] = None
+    spans: Annotated[
+        list[list[tuple[int, int]]] | None,
+        Meta(
+            description="For each text its chunks, such as its sentences, as pairs of characters: the first, and that behind "
+            "the last. They are pooled late."
+        ),
+    ] = None
+    prompt_name: PromptName = None
+    normalize: Annotated[bool | None, Meta(description="Scale vectors to length one (the default).")] = None
+    dimensions: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="Keep that many leading values, then normalise.")
+    ] = None
+
+
+class ChunkItem(Struct, frozen=True):
+    """A part of a text, its characters ``start`` up to ``end``, and its vector."""
+
+    start: int
+    end: int
+    tokens: int
+    embedding: list[float]
 
 
 class SparseRequest(Struct, frozen=True):
@@ -74,15 +111,39 @@ async def embed(service: Service, request: EmbedRequest) -> Answer:
     """POST /embed."""
     started = time.perf_counter()
     model, inputs = service.store.get(None), _batch(service, request.inputs)
+    truncate, chunking = policy(
+        request.on_overflow, request.chunk_tokens, request.chunk_overlap, truncate=request.truncate is not False
+    )
     options = EmbedOptions(
         prompt_name=request.prompt_name,
         dimensions=request.dimensions,
         normalize=request.normalize is not False,
-        truncate=request.truncate is not False,
+        truncate=truncate,
         truncate_side=side_of(request.truncation_direction),
+        chunking=chunking,
     )
     made = service.count(model, await model.embed_inputs(inputs, options))
     body = await json_array(made.vectors, float_rows)
+    return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)
+
+
+async def embed_chunks(service: Service, request: ChunksRequest) -> Answer:
+    """POST /embed_chunks."""
+    started = time.perf_counter()
+    model = service.store.get(None)
+    inputs = [request.inputs] if isinstance(request.inputs, str) else request.inputs
+    check_count("inputs", len(inputs), service.settings.max_inputs)
+    refuse_empty_texts(inputs, "inputs")
+    options = ChunkOptions(
+        chunking=Chunking(request.chunk_tokens, request.chunk_overlap or 0),
+        late=request.late is True or request.spans is not None,
+        spans=request.spans,
+        prompt_name=request.prompt_name,
+        normalize=request.normalize is not False,
+        dimensions=request.dimensions,
+    )
+    made = service.count(model, await model.embed_chunks_inputs(inputs, options))
+    body = await chunk_array(made.chunks)
     return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)
 
 
@@ -132,6 +193,24 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         description="Works with clients of Hugging Face's Text Embeddings Inference. The default model answers.",
         example={"inputs": ["The mill turns.", "Water drives the wheel."], "normalize": True},
         answers_with=[[0.020964134, -0.041305967, 0.07319605], [-0.011502886, 0.05937732, 0.0019301853]],
+        statuses=FAILURES,
+    ),
+    Operation(
+        method="POST",
+        paths=("/embed_chunks",),
+        dialect=TEXT_EMBEDDINGS_INFERENCE,
+        handle=embed_chunks,
+        takes=ChunksRequest,
+        gives=list[list[ChunkItem]],
+        summary="Embed long texts in chunks (textmill's own)",
+        description="For each text its chunks with their places and vectors. Not a route of TEI's.",
+        example={"inputs": "Berlin is big. It has many people.", "spans": [[[0, 14], [15, 34]]]},
+        answers_with=[
+            [
+                {"start": 0, "end": 14, "tokens": 4, "embedding": [0.020964134, -0.041305967]},
+                {"start": 15, "end": 34, "tokens": 5, "embedding": [0.05937732, 0.0019301853]},
+            ]
+        ],
         statuses=FAILURES,
     ),
     Operation(

@@ -11,8 +11,9 @@ import orjson
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from textmill.contract import ClassifyOptions, Input, Pair, RerankOptions
-from textmill.errors import EmptyInput, InvalidInput
+from textmill.errors import EmptyInput
 from textmill.http.failures import WrongShape
+from textmill.http.inputs import check_count
 from textmill.http.operation import Answer, Operation
 from textmill.http.service import Service
 from textmill.http.tei_dialect import (
@@ -92,7 +93,7 @@ async def rerank(service: Service, request: RerankRequest) -> Answer:
     if not texts:
         msg = "'texts' is an empty list; there is nothing to rank"
         raise EmptyInput(msg, param="texts")
-    _check_count(service, "texts", len(texts))
+    check_count("texts", len(texts), service.settings.max_inputs)
     options = RerankOptions(
         truncate=request.truncate is not False,
         truncate_side=side_of(request.truncation_direction),
@@ -117,7 +118,7 @@ def _examples(service: Service, given: str | list[str | list[str]]) -> tuple[lis
     if any(isinstance(item, str) for item in given):
         msg = "inputs: mixes texts with lists; write each text as a list of one, each pair as a list of two"
         raise WrongShape(msg, param="inputs")
-    _check_count(service, "inputs", len(given))
+    check_count("inputs", len(given), service.settings.max_inputs)
     return [_example(list(item), f"inputs[{index}]") for index, item in enumerate(given)], True
 
 
@@ -129,13 +130,6 @@ def _example(texts: Sequence[str], where: str) -> Input | Pair:
         msg = f"{where} is an empty text; there is nothing to classify"
         raise EmptyInput(msg, param="inputs")
     return texts[0] if len(texts) == 1 else (texts[0], texts[1])
-
-
-def _check_count(service: Service, field: str, count: int) -> None:
-    limit = service.settings.max_inputs
-    if count > limit:
-        msg = f"'{field}' has {count} inputs; this server takes {limit} a request"
-        raise InvalidInput(msg, param=field)
 
 
 def _descending(scores: Any) -> Any:

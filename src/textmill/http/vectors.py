@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from textmill.contract import SparseVector
+from textmill.contract import Chunk, SparseVector
 
 Vectors = npt.NDArray[np.float32]
 RowsToJson = Callable[[Vectors, int], bytes]
@@ -74,4 +74,14 @@ async def sparse_array(vectors: Sequence[SparseVector]) -> bytes:
         if entries >= _ENTRIES_A_STEP:
             entries = 0
             await asyncio.sleep(0)
+    return b"[" + b",".join(pieces) + b"]"
+
+
+async def chunk_array(texts: Sequence[Sequence[Chunk]]) -> bytes:
+    """``[[{"start": …, "end": …, "tokens": …, "embedding": […]}, …], …]``, in steps, a text each."""
+    pieces = []
+    for chunks in texts:
+        items = [{"start": c.start, "end": c.end, "tokens": c.tokens, "embedding": c.vector} for c in chunks]
+        pieces.append(orjson.dumps(items, option=orjson.OPT_SERIALIZE_NUMPY))
+        await asyncio.sleep(0)
     return b"[" + b",".join(pieces) + b"]"

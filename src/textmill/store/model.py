@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textmill.contract import (
+    Chunking,
     Classifications,
     ClassifyOptions,
     Embeddings,
@@ -67,6 +68,7 @@ class Model(VectorVerbs):
         normalize: bool = True,
         truncate: bool = True,
         adapter: str | None = None,
+        chunking: Chunking | None = None,
     ) -> npt.NDArray[np.float32]:
         """Embed texts; blocks until all are done. Also works in a thread whose event loop runs (and blocks that loop).
 
@@ -80,6 +82,8 @@ class Model(VectorVerbs):
                 ends in a Normalize module.
             truncate: cut texts longer than ``info.max_tokens`` tokens; False raises InvalidInput for them.
             adapter: one of the model's task adapters; by default the one that ``prompt_name`` names.
+            chunking: part texts that are too long instead of cutting them; the vector is the mean of the chunks' vectors,
+                weighted by tokens.
 
         Returns:
             float32 array of shape (texts, dimensions), in order.
@@ -98,6 +102,7 @@ class Model(VectorVerbs):
             normalize=normalize,
             truncate=truncate,
             adapter=adapter,
+            chunking=chunking,
         )
         inputs = as_inputs(texts)
         return self._line.answer_now(self._embedder.call(inputs, options)).vectors if inputs else self._nothing(options)
@@ -112,6 +117,7 @@ class Model(VectorVerbs):
         normalize: bool = True,
         truncate: bool = True,
         adapter: str | None = None,
+        chunking: Chunking | None = None,
     ) -> npt.NDArray[np.float32]:
         """`embed` for event loops: same arguments, result and errors. Cancelling it withdraws what has not started."""
         options = EmbedOptions(
@@ -121,6 +127,7 @@ class Model(VectorVerbs):
             normalize=normalize,
             truncate=truncate,
             adapter=adapter,
+            chunking=chunking,
         )
         inputs = as_inputs(texts)
         return (await self.embed_inputs(inputs, options)).vectors if inputs else self._nothing(options)

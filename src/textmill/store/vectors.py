@@ -8,6 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from textmill.contract import (
+    Chunk,
+    Chunking,
+    ChunkOptions,
+    Chunks,
     EmbedOptions,
     HybridEmbeddings,
     Input,
@@ -20,7 +24,7 @@ from textmill.contract import (
     TextOptions,
 )
 from textmill.store.verbs import Verbs
-from textmill.tasks.inputs import as_inputs
+from textmill.tasks.inputs import as_inputs, as_texts
 from textmill.tasks.line import Line
 
 
@@ -33,6 +37,79 @@ class VectorVerbs:
 
     _verbs: Verbs
     _line: Line
+
+    def embed_chunks(
+        self,
+        texts: str | Iterable[str],
+        *,
+        window: int | None = None,
+        overlap: int = 0,
+        late: bool = False,
+        spans: Sequence[Sequence[tuple[int, int]]] | None = None,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        dimensions: int | None = None,
+        normalize: bool = True,
+    ) -> list[tuple[Chunk, ...]]:
+        """Part texts into chunks and embed each, with the characters that it stands for; texts may have any length.
+
+        Args:
+            texts: texts; a single one counts as a list of one.
+            window: tokens of a chunk, special tokens and prompt included; by default as many as the model takes.
+            overlap: how many tokens a chunk shares with the one before.
+            late: pool chunks from the states of the whole text, so that each knows its surroundings (late chunking,
+                arXiv:2409.04701); only for models that pool by a mean.
+            spans: for each text the chunks, such as its sentences, as pairs of characters, in place of windows; with ``late``.
+            prompt: as `Model.embed`.
+            prompt_name: as `Model.embed`.
+            dimensions: as `Model.embed`.
+            normalize: as `Model.embed`.
+
+        Returns:
+            For each text its chunks, in order.
+
+        """
+        options = ChunkOptions(
+            chunking=Chunking(window, overlap),
+            late=late,
+            spans=spans,
+            prompt=prompt,
+            prompt_name=prompt_name,
+            dimensions=dimensions,
+            normalize=normalize,
+        )
+        verb, inputs = self._verbs.need(self._verbs.embed_chunks, "embed_chunks"), _texts(texts)
+        return list(self._line.answer_now(verb.call(inputs, options)).chunks) if inputs else []
+
+    async def aembed_chunks(
+        self,
+        texts: str | Iterable[str],
+        *,
+        window: int | None = None,
+        overlap: int = 0,
+        late: bool = False,
+        spans: Sequence[Sequence[tuple[int, int]]] | None = None,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        dimensions: int | None = None,
+        normalize: bool = True,
+    ) -> list[tuple[Chunk, ...]]:
+        """`embed_chunks` for event loops."""
+        options = ChunkOptions(
+            chunking=Chunking(window, overlap),
+            late=late,
+            spans=spans,
+            prompt=prompt,
+            prompt_name=prompt_name,
+            dimensions=dimensions,
+            normalize=normalize,
+        )
+        inputs = _texts(texts)
+        return list((await self.embed_chunks_inputs(inputs, options)).chunks) if inputs else []
+
+    async def embed_chunks_inputs(self, inputs: Sequence[str], options: ChunkOptions) -> Chunks:
+        """The whole answer of `embed_chunks`."""
+        return await self._line.answer(self._verbs.need(self._verbs.embed_chunks, "embed_chunks").call(inputs, options))
 
     def embed_sparse(
         self,
@@ -166,3 +243,7 @@ class VectorVerbs:
     async def embed_tokens_inputs(self, inputs: Sequence[Input], options: TextOptions) -> MultiEmbeddings:
         """The whole answer of `embed_tokens`, for servers."""
         return await self._line.answer(self._verbs.need(self._verbs.embed_tokens, "embed_tokens").call(inputs, options))
+
+
+def _texts(texts: str | Iterable[str]) -> list[str]:
+    return as_texts([texts] if isinstance(texts, str) else texts)

@@ -7,13 +7,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TypedDict, TypeVar
 
-from textmill.arch.heads import Output
+from textmill.arch.heads import Output, Pooling
 from textmill.checkpoint.pairs import Pairs
 from textmill.checkpoint.recipe import Recipe
 from textmill.checkpoint.tensors import open_tensors
 from textmill.checkpoint.tokenizer import Tokenizer
 from textmill.contract import Task
 from textmill.errors import ModelBroken, WrongTask
+from textmill.tasks.chunks import ChunkEmbedder
 from textmill.tasks.classify import Classifier
 from textmill.tasks.embed import Embedder, EmbedProfile
 from textmill.tasks.hybrid import HybridEmbedder
@@ -31,6 +32,7 @@ class Verbs:
     """What makes the calls of each verb; None for a verb that the model does not have."""
 
     embed: Embedder | None = None
+    embed_chunks: ChunkEmbedder | None = None
     embed_sparse: SparseEmbedder | None = None
     embed_multi: MultiEmbedder | None = None
     embed_hybrid: HybridEmbedder | None = None
@@ -69,6 +71,7 @@ def make_verbs(recipe: Recipe, tokenizer: Tokenizer, widths: Mapping[Output, int
     sparse, multi = _sparse(recipe, tokenizer, texts), _multi(recipe, tokenizer, texts)
     return Verbs(
         embed=dense,
+        embed_chunks=ChunkEmbedder(tokenizer, texts, dense, late=_pools_by_mean(recipe)) if dense else None,
         embed_sparse=sparse,
         embed_multi=multi,
         embed_hybrid=HybridEmbedder(dense, multi, tokenizer.special_ids) if dense and sparse and multi else None,
@@ -96,6 +99,14 @@ def _scoring_verbs(
     if len(labels) == 1:
         verbs["rerank"] = CrossEncoder(tokenizer, pairs, texts)
     return verbs
+
+
+def _pools_by_mean(recipe: Recipe) -> bool:
+    """Whether a dense vector is the mean of token states and nothing more, and the states can be had."""
+    heads = recipe.outputs["dense"]
+    return (
+        "tokens" in recipe.outputs and len(heads) == 1 and isinstance(heads[0], Pooling) and heads[0].modes == ("mean",)
+    )
 
 
 def _sparse(recipe: Recipe, tokenizer: Tokenizer, texts: TextProfile) -> SparseEmbedder | None:

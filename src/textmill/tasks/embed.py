@@ -12,6 +12,7 @@ from textmill.checkpoint.tokenizer import Tokenizer
 from textmill.contract import Embeddings, EmbedOptions, Input
 from textmill.errors import InvalidInput
 from textmill.runtimes.runtime import Row
+from textmill.tasks.chunker import Chunker
 from textmill.tasks.line import Done, Prepared
 from textmill.tasks.texts import TextProfile, Texts
 
@@ -67,36 +68,56 @@ class EmbedCall:
         skips = bool(self._texts.prompt) and not profile.include_prompt
         self._prompt_tokens = tokenizer.prompt_tokens(self._texts.prompt) if skips else 0
         self._adapter = _adapter(profile, options)
+        self._chunker = None
+        if options.chunking is not None:
+            self._chunker = Chunker(tokenizer, self._texts.prompt, texts.max_tokens, options.chunking)
 
     def prepare(self, inputs: Sequence[Input], first: int) -> list[Prepared]:
         """A row for each input."""
-        return [
-            Prepared(
-                Row(
-                    item.ids,
-                    prompt_tokens=self._texts.prompt_tokens(item, self._prompt_tokens),
-                    adapter=self._adapter,
-                ),
-                index,
-                item.truncated,
-            )
-            for index, item in enumerate(self._texts.encode(inputs, first), first)
-        ]
+        rows = []
+        for index, item in enumerate(self._texts.encode(inputs, first), first):
+            text = inputs[index - first]
+            if self._chunker is not None and item.truncated and isinstance(text, str):
+                pieces = self._chunker.pieces(text, index)
+                rows += [self.row(piece.ids, index, len(piece.ids)) for piece in pieces]
+            else:
+                row = Row(
+                    item.ids, prompt_tokens=self._texts.prompt_tokens(item, self._prompt_tokens), adapter=self._adapter
+                )
+                rows.append(Prepared(row, index, item.truncated, len(item.ids)))
+        return rows
 
     def finish(self, done: Done) -> Embeddings:
-        """The vectors, cut and normalised."""
-        return Embeddings(
-            vectors=self._cut(done.outputs["dense"]),
-            tokens=done.tokens,
-            truncated=done.truncated,
-            timings=done.timings,
-        )
+        """The vectors, those of chunks joined, cut and normalised."""
+        vectors: npt.NDArray[np.float32] = done.outputs["dense"]
+        tokens, truncated = done.tokens, done.truncated
+        if len(done.prepared) != len(self.inputs):
+            owners = np.array([each.index for each in done.prepared])
+            weights = np.array([each.kept for each in done.prepared], dtype=np.float32)
+            vectors = weighted_means(vectors, weights, owners)
+            tokens = tuple(np.bincount(owners, done.tokens).astype(int).tolist())
+            truncated = tuple((np.bincount(owners, done.truncated) > 0).tolist())
+        return Embeddings(vectors=self.shaped(vectors), tokens=tokens, truncated=truncated, timings=done.timings)
 
-    def _cut(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Cut to the first dimensions, then scale to unit length; a zero vector stays zero."""
+    def row(self, ids: npt.NDArray[np.int32], index: int, kept: object) -> Prepared:
+        """A row of a part of an input, behind the whole prompt."""
+        prompt_tokens = max(0, min(self._prompt_tokens, len(ids) - 1))
+        return Prepared(Row(ids, prompt_tokens=prompt_tokens, adapter=self._adapter), index, truncated=False, kept=kept)
+
+    def shaped(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Vectors cut to the first dimensions, then scale to unit length; a zero vector stays zero."""
         if self._dimensions is not None:
             vectors = np.ascontiguousarray(vectors[:, : self._dimensions])
         return normalized(vectors) if self._normalize else vectors
+
+
+def weighted_means(
+    vectors: npt.NDArray[np.float32], weights: npt.NDArray[np.float32], owners: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    """The mean of each owner's vectors, weighted; ``owners`` ascend from 0 without gaps."""
+    starts = np.flatnonzero(np.diff(owners, prepend=-1))
+    sums = np.add.reduceat(vectors * weights[:, None], starts)
+    return np.asarray(sums / np.add.reduceat(weights, starts)[:, None], np.float32)
 
 
 def normalized(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

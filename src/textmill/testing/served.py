@@ -11,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from textmill.contract import (
+    Chunk,
+    ChunkOptions,
+    Chunks,
     Classifications,
     ClassifyOptions,
     Embeddings,
@@ -86,6 +89,12 @@ class RecordingModel:
         counts = await self._counted(inputs, options)
         vectors = np.stack([vector_of(item, options.dimensions or DIMENSIONS) for item in inputs])
         return Embeddings(vectors=vectors, **counts)
+
+    async def embed_chunks_inputs(self, inputs: Sequence[str], options: ChunkOptions) -> Chunks:
+        """Answer one chunk for each input, with its `vector_of`."""
+        counts = await self._counted(inputs, options)
+        chunks = [(Chunk(0, len(text), len(text), vector_of(text, 4)),) for text in inputs]
+        return Chunks(chunks=tuple(chunks), **counts)
 
     async def embed_tokens_inputs(self, inputs: Sequence[Input], options: TextOptions) -> MultiEmbeddings:
         """Answer a vector for each character or id."""

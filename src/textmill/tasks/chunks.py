@@ -1,0 +1,182 @@
+"""The embed_chunks task: a vector for each chunk of a text, by itself or in the light of the whole text (late chunking)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from textmill.checkpoint.tokenizer import Located, Tokenizer
+from textmill.contract import Chunk, Chunking, ChunkOptions, Chunks, EmbedOptions
+from textmill.errors import InvalidInput
+from textmill.tasks.chunker import Chunker, Piece
+from textmill.tasks.embed import EmbedCall, Embedder
+from textmill.tasks.line import Call, Done, Prepared
+from textmill.tasks.texts import TextProfile, Texts
+
+Spans = Sequence[tuple[int, int]]
+Floats = npt.NDArray[np.float32]
+
+
+class ChunkEmbedder:
+    """Makes calls that embed chunks; ``late`` says whether the model pools by a mean and nothing else. Thread-safe."""
+
+    def __init__(self, tokenizer: Tokenizer, texts: TextProfile, dense: Embedder, *, late: bool) -> None:
+        self._tokenizer = tokenizer
+        self._texts = texts
+        self._dense = dense
+        self._late = late
+
+    def call(self, inputs: Sequence[str], options: ChunkOptions) -> Call[str, Chunks]:
+        """A call for these inputs; see `textmill.contract.EmbedChunks`."""
+        texts = Texts(self._tokenizer, self._texts, inputs, options)
+        how = EmbedOptions(prompt=texts.prompt, dimensions=options.dimensions, normalize=options.normalize)
+        dense = self._dense.call(inputs, how)
+        chunker = Chunker(self._tokenizer, texts.prompt, texts.max_tokens, options.chunking)
+        if options.late:
+            if not self._late:
+                msg = "late chunking needs a model whose vectors are the mean of its tokens' states and nothing more"
+                raise InvalidInput(msg, param="late")
+            whole = Chunker(self._tokenizer, texts.prompt, texts.max_tokens, _overlapping(texts.max_tokens))
+            return LateCall(inputs, self._tokenizer, whole, chunker, _checked(inputs, options.spans), dense)
+        if options.spans is not None:
+            msg = "spans are pooled from the states of the whole text; set late as well"
+            raise InvalidInput(msg, param="spans")
+        return ChunkCall(inputs, chunker, dense)
+
+
+class ChunkCall:
+    """One call whose chunks are embedded each by itself."""
+
+    def __init__(self, inputs: Sequence[str], chunker: Chunker, dense: EmbedCall) -> None:
+        self.inputs = inputs
+        self._chunker = chunker
+        self._dense = dense
+
+    def prepare(self, inputs: Sequence[str], first: int) -> list[Prepared]:
+        """A row for each chunk."""
+        return [
+            self._dense.row(piece.ids, index, piece)
+            for index, text in enumerate(inputs, first)
+            for piece in self._chunker.pieces(text, index)
+        ]
+
+    def finish(self, done: Done) -> Chunks:
+        """The chunks of each input."""
+        vectors = self._dense.shaped(done.outputs["dense"])
+        chunks: list[list[Chunk]] = [[] for _ in self.inputs]
+        for each, vector in zip(done.prepared, vectors, strict=True):
+            piece: Piece = each.kept
+            chunks[each.index].append(Chunk(piece.start, piece.end, piece.last - piece.first, vector))
+        return _answer(chunks, done)
+
+
+class LateCall:
+    """One call whose chunks are pooled from the states of their whole text.
+
+    A text longer than the model takes runs in overlapping windows; each token's state is that of the window in whose middle it
+    stands more.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        tokenizer: Tokenizer,
+        whole: Chunker,
+        chunker: Chunker,
+        spans: Sequence[Spans] | None,
+        dense: EmbedCall,
+    ) -> None:
+        self.inputs = inputs
+        self._tokenizer = tokenizer
+        self._whole = whole
+        self._chunker = chunker
+        self._spans = spans
+        self._dense = dense
+
+    def prepare(self, inputs: Sequence[str], first: int) -> list[Prepared]:
+        """A row for each text, or several for a long one."""
+        prepared: list[Prepared] = []
+        for index, text in enumerate(inputs, first):
+            located = self._tokenizer.locate(text, index)
+            for piece in self._whole.parted(located):
+                row = self._dense.row(piece.ids, index, (piece, located))
+                prepared.append(replace(row, row=replace(row.row, outputs=("tokens",))))
+        return prepared
+
+    def finish(self, done: Done) -> Chunks:
+        """The chunks of each input, each the mean of its tokens' states."""
+        chunks: list[list[Chunk]] = []
+        rows = list(zip(done.prepared, done.outputs["tokens"], strict=True))
+        for index in range(len(self.inputs)):
+            own = [(each, states) for each, states in rows if each.index == index]
+            located = own[0][0].kept[1]
+            states = self._joined([(each.kept[0], part) for each, part in own])
+            chunks.append(self._pooled(states, located, index))
+        return _answer(chunks, done)
+
+    def _joined(self, parts: Sequence[tuple[Piece, Floats]]) -> Floats:
+        """The states of a text's own tokens (tokens, features), from its windows in their order."""
+        joined, before = [], self._whole.before
+        for place, (piece, states) in enumerate(parts):
+            begin = piece.first if place == 0 else (parts[place - 1][0].last + piece.first) // 2
+            end = piece.last if place == len(parts) - 1 else (piece.last + parts[place + 1][0].first) // 2
+            joined.append(states[before + begin - piece.first : before + end - piece.first])
+        return np.concatenate(joined)
+
+    def _pooled(self, states: Floats, located: Located, index: int) -> list[Chunk]:
+        if self._spans is None:
+            places = [
+                (piece.start, piece.end, slice(piece.first, piece.last)) for piece in self._chunker.parted(located)
+            ]
+        else:
+            places = [(start, end, _tokens_of(located, start, end)) for start, end in self._spans[index]]
+        sums = np.concatenate([np.zeros((1, states.shape[1]), np.float64), np.cumsum(states, axis=0, dtype=np.float64)])
+        means = [(sums[t.stop] - sums[t.start]) / max(1, t.stop - t.start) for _, _, t in places]
+        if not means:
+            return []
+        vectors = self._dense.shaped(np.array(means, np.float32))
+        return [
+            Chunk(start, end, tokens.stop - tokens.start, vector)
+            for (start, end, tokens), vector in zip(places, vectors, strict=True)
+        ]
+
+
+def _overlapping(max_tokens: int) -> Chunking:
+    """Windows over a text that is longer than the model takes: a quarter of each lies in the next."""
+    return Chunking(overlap=max_tokens // 4)
+
+
+def _tokens_of(located: Located, start: int, end: int) -> slice:
+    """The tokens that stand for at least one of the characters."""
+    first = int(np.searchsorted(located.ends, start, side="right"))
+    last = int(np.searchsorted(located.starts, end, side="left"))
+    return slice(first, max(first, last))
+
+
+def _checked(inputs: Sequence[str], spans: Sequence[Spans] | None) -> Sequence[Spans] | None:
+    """The spans; raises InvalidInput where they are not of these texts."""
+    if spans is None:
+        return None
+    if len(spans) != len(inputs):
+        msg = f"there are spans for {len(spans)} inputs, but {len(inputs)} inputs"
+        raise InvalidInput(msg, param="spans")
+    for index, (text, own) in enumerate(zip(inputs, spans, strict=True)):
+        for start, end in own:
+            if not 0 <= start < end <= len(text):
+                msg = f"input {index} has {len(text)} characters; the span {start} to {end} is no part of it"
+                raise InvalidInput(msg, param="spans", index=index)
+    return spans
+
+
+def _answer(chunks: Sequence[Sequence[Chunk]], done: Done) -> Chunks:
+    owners = [each.index for each in done.prepared]
+    tokens = np.bincount(owners, done.tokens, minlength=len(chunks)).astype(int)
+    return Chunks(
+        chunks=tuple(tuple(each) for each in chunks),
+        tokens=tuple(tokens.tolist()),
+        truncated=(False,) * len(chunks),
+        timings=done.timings,
+    )

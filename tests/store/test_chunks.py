@@ -1,0 +1,111 @@
+"""Long texts in chunks, on a tiny model: their places, their means, and late chunking."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from textmill.contract import Chunking, EmbedOptions
+from textmill.errors import InvalidInput
+from textmill.store.load import load
+from textmill.store.model import Model
+from textmill.testing.checkpoints import DenseModule, tiny_bert
+
+LONG = "the river and the stone, hello world; a cat by the water. " * 6
+# Whole words of the tiny vocabulary, so that no chunk begins inside one.
+TOLERANCE = 1e-5
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    folder = tiny_bert(tmp_path_factory.mktemp("chunks"), prompts={"query": "search: "})
+    with load(str(folder), dtype="float32", threads=1) as opened:
+        yield opened
+
+
+def test_chunks_cover_the_text_and_overlap_as_asked(model: Model) -> None:
+    (chunks,) = model.embed_chunks(LONG, window=12, overlap=3)
+    assert chunks[0].start == 0
+    assert chunks[-1].end == len(LONG.rstrip())
+    assert {chunk.tokens for chunk in chunks[:-1]} == {10}
+    assert all(after.start < before.end for before, after in itertools.pairwise(chunks))
+
+
+def test_a_chunk_is_what_its_text_alone_would_be(model: Model) -> None:
+    (chunks,) = model.embed_chunks(LONG, window=12)
+    alone = model.embed([LONG[chunk.start : chunk.end] for chunk in chunks])
+    np.testing.assert_allclose(np.stack([chunk.vector for chunk in chunks]), alone, atol=TOLERANCE)
+
+
+def test_a_long_text_is_the_mean_of_its_chunks_and_a_short_one_itself(model: Model) -> None:
+    plain = model.embed([LONG, "hello"])
+    made = model.embed([LONG, "hello"], chunking=Chunking(16, 4))
+    (chunks,) = model.embed_chunks(LONG, window=16, overlap=4, normalize=False)
+    mean = np.average([c.vector for c in chunks], axis=0, weights=[c.tokens + 2 for c in chunks])
+    np.testing.assert_allclose(made[0], mean / np.linalg.norm(mean), atol=TOLERANCE)
+    np.testing.assert_allclose(made[1], plain[1], atol=TOLERANCE)
+    assert np.abs(made[0] - plain[0]).max() > 0.01
+
+
+async def test_tokens_of_all_chunks_count_and_nothing_is_cut(model: Model) -> None:
+
+    made = await model.embed_inputs(["hello", LONG], EmbedOptions(chunking=Chunking(16)))
+    cut = await model.embed_inputs(["hello", LONG], EmbedOptions())
+    assert made.truncated == (False, False)
+    assert cut.truncated == (False, True)
+    assert made.tokens[0] == cut.tokens[0]
+    assert made.tokens[1] > 3 * cut.tokens[1]
+
+
+def test_late_chunks_are_means_of_the_whole_texts_states(model: Model) -> None:
+    text = "hello world. the dog house."
+    (chunks,) = model.embed_chunks(text, late=True, spans=[[(0, 12), (13, 27)]], normalize=False)
+    states = model.embed_tokens(text)[0][1:-1]
+    assert [chunk.tokens for chunk in chunks] == [3, 4]
+    np.testing.assert_allclose(chunks[0].vector, states[:3].mean(axis=0), atol=TOLERANCE)
+    np.testing.assert_allclose(chunks[1].vector, states[3:].mean(axis=0), atol=TOLERANCE)
+
+
+def test_late_chunks_of_a_text_longer_than_the_model_takes_use_overlapping_windows(model: Model) -> None:
+    (late,) = model.embed_chunks(LONG, window=12, late=True)
+    (plain,) = model.embed_chunks(LONG, window=12)
+    assert [(c.start, c.end, c.tokens) for c in late] == [(c.start, c.end, c.tokens) for c in plain]
+    assert all(np.isfinite(chunk.vector).all() for chunk in late)
+
+
+def test_the_prompt_stands_before_every_chunk(model: Model) -> None:
+    (chunks,) = model.embed_chunks(LONG, window=16, prompt_name="query")
+    alone = model.embed([LONG[c.start : c.end] for c in chunks], prompt_name="query")
+    np.testing.assert_allclose(np.stack([chunk.vector for chunk in chunks]), alone, atol=TOLERANCE)
+
+
+def test_an_empty_text_is_one_chunk(model: Model) -> None:
+    (chunks,) = model.embed_chunks([""])
+    assert [(chunk.start, chunk.end, chunk.tokens) for chunk in chunks] == [(0, 0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"window": 2}, "takes 3 to 32"),
+        ({"window": 33}, "takes 3 to 32"),
+        ({"window": 8, "overlap": 6}, "by 0 to 5"),
+        ({"spans": [[(0, 2)]]}, "set late as well"),
+        ({"late": True, "spans": []}, "spans for 0 inputs, but 1 inputs"),
+        ({"late": True, "spans": [[(0, 99)]]}, "the span 0 to 99 is no part of it"),
+    ],
+)
+def test_chunks_that_cannot_be_made_are_refused(how: dict[str, Any], message: str, model: Model) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        model.embed_chunks(["hello"], **how)
+
+
+def test_late_chunking_needs_a_mean_and_nothing_more(tmp_path: Path) -> None:
+    folder = tiny_bert(tmp_path, modules=(DenseModule(8),))
+    with load(str(folder), threads=1) as dense, pytest.raises(InvalidInput, match="the mean of its tokens' states"):
+        dense.embed_chunks(["hello"], late=True)
