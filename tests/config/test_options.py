@@ -36,6 +36,7 @@ def test_a_model_gets_its_own_options_and_no_other() -> None:
         "offline": True,
         "cache_dir": "/cache",
         "backend": "torch",
+        "file": "onnx/model.onnx",
         "device": "cuda",
         "dtype": "float32",
         "threads": 3,
