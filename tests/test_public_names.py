@@ -26,7 +26,25 @@ NAMES = {
     "__version__",
     "load",
 }
-MODEL_NAMES = {"aembed", "close", "embed", "embed_inputs", "info", "ready", "wait_until_warm", "waiting"}
+MODEL_NAMES = {
+    "aclassify",
+    "aembed",
+    "aembed_tokens",
+    "arerank",
+    "classify",
+    "classify_inputs",
+    "close",
+    "embed",
+    "embed_inputs",
+    "embed_tokens",
+    "embed_tokens_inputs",
+    "info",
+    "ready",
+    "rerank",
+    "rerank_inputs",
+    "wait_until_warm",
+    "waiting",
+}
 
 
 def test_textmill_has_exactly_its_public_names() -> None:

@@ -37,6 +37,8 @@ def test_a_model_gets_its_own_options_and_no_other() -> None:
         "cache_dir": "/cache",
         "backend": "torch",
         "file": "onnx/model.onnx",
+        "task": "rerank",
+        "pooling": "cls",
         "device": "cuda",
         "dtype": "float32",
         "threads": 3,
