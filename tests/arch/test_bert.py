@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("position_embedding_type", "relative_key", "position_embedding_type 'relative_key'.*it runs 'absolute'"),
+        ("position_embedding_type", "rotary", "position_embedding_type 'rotary'.*it runs 'absolute', 'relative_key'"),
         ("is_decoder", True, "is_decoder True"),
         ("hidden_act", "quick_gelu", "hidden_act 'quick_gelu'.*gelu_new"),
         ("num_attention_heads", 5, "hidden_size 32 and num_attention_heads 5; the second must divide the first"),

@@ -231,7 +231,7 @@ def test_a_dense_module_without_an_activation_has_the_default_one(tmp_path: Path
         ),
         ("config_sentence_transformers.json", {"prompts": ["query: "]}, "prompts must be an object"),
         ("config_sentence_transformers.json", {"prompts": {"query": 1}}, "query must be a text"),
-        ("config_sentence_transformers.json", {"model_type": "SparseEncoder"}, "model_type is SparseEncoder"),
+        ("config_sentence_transformers.json", {"model_type": "Abacus"}, "model_type is Abacus"),
         ("config_sentence_transformers.json", {"truncate_dim": -1}, "truncate_dim must be at least 1"),
     ],
 )
@@ -243,6 +243,13 @@ def test_settings_that_cannot_be_run_are_refused_by_file_and_name(
     message = broken(folder)
     assert message.startswith(str(folder / file))
     assert expected in message
+
+
+def test_a_sparse_encoder_of_other_modules_is_refused_with_them(tmp_path: Path) -> None:
+    change(tiny_bert(tmp_path) / "config_sentence_transformers.json", model_type="SparseEncoder")
+    message = broken(tmp_path)
+    assert message.startswith(str(tmp_path / "modules.json"))
+    assert "lists Transformer, Pooling, Normalize; textmill runs sparse models of" in message
 
 
 def test_a_width_that_config_json_leaves_out_is_the_one_of_transformers(tmp_path: Path) -> None:
