@@ -38,8 +38,10 @@ def test_a_model_is_shown_as_it_was_last_seen() -> None:
 
 def test_an_embed_call_counts_its_tokens_and_its_cut_inputs() -> None:
     telemetry = Telemetry()
-    vectors = np.zeros((2, 3), np.float32)
-    telemetry.observe_embeddings("m", Embeddings(vectors, (5, 7), (False, True), Timings(0.1, 0.2, 0.3)))
+    answer = Embeddings(
+        vectors=np.zeros((2, 3), np.float32), tokens=(5, 7), truncated=(False, True), timings=Timings(0.1, 0.2, 0.3)
+    )
+    telemetry.observe_answer("m", answer)
     text = text_of(telemetry)
     assert 'textmill_tokens_total{model="m"} 12.0' in text
     assert 'textmill_truncated_inputs_total{model="m"} 1.0' in text

@@ -10,7 +10,8 @@ import pytest
 
 from textmill.arch.heads import Head, Pooling
 from textmill.arch.ops import Tensor
-from textmill.arch.program import Program, build
+from textmill.arch.program import Chains, Program, build
+from textmill.arch.shapes import check
 from textmill.checkpoint.tensors import open_tensors
 from textmill.testing.checkpoints import tiny_bert, tiny_qwen3
 
@@ -31,7 +32,18 @@ class Checkpoint:
         self.tensors = {change(name): tensor for name, tensor in self.tensors.items()}
 
     def build(self, *heads: Head) -> Program:
-        return build(self.config, self.tensors, heads or (Pooling(("mean",)),))
+        return self.build_all({"dense": heads or (Pooling(("mean",)),)})
+
+    def build_all(self, outputs: Chains) -> Program:
+        return build(self.config, self.tensors, outputs)
+
+
+def width(program: Program) -> int:
+    """Features of the vectors of a program that is in order and gives nothing else."""
+    ((output, shape),) = check(program).items()
+    assert (output, shape.per) == ("dense", "row")
+    (features,) = shape.axes
+    return features
 
 
 @pytest.fixture

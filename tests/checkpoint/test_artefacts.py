@@ -18,7 +18,7 @@ def folder_of(parent: Path, *names: str) -> Path:
 
 def chosen(folder: Path, backend: str = "auto", file: str | None = None) -> str | None:
     found = choose(folder, backend=backend, file=file)
-    return found and found.path.relative_to(folder).as_posix()
+    return None if found is None else found.path.relative_to(folder).as_posix()
 
 
 def test_safetensors_come_before_graphs_unless_a_graph_is_asked_for(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from textmill.arch import bert
 from textmill.arch.heads import Dense, LayerNorm, Normalize, Pooling
+from textmill.checkpoint.jsonfile import JsonFile
+from textmill.checkpoint.lengths import max_tokens
 from textmill.checkpoint.recipe import Recipe, load_tensors, read_recipe
 from textmill.errors import ModelBroken
 from textmill.testing.checkpoints import (
@@ -55,7 +57,7 @@ def bare(folder: Path) -> Path:
 
 def test_the_usual_folder_is_read(tmp_path: Path) -> None:
     recipe = read_recipe(tiny_bert(tmp_path, prompts={"query": "query: ", "passage": ""}, default_prompt_name="query"))
-    assert (recipe.architecture, recipe.pooling, recipe.heads) == ("bert", "mean", (Pooling(("mean",)),))
+    assert (recipe.architecture, recipe.pooling, recipe.outputs["dense"]) == ("bert", "mean", (Pooling(("mean",)),))
     assert (recipe.max_tokens, recipe.lowercase) == (32, False)
     assert (recipe.prompts, recipe.default_prompt_name) == ({"query": "query: ", "passage": ""}, "query")
     assert recipe.config["hidden_size"] == 32
@@ -71,12 +73,12 @@ def test_modules_become_heads_in_their_order_with_their_weights(tmp_path: Path) 
         NormalizeModule(),
     )
     recipe = read_recipe(tiny_bert(tmp_path, pooling=("max", "cls"), modules=modules))
-    assert recipe.heads == (
+    assert recipe.outputs["dense"] == (
         Pooling(("max", "cls")),
         Normalize(),
-        Dense("3_Dense", "tanh"),
-        LayerNorm("4_LayerNorm"),
-        Dense("5_Dense", None),
+        Dense("3_Dense.linear", "tanh"),
+        LayerNorm("4_LayerNorm.norm"),
+        Dense("5_Dense.linear"),
     )
     assert recipe.pooling == "max+cls"
     tensors = load_tensors(recipe)
@@ -84,12 +86,14 @@ def test_modules_become_heads_in_their_order_with_their_weights(tmp_path: Path) 
     assert tensors["4_LayerNorm.norm.bias"].shape == (16,)
     assert "5_Dense.linear.bias" not in tensors
     assert "embeddings.LayerNorm.weight" in tensors
-    assert [path.name for path in recipe.weight_folders] == [tmp_path.name, "3_Dense", "4_LayerNorm", "5_Dense"]
+    assert recipe.transformer_folder == tmp_path
+    assert recipe.kind.head_folders == ("3_Dense", "4_LayerNorm", "5_Dense")
+    assert recipe.outputs["tokens"] == ()
 
 
 def test_a_normalize_before_another_module_stays(tmp_path: Path) -> None:
     recipe = read_recipe(tiny_bert(tmp_path, modules=(NormalizeModule(), DenseModule(8))))
-    assert recipe.heads[1] == Normalize()
+    assert recipe.outputs["dense"][1] == Normalize()
 
 
 @pytest.mark.parametrize(
@@ -107,7 +111,7 @@ def test_module_types_of_every_release_are_known(prefix: str, tmp_path: Path) ->
     for entry in entries:
         entry["type"] = prefix.format(entry["type"].rpartition(".")[2])
     write_json(path, entries)
-    assert read_recipe(tmp_path).heads == (Pooling(("mean",)), Dense("2_Dense", "tanh"))
+    assert read_recipe(tmp_path).outputs["dense"] == (Pooling(("mean",)), Dense("2_Dense.linear", "tanh"))
 
 
 def test_a_transformer_in_a_folder_of_its_own_is_found(tmp_path: Path) -> None:
@@ -152,11 +156,13 @@ def test_pooling_is_read_in_its_old_and_new_spelling(
     config: dict[str, Any], modes: tuple[str, ...], width: str, tmp_path: Path
 ) -> None:
     recipe = with_pooling(tmp_path, **config, **{width: 32})
-    assert recipe.heads == (Pooling(modes),)  # type: ignore[arg-type]  # the test's own names
+    assert recipe.outputs["dense"] == (Pooling(modes),)  # type: ignore[arg-type]  # the test's own names
 
 
 def test_prompts_can_be_left_out_of_pooling(tmp_path: Path) -> None:
-    assert read_recipe(tiny_bert(tmp_path, include_prompt=False)).heads == (Pooling(("mean",), include_prompt=False),)
+    assert read_recipe(tiny_bert(tmp_path, include_prompt=False)).outputs["dense"] == (
+        Pooling(("mean",), include_prompt=False),
+    )
 
 
 @pytest.mark.parametrize("pooling_mode", ["median", [], ["mean", "median"], 3, [["mean"]], [3]])
@@ -171,13 +177,13 @@ def test_an_unknown_pooling_mode_is_refused(pooling_mode: object, tmp_path: Path
 @pytest.mark.parametrize("name", ["Tanh", "GELU", "ReLU", "SiLU", "Sigmoid"])
 def test_activations_of_torch_are_known(name: str, tmp_path: Path) -> None:
     recipe = read_recipe(tiny_bert(tmp_path, modules=(DenseModule(8, f"torch.nn.modules.activation.{name}"),)))
-    assert recipe.heads[1] == Dense("2_Dense", name.lower())  # type: ignore[arg-type]  # names of both are the same
+    assert recipe.outputs["dense"][1] == Dense("2_Dense.linear", name.lower())  # type: ignore[arg-type]  # names of both are the same
 
 
 def test_a_dense_module_without_an_activation_has_the_default_one(tmp_path: Path) -> None:
     folder = tiny_bert(tmp_path, modules=(DenseModule(8),))
     change(folder / "2_Dense" / "config.json", activation_function=None)
-    assert read_recipe(folder).heads[1] == Dense("2_Dense", "tanh")
+    assert read_recipe(folder).outputs["dense"][1] == Dense("2_Dense.linear", "tanh")
 
 
 @pytest.mark.parametrize(
@@ -199,12 +205,19 @@ def test_a_dense_module_without_an_activation_has_the_default_one(tmp_path: Path
         ("1_Pooling/config.json", {"embedding_dimension": 31}, "embedding_dimension is 31"),
         ("1_Pooling/config.json", {"embedding_dimension": None}, "lacks 'embedding_dimension'"),
         ("1_Pooling/config.json", {"include_prompt": "yes"}, "include_prompt must be true or false, not 'yes'"),
-        ("config.json", {"hidden_size": None}, "lacks 'hidden_size'"),
-        ("config.json", {"hidden_size": True}, "hidden_size must be a whole number, not True"),
-        ("config.json", {"vocab_size": 0}, "vocab_size must be at least 1"),
-        ("config.json", {"model_type": None}, "lacks 'model_type'"),
-        ("config.json", {"auto_map": {"AutoModel": "modeling.Own"}}, "never runs code from a repository"),
-        ("config.json", {"max_position_embeddings": "many"}, "max_position_embeddings must be a number"),
+        ("config.json", {"hidden_size": True}, "says hidden_size True; the bert architecture needs type int"),
+        ("config.json", {"vocab_size": 0}, "says vocab_size 0; it must be above zero"),
+        ("config.json", {"model_type": None}, "says model_type None, which textmill does not run"),
+        (
+            "config.json",
+            {"auto_map": {"AutoModel": "modeling.Own"}},
+            "says auto_map.AutoModel 'modeling.Own': the model",
+        ),
+        (
+            "config.json",
+            {"max_position_embeddings": "many"},
+            "says max_position_embeddings 'many'; the bert architecture",
+        ),
         ("sentence_bert_config.json", {"max_seq_length": 0}, "max_seq_length must be a number of tokens, not 0"),
         ("sentence_bert_config.json", {"max_seq_length": True}, "max_seq_length must be"),
         ("sentence_bert_config.json", {"do_lower_case": "no"}, "do_lower_case must be"),
@@ -218,7 +231,7 @@ def test_a_dense_module_without_an_activation_has_the_default_one(tmp_path: Path
         ),
         ("config_sentence_transformers.json", {"prompts": ["query: "]}, "prompts must be an object"),
         ("config_sentence_transformers.json", {"prompts": {"query": 1}}, "query must be a text"),
-        ("config_sentence_transformers.json", {"model_type": "SparseEncoder"}, "model_type is SparseEncoder"),
+        ("config_sentence_transformers.json", {"model_type": "Abacus"}, "model_type is Abacus"),
         ("config_sentence_transformers.json", {"truncate_dim": -1}, "truncate_dim must be at least 1"),
     ],
 )
@@ -230,6 +243,20 @@ def test_settings_that_cannot_be_run_are_refused_by_file_and_name(
     message = broken(folder)
     assert message.startswith(str(folder / file))
     assert expected in message
+
+
+def test_a_sparse_encoder_of_other_modules_is_refused_with_them(tmp_path: Path) -> None:
+    change(tiny_bert(tmp_path) / "config_sentence_transformers.json", model_type="SparseEncoder")
+    message = broken(tmp_path)
+    assert message.startswith(str(tmp_path / "modules.json"))
+    assert "lists Transformer, Pooling, Normalize; textmill runs sparse models of" in message
+
+
+def test_a_width_that_config_json_leaves_out_is_the_one_of_transformers(tmp_path: Path) -> None:
+    change(tiny_bert(tmp_path) / "config.json", hidden_size=None)
+    message = broken(tmp_path)
+    assert message.startswith(str(tmp_path / "1_Pooling" / "config.json"))
+    assert "embedding_dimension is 32, but vectors of 768 features" in message
 
 
 @pytest.mark.parametrize(
@@ -282,7 +309,7 @@ def test_dropout_does_nothing_when_embedding(tmp_path: Path) -> None:
     entries = json.loads(path.read_text())
     entries.insert(2, {"type": "sentence_transformers.models.Dropout", "path": "2_Dropout"})
     write_json(path, entries)
-    assert read_recipe(tmp_path).heads == (Pooling(("mean",)),)
+    assert read_recipe(tmp_path).outputs["dense"] == (Pooling(("mean",)),)
 
 
 @pytest.mark.parametrize("file", ["config.json", "modules.json", "1_Pooling/config.json", "sentence_bert_config.json"])
@@ -327,12 +354,10 @@ def test_a_head_with_other_tensors_than_its_config_says_is_refused(tmp_path: Pat
         ({}, {"model_max_length": None, "max_len": 12}, {}, 12),
         ({"max_seq_length": 500}, {}, {}, 64),
         ({"max_seq_length": 500}, {}, {"rope_theta": 10000.0}, 64),
-        ({"max_seq_length": 500}, {}, {"rope_theta": 10000.0, "model_type": "qwen3"}, 500),
+        ({"max_seq_length": 500}, {}, {"rope_theta": 10000.0, "model_type": "qwen3", "num_key_value_heads": 4}, 500),
         ({"max_seq_length": 5000}, {}, {"max_position_embeddings": None}, bert.Config().max_position_embeddings),
         ({"max_seq_length": 20, "tokenizer_args": {"model_max_length": 30}}, {}, {}, 30),
         ({"max_seq_length": 20, "processor_kwargs": {"model_max_length": 30}}, {}, {}, 30),
-        ({}, {"model_max_length": 1e30}, {"model_type": "roberta", "pad_token_id": 1}, 62),
-        ({}, {"model_max_length": 40}, {"max_position_embeddings": -1, "model_type": "xlnet"}, 40),
     ],
 )
 def test_the_longest_input_is_found_as_sentence_transformers_does(
@@ -345,10 +370,23 @@ def test_the_longest_input_is_found_as_sentence_transformers_does(
     assert read_recipe(folder).max_tokens == expected
 
 
+@pytest.mark.parametrize(
+    ("positions", "written", "tokenizer", "expected"),
+    [(62, 64, 1e30, 62), (62, 64, 30, 30), (None, 64, 1e30, 64), (None, -1, 40, 40), (None, None, 40, 40)],
+)
+def test_the_longest_input_has_a_place_for_every_token(
+    positions: int | None, written: int | None, tokenizer: float, expected: int, tmp_path: Path
+) -> None:
+    config, settings, words = (
+        JsonFile(tmp_path, data) for data in ({"max_position_embeddings": written}, {}, {"model_max_length": tokenizer})
+    )
+    assert max_tokens(config, positions, settings, words) == expected
+
+
 def test_a_model_that_says_no_length_is_refused(tmp_path: Path) -> None:
     folder = tiny_bert(tmp_path, max_seq_length=None)
     change(folder / "tokenizer_config.json", model_max_length=None)
-    change(folder / "config.json", max_position_embeddings=None, model_type="qwen3")
+    change(folder / "config.json", max_position_embeddings=None, model_type="qwen3", num_key_value_heads=4)
     assert "put max_seq_length into" in broken(folder)
 
 
@@ -400,7 +438,7 @@ def test_the_side_that_the_tokenizer_cuts_is_read(tmp_path: Path) -> None:
 def test_a_bare_encoder_is_pooled_by_mean_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         recipe = read_recipe(bare(tiny_bert(tmp_path)))
-    assert (recipe.heads, recipe.max_tokens) == ((Pooling(("mean",)),), 64)
+    assert (recipe.outputs["dense"], recipe.max_tokens) == ((Pooling(("mean",)),), 64)
     assert "has no modules.json" in caplog.text
 
 

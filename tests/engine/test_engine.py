@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from textmill.contract import BatchReport
@@ -23,8 +24,14 @@ Serve = Callable[..., Engine]
 PATIENCE_S = 10.0
 
 
+def vectors_in(answer: Answer) -> npt.NDArray[np.float32]:
+    values = answer.outputs["dense"]
+    assert isinstance(values, np.ndarray)
+    return values
+
+
 def as_lists(answer: Answer) -> list[list[float]]:
-    values: list[list[float]] = answer.vectors.tolist()
+    values: list[list[float]] = vectors_in(answer).tolist()
     return values
 
 
@@ -57,8 +64,8 @@ def test_answers_come_in_the_order_of_the_rows_across_batches(serve: Serve) -> N
     engine = serve(runtime, Policy(batch_tokens=16))
     rows = [row_of(*range(1, 2 + number % 9), number) for number in range(200)]
     answer = engine.submit(rows).result(PATIENCE_S)
-    assert answer.vectors.tolist() == expected(runtime, *rows)
-    assert answer.vectors.dtype == np.float32
+    assert as_lists(answer) == expected(runtime, *rows)
+    assert vectors_in(answer).dtype == np.float32
     assert len(runtime.batches) > 10
 
 
@@ -83,7 +90,7 @@ def test_a_large_call_is_bulk_and_lets_a_single_row_pass(serve: Serve) -> None:
     runtime.gate.open()
     vectors(single)
     assert ids(runtime.batches[1]) == [[4]]
-    assert bulk.result(PATIENCE_S).vectors.shape == (10_000, 8)
+    assert vectors_in(bulk.result(PATIENCE_S)).shape == (10_000, 8)
     vectors(held)
 
 
@@ -229,7 +236,7 @@ def test_twins_do_not_share_memory(serve: Serve) -> None:
     occupy(engine, runtime)
     twins = [engine.submit([row_of(1)]) for _ in range(2)]
     runtime.gate.open()
-    twins[0].result(PATIENCE_S).vectors[:] = 0
+    vectors_in(twins[0].result(PATIENCE_S))[:] = 0
     assert vectors(twins[1]) == expected(runtime, row_of(1))
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -8,14 +8,14 @@ import pytest
 from textmill.engine.execution import Execution, Outcome
 from textmill.engine.scheduler import Entry, Lane, Scheduler
 from textmill.engine.ticket import Ticket
-from textmill.runtimes.runtime import Row
+from textmill.runtimes.runtime import Answers, Row
 from textmill.testing.runtime import FakeRuntime, row_of
 
 
 def entries(*numbers: int) -> list[Entry[Ticket]]:
     line: Scheduler[Ticket] = Scheduler(batch_tokens=100, batch_rows=100, bulk_age_s=1.0)
     rows = [row_of(number) for number in numbers]
-    return line.add(rows, Ticket(len(rows), 0.0), Lane.INTERACTIVE, 0.0)
+    return line.add(rows, Ticket(rows, 0.0), Lane.INTERACTIVE, 0.0)
 
 
 def numbers(some: list[Entry[Ticket]]) -> list[int]:
@@ -25,8 +25,8 @@ def numbers(some: list[Entry[Ticket]]) -> list[int]:
 def done(outcome: Outcome) -> dict[int, list[float]]:
     return {
         number: vector.tolist()
-        for piece, vectors in outcome.done
-        for number, vector in zip(numbers(piece), vectors, strict=True)
+        for piece, made in outcome.done
+        for number, vector in zip(numbers(piece), made["dense"], strict=True)
     }
 
 
@@ -55,8 +55,7 @@ def test_a_runtime_that_always_fails_is_called_a_bounded_number_of_times() -> No
 
 def test_a_batch_too_large_for_memory_runs_in_pieces() -> None:
     class Small(FakeRuntime):
-        def forward(self, rows: object) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-            assert isinstance(rows, list)
+        def forward(self, rows: Sequence[Row]) -> Answers:
             if len(rows) > 4:
                 raise MemoryError
             return super().forward(rows)
@@ -100,7 +99,7 @@ def test_an_answer_of_the_wrong_kind_fails_the_batch_without_another_try(spoil: 
     runtime = FakeRuntime(spoil=spoil)
     outcome = Execution(runtime).run(entries(1, 2, 3))
     assert failed(outcome) == [1, 2, 3]
-    assert "must answer float32 of shape (3, " in outcome.failures[0].message
+    assert "must answer dense with float32 of shape (3, " in outcome.failures[0].message
     assert len(runtime.batches) == 1
 
 

@@ -1,11 +1,23 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
-from textmill.runtimes.runtime import RUNTIMES
+from textmill.runtimes.runtime import RUNTIMES, Row, Runtime
+
+
+def vectors_of(runtime: Runtime, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
+    """The vectors of rows that want nothing else."""
+    made = runtime.forward(rows)
+    assert set(made) == {"dense"}
+    vectors = made["dense"]
+    assert isinstance(vectors, np.ndarray)
+    return vectors
 
 
 @pytest.fixture(params=sorted(RUNTIMES))

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from textmill.arch.positions import Rotation
 from textmill.runtimes import flat
 from textmill.runtimes.flat import Feed, Packer, Shape
 from textmill.runtimes.runtime import Row
@@ -71,7 +72,7 @@ def test_prompt_tokens_are_left_out_of_pooling_but_not_out_of_attention() -> Non
 
 
 def test_rotation_repeats_the_angles_for_both_halves() -> None:
-    frequencies = np.array([1.0, 0.5], np.float32)
-    (cosine,) = Packer([flat.rotation(frequencies, np.cos)]).pack(rows(3), Shape(4, 1, 4))
+    turn = Rotation(np.array([1.0, 0.5], np.float32))
+    (cosine,) = Packer([flat.rotation(turn, np.cos)]).pack(rows(3), Shape(4, 1, 4))
     assert cosine.shape == (4, 1, 4)
     assert np.allclose(cosine[2, 0], np.cos([2, 1, 2, 1]))

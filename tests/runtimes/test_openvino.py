@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from tests.runtimes.conftest import vectors_of
 
 from textmill.arch.heads import Dense, Head, Pooling
 from textmill.arch.ops import DType, Tensor
@@ -26,7 +27,7 @@ TARGET = Target(max_tokens=32, dtype="float32", threads=1, batch_tokens=64)
 
 def program_of(folder: Path, *heads: Head, more: dict[str, Tensor] | None = None) -> Program:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return build(config, open_tensors(folder) | (more or {}), heads or (Pooling(("mean",)),))
+    return build(config, open_tensors(folder) | (more or {}), {"dense": heads or (Pooling(("mean",)),)})
 
 
 @pytest.fixture(scope="module")
@@ -40,30 +41,31 @@ def test_bfloat16_keeps_every_kind_of_text_within_a_ten_thousandth(minilm: Path)
     target = Target(max_tokens=256, dtype="bfloat16", threads=2)
     runtime = compile_program(program_of(minilm), target)
     next(runtime.warm_up())
-    vectors = np.concatenate([runtime.forward([Row(np.array(ids, np.int32))]) for ids in facts["ids"]])
+    vectors = np.concatenate([vectors_of(runtime, [Row(np.array(ids, np.int32))]) for ids in facts["ids"]])
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     assert (vectors * reference).sum(axis=1).min() >= 0.9999
 
 
 def test_the_states_between_layers_are_an_output_s_own_precision_also_below_a_dense_head(folder: Path) -> None:
     weight = Tensor(np.zeros((3, 64), np.float32), "float32", "dense.linear.weight")
-    program = program_of(folder, Pooling(("mean", "cls")), Dense("dense", None), more={"dense.linear.weight": weight})
-    model, _ = build_graph(program)
-    assert len(model.outputs) == 3
+    program = program_of(folder, Pooling(("mean", "cls")), Dense("dense.linear"), more={"dense.linear.weight": weight})
+    graph = build_graph(program)
+    assert graph.outputs == ("dense",)
+    assert len(graph.model.outputs) == 3
 
 
 def test_every_warm_up_step_leaves_answers_as_they_were(folder: Path) -> None:
     runtime = compile_program(program_of(folder), TARGET)
     rows = [Row(np.arange(2, 2 + n, dtype=np.int32)) for n in (5, 1, 9)]
-    expected = runtime.forward(rows)
-    steps = [np.abs(runtime.forward(rows) - expected).max() for _ in runtime.warm_up()]
+    expected = vectors_of(runtime, rows)
+    steps = [np.abs(vectors_of(runtime, rows) - expected).max() for _ in runtime.warm_up()]
     assert len(steps) > 1
     assert max(steps) <= 1e-6
 
 
 def test_inputs_that_the_graph_does_not_need_are_not_made(folder: Path) -> None:
-    _, feeds = build_graph(program_of(folder, Pooling(("cls",))))
-    names = {feed.__name__ for feed in feeds}
+    graph = build_graph(program_of(folder, Pooling(("cls",))))
+    names = {feed.__name__ for feed in graph.feeds}
     assert names == {"ids", "positions", "types", "mask", "gather", "scatter", "first_token"}
 
 
@@ -71,7 +73,7 @@ def test_inputs_that_the_graph_does_not_need_are_not_made(folder: Path) -> None:
 def test_weights_outlive_whoever_opened_them(tmp_path: Path, dtype: DType) -> None:
     runtime = compile_program(program_of(tiny_bert(tmp_path, dtype=dtype)), TARGET)
     gc.collect()
-    assert np.isfinite(runtime.forward([Row(np.array([3, 4], np.int32))])).all()
+    assert np.isfinite(vectors_of(runtime, [Row(np.array([3, 4], np.int32))])).all()
 
 
 @pytest.mark.parametrize("device", ["gpu.7", "nonsense"])

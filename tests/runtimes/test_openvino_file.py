@@ -9,6 +9,7 @@ import numpy.typing as npt
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from tests.runtimes.conftest import vectors_of
 
 from textmill.arch.heads import Dense, Head, Output, Pooling
 from textmill.arch.ops import Tensor
@@ -104,10 +105,10 @@ def test_an_xml_file_runs_as_the_onnx_it_was_made_from(tmp_path: Path) -> None:
 
     source = write_onnx(tmp_path / "a.onnx", "last_hidden_state")
     openvino.save_model(openvino.convert_model(source), tmp_path / "a.xml", compress_to_fp16=False)
-    made = [
-        compiled(path, {"dense": (Pooling(("cls",)),)}).forward(ROWS)["dense"] for path in (source, tmp_path / "a.xml")
-    ]
-    np.testing.assert_array_equal(*made)
+    first, second = (
+        vectors_of(compiled(path, {"dense": (Pooling(("cls",)),)}), ROWS) for path in (source, tmp_path / "a.xml")
+    )
+    np.testing.assert_array_equal(first, second)
 
 
 def test_an_output_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from safetensors.numpy import load_file
+from tests.runtimes.conftest import vectors_of
 
 from textmill.arch.heads import Dense, Head, LayerNorm, Normalize, Pooling
 from textmill.arch.ops import DType, Pool, Tensor
@@ -38,7 +39,13 @@ POOLINGS = (
     "cls+mean",
     "max+lasttoken+weightedmean",
 )
-CHAIN = (Pooling(("mean",)), Dense("dense", "tanh"), LayerNorm("layer_norm"), Dense("plain", None), Normalize())
+CHAIN = (
+    Pooling(("mean",)),
+    Dense("dense.linear", "tanh"),
+    LayerNorm("layer_norm.norm"),
+    Dense("plain.linear"),
+    Normalize(),
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ def pooling(how: str) -> Pooling:
 
 def program_of(folder: Path, heads: Sequence[Head], more: dict[str, Tensor] | None = None) -> Program:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return build(config, open_tensors(folder) | (more or {}), heads)
+    return build(config, open_tensors(folder) | (more or {}), {"dense": heads})
 
 
 def compiled(name: str, program: Program, dtype: DTypeChoice = "float32") -> Runtime:
@@ -101,27 +108,29 @@ def test_vectors_equal_the_reference_in_every_pooling(
     runtime_name: str, folder: Path, golden: Golden, how: str
 ) -> None:
     runtime = compiled(runtime_name, program_of(folder, (pooling(how),)))
-    vectors = runtime.forward(golden.rows())
+    vectors = vectors_of(runtime, golden.rows())
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(vectors, golden.arrays[how], rtol=0, atol=TOLERANCE)
     rows = golden.rows(golden.facts["prompt_tokens"])[1:]
-    np.testing.assert_allclose(runtime.forward(rows), golden.arrays[f"{how} without prompt"], rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(
+        vectors_of(runtime, rows), golden.arrays[f"{how} without prompt"], rtol=0, atol=TOLERANCE
+    )
 
 
 def test_a_chain_of_heads_equals_the_reference(runtime_name: str, folder: Path, golden: Golden) -> None:
     program = program_of(folder, CHAIN, golden.head_tensors())
-    vectors = compiled(runtime_name, program).forward(golden.rows())
+    vectors = vectors_of(compiled(runtime_name, program), golden.rows())
     np.testing.assert_allclose(vectors, golden.arrays["chain"], rtol=0, atol=TOLERANCE)
-    assert vectors.shape[1] == check(program)
+    assert check(program)["dense"].axes == vectors.shape[1:]
 
 
 @pytest.mark.parametrize("how", ["mean+max", "cls+lasttoken"])
 def test_companions_do_not_change_a_vector(runtime_name: str, folder: Path, golden: Golden, how: str) -> None:
     runtime = compiled(runtime_name, program_of(folder, (pooling(how),)))
     rows = golden.rows()
-    alone = np.concatenate([runtime.forward([row]) for row in rows])
+    alone = np.concatenate([vectors_of(runtime, [row]) for row in rows])
     for order in (list(range(len(rows))), [4, 0, 0, 2, 1, 3, 0], [3, 1]):
-        together = runtime.forward([rows[index] for index in order])
+        together = vectors_of(runtime, [rows[index] for index in order])
         np.testing.assert_allclose(together, alone[order], rtol=0, atol=TOLERANCE)
 
 
@@ -129,14 +138,14 @@ def test_a_row_without_segments_counts_as_segment_zero(runtime_name: str, folder
     runtime = compiled(runtime_name, program_of(folder, (pooling("mean"),)))
     bare = [replace(row, types=None) for row in golden.rows()]
     zeros = [replace(row, types=np.zeros_like(row.ids)) for row in bare]
-    np.testing.assert_array_equal(runtime.forward(bare), runtime.forward(zeros))
+    np.testing.assert_array_equal(vectors_of(runtime, bare), vectors_of(runtime, zeros))
 
 
 def test_vectors_stay_the_callers_own(runtime_name: str, folder: Path, golden: Golden) -> None:
     runtime = compiled(runtime_name, program_of(folder, (pooling("mean"),)))
-    first = runtime.forward(golden.rows())
+    first = vectors_of(runtime, golden.rows())
     kept = first.copy()
-    runtime.forward(golden.rows()[::-1])
+    vectors_of(runtime, golden.rows()[::-1])
     np.testing.assert_array_equal(first, kept)
     first[:] = 0
 
@@ -158,7 +167,8 @@ def test_a_checkpoint_in_half_precision_runs_as_if_it_were_widened(
         for name, tensor in halved.tensors.items()
     }
     vectors = [
-        compiled(runtime_name, program).forward(golden.rows()) for program in (halved, replace(halved, tensors=widened))
+        vectors_of(compiled(runtime_name, program), golden.rows())
+        for program in (halved, replace(halved, tensors=widened))
     ]
     np.testing.assert_allclose(vectors[0], vectors[1], rtol=0, atol=TOLERANCE)
     np.testing.assert_allclose(vectors[0], golden.arrays["mean"], rtol=0, atol=0.1)
@@ -167,13 +177,13 @@ def test_a_checkpoint_in_half_precision_runs_as_if_it_were_widened(
 def test_shards_and_a_prefix_change_nothing(runtime_name: str, checkpoint: str, golden: Golden, tmp_path: Path) -> None:
     prefix = {"tiny_bert": "bert.", "tiny_qwen3": "model."}[checkpoint]
     folder = CHECKPOINTS[checkpoint](tmp_path, shards=3, tensor_prefix=prefix)
-    vectors = compiled(runtime_name, program_of(folder, (pooling("mean"),))).forward(golden.rows())
+    vectors = vectors_of(compiled(runtime_name, program_of(folder, (pooling("mean"),))), golden.rows())
     np.testing.assert_allclose(vectors, golden.arrays["mean"], rtol=0, atol=TOLERANCE)
 
 
 def test_bfloat16_stays_close_to_float32(runtime_name: str, folder: Path, golden: Golden) -> None:
     runtime = compiled(runtime_name, program_of(folder, (pooling("mean"), Normalize())), "bfloat16")
-    vectors, expected = runtime.forward(golden.rows()), golden.arrays["mean"]
+    vectors, expected = vectors_of(runtime, golden.rows()), golden.arrays["mean"]
     cosines = (vectors * expected).sum(axis=1) / np.linalg.norm(expected, axis=1)
     assert cosines.min() > 0.999
 
@@ -199,5 +209,5 @@ def test_minilm_equals_sentence_transformers(runtime_name: str, minilm: Path) ->
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
     batches = [order[start : start + 8] for start in range(0, len(order), 8)]
     for batch in batches:
-        vectors = runtime.forward([rows[index] for index in batch])
+        vectors = vectors_of(runtime, [rows[index] for index in batch])
         np.testing.assert_allclose(vectors, golden.arrays["vectors"][batch], rtol=0, atol=TOLERANCE)

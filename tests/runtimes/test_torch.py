@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch  # noqa: TID253 - the runtime under test is torch's
+from tests.runtimes.conftest import vectors_of
 
 from textmill.arch.heads import Pooling
 from textmill.arch.ops import Pool, Tensor
@@ -21,7 +22,7 @@ TARGET = Target(max_tokens=64, dtype="float32", threads=1)
 
 def program_of(folder: Path, *modes: Pool) -> Program:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return build(config, open_tensors(folder), (Pooling(modes),))
+    return build(config, open_tensors(folder), {"dense": (Pooling(modes),)})
 
 
 @pytest.fixture
@@ -75,4 +76,4 @@ def test_warming_up_is_one_step_within_the_longest_row(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", ["mean", "mean_sqrt_len_tokens", "weightedmean"])
 def test_a_mean_of_no_tokens_is_zero(tmp_path: Path, how: Pool) -> None:
     runtime = compile_program(program_of(tiny_bert(tmp_path), how), TARGET)
-    assert not runtime.forward([Row(np.array([5, 6], np.int32), prompt_tokens=2)]).any()
+    assert not vectors_of(runtime, [Row(np.array([5, 6], np.int32), prompt_tokens=2)]).any()

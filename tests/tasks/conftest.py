@@ -1,23 +1,41 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from textmill.checkpoint.tokenizer import Tokenizer
+from textmill.contract import Embeddings, EmbedOptions, Input
 from textmill.engine.engine import Engine, Policy
-from textmill.tasks.embed import Embedder, Profile
+from textmill.tasks.embed import Embedder, EmbedProfile
+from textmill.tasks.line import Line
+from textmill.tasks.texts import TextProfile
 from textmill.testing.runtime import FakeRuntime
 from textmill.testing.tokenizers import bert_tokenizer
 
 MAX_TOKENS = 12
-PROFILE = Profile(
-    prompts={"query": "ask: "}, default_prompt="", include_prompt=True, max_tokens=MAX_TOKENS, dimensions=8
-)
+TEXTS = TextProfile(prompts={"query": "ask: "}, default_prompt="", max_tokens=MAX_TOKENS)
+PROFILE = EmbedProfile(dimensions=8, include_prompt=True)
 
-MakeEmbedder = Callable[..., Embedder]
+
+class Embeds:
+    """The task on its line to an engine, asked in both ways."""
+
+    def __init__(self, line: Line, task: Embedder) -> None:
+        self._line = line
+        self._task = task
+
+    async def embed(self, inputs: Sequence[Input], options: EmbedOptions) -> Embeddings:
+        return await self._line.answer(self._task.call(inputs, options))
+
+    def embed_now(self, inputs: Sequence[Input], options: EmbedOptions) -> Embeddings:
+        return self._line.answer_now(self._task.call(inputs, options))
+
+
+MakeEmbedder = Callable[..., Embeds]
 
 
 @pytest.fixture(scope="session")
@@ -35,15 +53,20 @@ def runtime() -> FakeRuntime:
 
 @pytest.fixture
 def make_embedder(tokenizer: Tokenizer, runtime: FakeRuntime) -> Iterator[MakeEmbedder]:
-    """Makes embedders on the fake runtime; keywords change the profile."""
+    """Makes embedders on the fake runtime; keywords change the profile, ``texts`` that of texts."""
     engine = Engine(runtime, Policy(batch_tokens=runtime.facts.batch_tokens), name="fake")
     engine.start()
     with ThreadPoolExecutor(1) as pool:
-        yield lambda **changes: Embedder(tokenizer, engine, replace(PROFILE, **changes), pool)
+        line = Line(engine, pool)
+
+        def make(texts: TextProfile = TEXTS, **changes: Any) -> Embeds:
+            return Embeds(line, Embedder(tokenizer, texts, replace(PROFILE, **changes)))
+
+        yield make
     runtime.gate.open()
     engine.close()
 
 
 @pytest.fixture
-def embedder(make_embedder: MakeEmbedder) -> Embedder:
+def embedder(make_embedder: MakeEmbedder) -> Embeds:
     return make_embedder()

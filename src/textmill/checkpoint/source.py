@@ -81,7 +81,7 @@ def open_source(folder: Path, ask: Ask) -> Source:
     overrides = {**settings.get("config_args", dict, {}), **settings.get("config_kwargs", dict, {})}
     config = JsonFile(config.path, {**config.data, **overrides})
     artefact = choose(inside, backend=ask.backend, file=ask.file)
-    module = opaque if artefact else architecture(config.data)
+    module, parsed = _understood(config, artefact)
     model = JsonFile.read_if_there(folder / "config_sentence_transformers.json") if modules else JsonFile(folder, {})
     return Source(
         folder=folder,
@@ -93,10 +93,24 @@ def open_source(folder: Path, ask: Ask) -> Source:
         tokenizer=JsonFile.read_if_there(inside / "tokenizer_config.json"),
         model=model,
         architecture=module,
-        parsed=opaque.read_config(config.data) if artefact else parse_config(module.Config, config.data),
+        parsed=parsed,
         artefact=artefact,
         ask=ask,
     )
+
+
+def _understood(config: JsonFile, artefact: Artefact | None) -> tuple[ModuleType, Any]:
+    """The architecture of a config.json and its Config; architectures know no folders, so their messages get the path here."""
+    try:
+        if artefact:
+            return opaque, opaque.read_config(config.data)
+        module = architecture(config.data)
+        return module, parse_config(module.Config, config.data)
+    except ModelBroken as error:
+        said = str(error)
+        name = config.path.name
+        told = f"{config.path}{said.removeprefix(name)}" if said.startswith(name) else f"{config.path}: {said}"
+        raise ModelBroken(told) from error
 
 
 def _modules(folder: Path) -> tuple[list[Module], list[Module]]:
