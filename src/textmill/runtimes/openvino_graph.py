@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +67,7 @@ class FlatOps:
         self._rotations: dict[Rotation, tuple[Node, Node]] = {}
         self._biases: dict[object, Node] = {}
         self._feeds: dict[object, flat.Feed] = {}
+        self._weights: dict[str, Tensor] = {}
 
     def input(self, feed: flat.Feed, shape: list[int], dtype: npt.DTypeLike) -> Node:
         """The graph input that ``feed`` fills; made at first use."""
@@ -77,10 +78,13 @@ class FlatOps:
     def weight(self, tensor: Tensor) -> Node:
         """A constant over the checkpoint's own memory; half precisions are widened where they are used."""
         if tensor.dtype == "float32":
-            return op.constant(tensor.data, shared_memory=True)
-        kind = ov.Type.bf16 if tensor.dtype == "bfloat16" else ov.Type.f16
-        shared = ov.Tensor(tensor.data, ov.Shape(tensor.shape), kind)
-        return op.convert(op.constant(shared, shared_memory=True), "f32")
+            node = op.constant(tensor.data, shared_memory=True)
+        else:
+            kind = ov.Type.bf16 if tensor.dtype == "bfloat16" else ov.Type.f16
+            shared = ov.Tensor(tensor.data, ov.Shape(tensor.shape), kind)
+            node = op.convert(op.constant(shared, shared_memory=True), "f32")
+        self._weights[node.get_friendly_name()] = tensor
+        return node
 
     def embedding(self, table: Node, index: Node) -> Node:
         """Rows of a table."""
@@ -192,18 +196,21 @@ class FlatOps:
         top: int,
         activation: Activation,
     ) -> Node:
-        """All experts for all tokens, those that were not chosen at weight zero."""
-        count, inner, features = (_axis(first, axis) for axis in range(3))
+        """Each expert on the tokens that chose it, which costs a half to a third of all experts on all tokens."""
         shares = op.softmax(self.linear(x, router, None), -1)
         least = op.reduce_min(
             op.topk(shares, _ints(top, scalar=True), -1, "max", "value").output(0), _ints(-1), keep_dims=True
         )
         chosen = op.select(op.greater_equal(shares, least), shares, op.constant(np.float32(0)))
-        flat_shape = _ints(count * inner, features)
-        made = self.activation(self.linear(x, op.reshape(first, flat_shape, special_zero=False), None), activation)
-        made = op.multiply(op.reshape(made, _ints(0, count, inner), special_zero=True), op.unsqueeze(chosen, _ints(-1)))
-        made = op.reshape(made, _ints(0, count * inner), special_zero=True)
-        y = op.matmul(made, op.reshape(second, flat_shape, special_zero=False), False, False)  # noqa: FBT003 - no transposing
+        y = op.multiply(x, op.constant(np.float32(0)))
+        pairs = zip(self._slices(first), self._slices(second), strict=True)
+        for expert, (into, back) in enumerate(pairs):
+            share = op.gather(chosen, _ints(expert), _ints(1))
+            tokens = op.squeeze(op.non_zero(op.squeeze(share, _ints(1)), "i32"), _ints(0))
+            made = self.activation(self.linear(op.gather(x, tokens, _ints(0)), into, None), activation)
+            made = op.matmul(made, back, False, False)  # noqa: FBT003 - no transposing
+            made = op.multiply(made, op.gather(share, tokens, _ints(0)))
+            y = op.scatter_update(y, tokens, op.add(op.gather(y, tokens, _ints(0)), made), _ints(0, scalar=True))
         return y if bias is None else op.add(y, bias)
 
     def convolve(self, x: Node, weight: Node, bias: Node) -> Node:
@@ -231,6 +238,11 @@ class FlatOps:
     def concatenate(self, parts: Sequence[Node]) -> Node:
         """Join along the last axis."""
         return op.concat(list(parts), -1)
+
+    def _slices(self, weight: Node) -> list[Node]:
+        """The parts of a weight along its first axis, each over the checkpoint's memory: a graph's own slices would copy."""
+        tensor = self._weights[weight.get_friendly_name()]
+        return [self.weight(replace(tensor, data=part)) for part in tensor.data]
 
     def _feed(self, key: object, make: Callable[[], flat.Feed]) -> flat.Feed:
         """The feed of that key, made once: feeds are told apart by identity."""
