@@ -1,4 +1,4 @@
-"""BERT with relative positions, which transformers dropped in version 5: its BertModel with the attention of earlier versions."""
+"""BERT and RoBERTa with relative positions, which transformers dropped in version 5: its models, with attention as it was."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn  # noqa: TID253 - as above
 
 
 class RelativeBert(nn.Module):
-    """BertModel of the configuration's ``position_embedding_type``; its table of absolute positions is there and not used."""
+    """The model of a configuration with ``position_embedding_type``; its table of absolute positions is there and not used."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         super().__init__()

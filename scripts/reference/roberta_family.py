@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scripts.reference.case import Case
+from scripts.reference.relative_bert import RelativeBert
 from scripts.reference.sizes import LABELS, SMALL
 
 _ROBERTA = {"model_type": "roberta", **SMALL, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
@@ -27,6 +28,12 @@ CASES = (
     Case("roberta_token_logits", _ROBERTA | LABELS, kind="token_logits"),
     Case("roberta_vocabulary", _ROBERTA, kind="vocabulary"),
     Case("roberta_segments", _ROBERTA | {"type_vocab_size": 2, "pad_token_id": 3, "hidden_act": "relu"}, types=True),
+    Case(
+        "roberta_relative_key_query",
+        _ROBERTA | {"position_embedding_type": "relative_key_query", "pad_token_id": 1, "max_position_embeddings": 42},
+        model=RelativeBert,
+        rename=lambda name: name.replace("bert", "roberta", 1),
+    ),
     Case("camembert", _CAMEMBERT),
     Case("camembert_logits", _CAMEMBERT | LABELS, kind="logits"),
     Case("camembert_vocabulary", _CAMEMBERT, kind="vocabulary"),

@@ -62,7 +62,7 @@ class Config:
 
     @property
     def entries(self) -> int:
-        """Entries of the table of positions that tokens have; with distances, as many tokens as they span."""
+        """Entries of the table of positions that tokens have."""
         return self.max_position_embeddings
 
     @property
@@ -189,7 +189,8 @@ def feed(ops: Ops[T], config: Config, weights: Weights[T], x: T) -> T:
 
 def _relative(ops: Ops[T], config: Config, weights: Weights[T]) -> Relative[T]:
     """The layer's vectors of distances, one for all heads; those of keys and of queries are the same."""
-    table = weights.table("distance_embedding", 2 * config.entries - 1, config.width)
+    longest = config.max_position_embeddings
+    table = weights.table("distance_embedding", 2 * longest - 1, config.width)
     shared = ops.split_heads(ops.concatenate([table] * config.num_attention_heads), config.num_attention_heads)
     both = config.position_embedding_type == "relative_key_query"
-    return Relative(keys=shared, queries=shared if both else None, index=EachDistance(config.entries))
+    return Relative(keys=shared, queries=shared if both else None, index=EachDistance(longest))
