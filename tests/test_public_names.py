@@ -29,6 +29,7 @@ NAMES = {
 MODEL_NAMES = {
     "aclassify",
     "aembed",
+    "aembed_chunks",
     "aembed_hybrid",
     "aembed_multi",
     "aembed_sparse",
@@ -38,6 +39,8 @@ MODEL_NAMES = {
     "classify_inputs",
     "close",
     "embed",
+    "embed_chunks",
+    "embed_chunks_inputs",
     "embed_hybrid",
     "embed_hybrid_inputs",
     "embed_inputs",

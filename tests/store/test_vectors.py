@@ -234,7 +234,9 @@ def test_bge_m3_gives_all_three_from_one_pass(bert: Path, tmp_path: Path, opened
     folder = bge_m3(bert, tmp_path / "m3")
     heads = [load_file(folder / f"{name}.safetensors") for name in ("sparse_linear", "colbert_linear")]
     with opened(folder) as model:
-        assert model.info.tasks == ("embed", "embed_sparse", "embed_multi", "embed_hybrid", "embed_tokens", "rerank")
+        assert model.info.tasks == (
+            *("embed", "embed_chunks", "embed_sparse", "embed_multi", "embed_hybrid", "embed_tokens", "rerank"),
+        )
         made = model.embed_hybrid(TEXTS)
         states = model.embed_tokens(TEXTS)
         np.testing.assert_allclose(made.dense, model.embed(TEXTS), atol=TOLERANCE)
@@ -262,6 +264,6 @@ def test_pickled_heads_of_bge_m3_are_not_read_but_explained(
 def test_a_verb_that_the_model_does_not_have_says_what_it_can_do(bert: Path) -> None:
     with (
         load(str(bert), threads=1) as model,
-        pytest.raises(WrongTask, match="cannot embed_sparse; it can embed, embed_tok"),
+        pytest.raises(WrongTask, match="cannot embed_sparse; it can embed, embed_chunks"),
     ):
         model.embed_sparse("a")
