@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -96,6 +96,11 @@ class Config:
         return tuple(self.lora_adaptations or ())
 
     @property
+    def stacked(self) -> int:
+        """The ranks of all tasks' adapters together."""
+        return len(self.adapters) * self.lora_rank
+
+    @property
     def positions(self) -> int | None:
         """Entries of the table of positions that rows can reach, where there is one; the first ones are for padding."""
         return self.max_position_embeddings - self.pad_token_id - 1 if self.absolute else None
@@ -119,7 +124,10 @@ class Config:
 
 OPTIONAL = ("pooler.", "lm_head.", "classifier.")
 
-_FUSED = {"self_attn.Wqkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")}
+_FUSED = {
+    "self_attn.Wqkv": ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    "self_attn.Wqkv.lora_B": ("self_attn.q_proj.lora_B", "self_attn.k_proj.lora_B", "self_attn.v_proj.lora_B"),
+}
 _RENAMED = (
     ("encoder.layers.", "layers."),
     (".mixer.", ".self_attn."),
@@ -127,8 +135,8 @@ _RENAMED = (
     (".norm1.", ".post_attention_layernorm."),
     (".norm2.", ".post_mlp_layernorm."),
     (".parametrizations.weight.original", ".weight"),
-    (".parametrizations.weight.0.lora_", ".lora_"),
-    (".Wqkv.lora_A", ".qkv.lora_A"),  # which queries, keys and values share, while B is cut
+    (".parametrizations.weight.0.lora_A", ".lora_A.weight"),
+    (".parametrizations.weight.0.lora_B", ".lora_B.weight"),
 )
 
 
@@ -167,7 +175,7 @@ def _beside(config: Config, name: str, tensor: Tensor) -> Tensor:
     A linear layer's A is (tasks, rank, in), its B (tasks, out, rank); a table's A is (tasks, entries, rank), its B
     (tasks, rank, features).
     """
-    table, first = "_embeddings.lora_" in name, name.endswith("lora_A")
+    table, first = "_embeddings.lora_" in name, name.endswith("lora_A.weight")
     tasks, axis = len(config.adapters), 2 if table == first else 1
     if len(tensor.shape) != 3 or tensor.shape[0] != tasks or tensor.shape[axis] != config.lora_rank:  # noqa: PLR2004
         msg = (
@@ -180,15 +188,11 @@ def _beside(config: Config, name: str, tensor: Tensor) -> Tensor:
         msg = f"the checkpoint's tensor {tensor.name} has shape {tensor.shape}, but its config.json makes it {entries} entries"
         raise ModelBroken(msg)
     data = tensor.data
-    if table and first:
-        data = data.transpose(1, 0, 2).reshape(data.shape[1], -1)
-    elif table:
-        data = data.reshape(-1, data.shape[2]).T
-    elif first:
-        data = data.reshape(-1, data.shape[2])
-    else:
-        data = data.transpose(1, 0, 2).reshape(data.shape[1], -1)
-    return replace(tensor, data=np.ascontiguousarray(data))
+    if axis == 1:
+        stacked = data.reshape(config.stacked, data.shape[2])
+        return replace(tensor, data=np.ascontiguousarray(stacked.T if table else stacked))
+    stacked = data.transpose(1, 0, 2).reshape(data.shape[1], config.stacked)
+    return replace(tensor, data=np.ascontiguousarray(stacked))
 
 
 def _mask(config: Config) -> Tensor:
@@ -220,63 +224,80 @@ def language_model(config: Config) -> tuple[Head, ...]:
 def forward(ops: Ops[T], config: Config, weights: Weights[T], inputs: Inputs[T]) -> T:
     """Token states (tokens…, hidden_size) after the last layer."""
     turn, eps = config.rotation(), config.layer_norm_eps
-    mask = ops.embedding(weights["adapters.mask"], inputs.adapters) if config.adapters else None
-    x = _embed(ops, config, weights.at("embeddings"), inputs, mask)
+    tasks = (
+        Tasks(ops, config.stacked, ops.embedding(weights["adapters.mask"], inputs.adapters))
+        if config.adapters
+        else None
+    )
+    x = _embed(ops, config, weights.at("embeddings"), inputs, tasks)
     for index in range(config.num_hidden_layers):
         layer = weights.at(f"layers.{index}")
-        attended = _attend(ops, config, layer.at("self_attn"), x, inputs.positions, turn, mask)
+        attended = _attend(ops, config, layer.at("self_attn"), x, inputs.positions, turn, tasks)
         x = layer.layer_norm("post_attention_layernorm", ops.add(x, attended), eps)
-        fed = _feed(ops, config, layer.at("mlp"), x, mask)
+        fed = _feed(ops, config, layer.at("mlp"), x, tasks)
         x = layer.layer_norm("post_mlp_layernorm", ops.add(x, fed), eps)
     return x
 
 
-def _embed(ops: Ops[T], config: Config, weights: Weights[T], inputs: Inputs[T], mask: T | None) -> T:
+def _embed(ops: Ops[T], config: Config, weights: Weights[T], inputs: Inputs[T], tasks: Tasks[T] | None) -> T:
     width = config.hidden_size
-    x = _adapted_embedding(ops, weights, "word_embeddings", inputs.ids, (config.vocab_size, width), mask)
+    x = _adapted_embedding(weights, "word_embeddings", inputs.ids, (config.vocab_size, width), tasks)
     if config.type_vocab_size > 0:
         entries = (config.type_vocab_size, width)
-        x = ops.add(x, _adapted_embedding(ops, weights, "token_type_embeddings", inputs.types, entries, mask))
+        x = ops.add(x, _adapted_embedding(weights, "token_type_embeddings", inputs.types, entries, tasks))
     if config.positions is not None:
         x = ops.add(x, weights.embedding("position_embeddings", inputs.positions, config.positions, width))
     return weights.layer_norm("LayerNorm", x, config.layer_norm_eps)
 
 
 def _attend(
-    ops: Ops[T], config: Config, weights: Weights[T], x: T, positions: T, turn: Rotation | None, mask: T | None
+    ops: Ops[T],
+    config: Config,
+    weights: Weights[T],
+    x: T,
+    positions: T,
+    turn: Rotation | None,
+    tasks: Tasks[T] | None,
 ) -> T:
     heads, width = config.num_attention_heads, config.hidden_size
-    low = _low(ops, weights, "qkv", x, mask)
-    query = ops.split_heads(_adapted(ops, weights, "q_proj", x, width, low), heads)
-    key = ops.split_heads(_adapted(ops, weights, "k_proj", x, width, low), heads)
-    value = ops.split_heads(_adapted(ops, weights, "v_proj", x, width, low), heads)
+    low = None if tasks is None else tasks.low(weights, "Wqkv", x)
+    query = ops.split_heads(_adapted(weights, "q_proj", x, width, low), heads)
+    key = ops.split_heads(_adapted(weights, "k_proj", x, width, low), heads)
+    value = ops.split_heads(_adapted(weights, "v_proj", x, width, low), heads)
     if turn is not None:
         query, key = ops.rope(query, positions, turn), ops.rope(key, positions, turn)
     states = ops.merge_heads(ops.attention(query, key, value, causal=False, scale=(width // heads) ** -0.5))
-    return _adapted(ops, weights, "o_proj", states, width, _low(ops, weights, "o_proj", states, mask))
+    return _adapted(weights, "o_proj", states, width, None if tasks is None else tasks.low(weights, "o_proj", states))
 
 
-def _feed(ops: Ops[T], config: Config, weights: Weights[T], x: T, mask: T | None) -> T:
-    inner = _adapted(ops, weights, "fc1", x, config.intermediate_size, _low(ops, weights, "fc1", x, mask))
-    inner = ops.activation(inner, config.act)
-    return _adapted(ops, weights, "fc2", inner, config.hidden_size, _low(ops, weights, "fc2", inner, mask))
+def _feed(ops: Ops[T], config: Config, weights: Weights[T], x: T, tasks: Tasks[T] | None) -> T:
+    low = None if tasks is None else tasks.low(weights, "fc1", x)
+    inner = ops.activation(_adapted(weights, "fc1", x, config.intermediate_size, low), config.act)
+    low = None if tasks is None else tasks.low(weights, "fc2", inner)
+    return _adapted(weights, "fc2", inner, config.hidden_size, low)
 
 
-def _low(ops: Ops[T], weights: Weights[T], name: str, x: T, mask: T | None) -> T | None:
-    """The product with all tasks' A, of which the mask leaves each token's own."""
-    return None if mask is None else ops.multiply(ops.linear(x, weights[f"{name}.lora_A"], None), mask)
+@dataclass(frozen=True, slots=True)
+class Tasks(Generic[T]):
+    """All tasks' adapters: their ranks together, and which of those count for each token."""
+
+    ops: Ops[T]
+    ranks: int
+    mask: T
+
+    def low(self, weights: Weights[T], name: str, x: T) -> T:
+        """The product with all tasks' A, of which each token's own is left."""
+        return self.ops.multiply(weights.linear(f"{name}.lora_A", x, self.ranks), self.mask)
 
 
-def _adapted(ops: Ops[T], weights: Weights[T], name: str, x: T, features: int, low: T | None) -> T:
+def _adapted(weights: Weights[T], name: str, x: T, features: int, low: T | None) -> T:
     y = weights.linear(name, x, features)
-    return y if low is None else ops.add(y, ops.linear(low, weights[f"{name}.lora_B"], None))
+    return y if low is None else weights.ops.add(y, weights.linear(f"{name}.lora_B", low, features))
 
 
-def _adapted_embedding(
-    ops: Ops[T], weights: Weights[T], name: str, index: T, entries: tuple[int, int], mask: T | None
-) -> T:
+def _adapted_embedding(weights: Weights[T], name: str, index: T, entries: tuple[int, int], tasks: Tasks[T] | None) -> T:
     x = weights.embedding(name, index, *entries)
-    if mask is None:
+    if tasks is None:
         return x
-    low = ops.multiply(ops.embedding(weights[f"{name}.lora_A"], index), mask)
-    return ops.add(x, ops.linear(low, weights[f"{name}.lora_B"], None))
+    low = weights.ops.multiply(weights.embedding(f"{name}.lora_A", index, entries[0], tasks.ranks), tasks.mask)
+    return weights.ops.add(x, weights.linear(f"{name}.lora_B", low, entries[1]))

@@ -216,7 +216,7 @@ def _apart(tensor: Tensor, experts: int) -> Tensor:
     if len(tensor.shape) != 2 or experts < 1 or tensor.shape[0] % experts:  # noqa: PLR2004 - as above
         msg = f"the checkpoint's tensor {tensor.name} has shape {tensor.shape}; config.json says num_experts {experts}"
         raise ModelBroken(msg)
-    return replace(tensor, data=tensor.data.reshape(experts, -1, tensor.shape[1]))
+    return replace(tensor, data=tensor.data.reshape(experts, tensor.shape[0] // experts, tensor.shape[1]))
 
 
 def classifier(_config: Config) -> tuple[Head, ...]:
