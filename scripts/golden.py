@@ -129,6 +129,7 @@ def architectures() -> None:
             "rows": case.rows(),
             "types": case.segments(),
             "adapter": case.adapter,
+            "around": case.around,
         }
         write(case.name, facts, {case.kind: case.answers(model)}, folder)
 

@@ -36,7 +36,8 @@ class Case:
     config.json with ``written`` over it; a None there removes the key. ``model`` makes the reference from ``settings`` where
     it is not transformers' Auto class of this ``kind`` (or ``auto``): a module whose call takes ``input_ids`` and, where it
     has segments, ``token_type_ids``, each (1, tokens), and gives the states (1, tokens, features) or an object of
-    transformers. ``rename`` gives a tensor of the reference the name that checkpoints have. ``adapter`` is what `Row` takes.
+    transformers. ``rename`` gives a tensor of the reference the name that checkpoints have. ``adapter`` is what `Row` takes. Vectors that
+    scale lie ``around`` 1, or around 0 where the model adds the 1 itself.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Case:
     lengths: tuple[int, ...] = LENGTHS
     types: bool = False
     adapter: int = 0
+    around: float = 1.0
 
     def config(self) -> dict[str, Any]:
         """The config.json that textmill reads."""
@@ -64,7 +66,7 @@ class Case:
             auto = getattr(transformers, self.auto or _AUTO[self.kind])
             model = auto.from_config(self._configuration(), attn_implementation="eager", dtype=torch.float32)
         shapes = {renamed: shape for _, renamed, shape in self._floats(model)}
-        tensors = seeded_tensors(shapes, SEED)
+        tensors = seeded_tensors(shapes, SEED, around=self.around)
         state = {name: torch.from_numpy(tensors[renamed]) for name, renamed, _ in self._floats(model)}
         model.load_state_dict(state, strict=False)
         return model.eval()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from scripts.reference import (
     bert_family,
     deberta_family,
+    decoder_family,
     gte_family,
     jina_bert,
     jina_family,
@@ -16,6 +17,7 @@ from scripts.reference.case import Case
 
 CASES: tuple[Case, ...] = (
     *bert_family.CASES,
+    *decoder_family.CASES,
     *deberta_family.CASES,
     *gte_family.CASES,
     *jina_bert.CASES,

@@ -67,7 +67,7 @@ class Stored:
     @classmethod
     def read(cls, name: str) -> Stored:
         facts = json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
-        seeded = seeded_tensors(facts["shapes"], facts["seed"])
+        seeded = seeded_tensors(facts["shapes"], facts["seed"], around=facts.get("around", 1.0))
         tensors = {name: Tensor(data, "float32", name) for name, data in seeded.items()}
         return cls(facts["config"], facts["kind"], tensors)
 
@@ -144,7 +144,8 @@ def test_with_a_tensor_of_a_wrong_shape_it_is_refused_by_that_name(stored: Store
     for name in stored.read_names():
         tensor = stored.tensors[name]
         for axis in range(len(tensor.shape)):
-            if not tensor.shape[axis]:
+            # How many labels a head without a bias has, only the labels of config.json say; the recipe compares them.
+            if not tensor.shape[axis] or (name == "score.weight" and axis == 0):
                 continue
             cut = tensor.data.take(range(1, tensor.shape[axis]), axis=axis)
             damaged = {**stored.tensors, name: Tensor(cut, "float32", name)}

@@ -60,7 +60,7 @@ class Stored:
 
     def program(self, folder: Path) -> Program:
         config = self.facts["config"]
-        write_seeded(folder, config, self.facts["shapes"], self.facts["seed"])
+        write_seeded(folder, config, self.facts["shapes"], self.facts["seed"], around=self.facts.get("around", 1.0))
         make = OUTPUTS[self.facts["kind"]][1]
         module = architecture(config)
         heads: tuple[Head, ...] = () if make is None else heads_of(module, parse_config(module.Config, config), make)
