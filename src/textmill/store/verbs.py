@@ -14,9 +14,11 @@ from textmill.contract import Task
 from textmill.errors import WrongTask
 from textmill.tasks.classify import Classifier
 from textmill.tasks.embed import Embedder, EmbedProfile
+from textmill.tasks.entities import TokenClassifier
 from textmill.tasks.rerank import CrossEncoder, Reranks
 from textmill.tasks.texts import TextProfile
 from textmill.tasks.tokens import TokenEmbedder
+from textmill.tasks.zero_shot import ZeroShotClassifier, entailment
 
 V = TypeVar("V")
 
@@ -28,6 +30,8 @@ class Verbs:
     embed: Embedder | None = None
     embed_tokens: TokenEmbedder | None = None
     classify: Classifier | None = None
+    classify_tokens: TokenClassifier | None = None
+    classify_zero_shot: ZeroShotClassifier | None = None
     rerank: Reranks | None = None
 
     @property
@@ -66,16 +70,22 @@ def make_verbs(recipe: Recipe, tokenizer: Tokenizer, widths: Mapping[Output, int
 
 class _ScoringVerbs(TypedDict, total=False):
     classify: Classifier
+    classify_tokens: TokenClassifier
+    classify_zero_shot: ZeroShotClassifier
     rerank: Reranks
 
 
 def _scoring_verbs(recipe: Recipe, tokenizer: Tokenizer, texts: TextProfile, labels: tuple[str, ...]) -> _ScoringVerbs:
-    """The verbs of a model with classes: a single one can rank as well."""
+    """The verbs of a model with classes: a single one can rank too, and with one for entailment it can judge any label."""
     classes = recipe.kind.classes
-    if classes is None or "logits" not in recipe.outputs:
+    if classes is None:
         return {}
+    if "token_logits" in recipe.outputs:
+        return {"classify_tokens": TokenClassifier(tokenizer, texts, labels)}
     pairs = Pairs(tokenizer, max_tokens=recipe.max_tokens, segments=recipe.segments)
     verbs: _ScoringVerbs = {"classify": Classifier(tokenizer, pairs, texts, labels, classes.score(len(labels)))}
     if len(labels) == 1:
         verbs["rerank"] = CrossEncoder(tokenizer, pairs, texts)
+    if (judged := entailment(labels)) is not None:
+        verbs["classify_zero_shot"] = ZeroShotClassifier(tokenizer, pairs, texts, judged)
     return verbs
