@@ -84,6 +84,7 @@ class _Work:
     first: int = 0
     prompt_length: int = 0
     specials: bool = True
+    offsets: bool = False
 
 
 class Tokenizer:
@@ -150,7 +151,8 @@ class Tokenizer:
         prompted = [prompt + text for text in texts] if prompt else list(texts)
         work = _Work(max_tokens, enough, truncate, side, first, len(prompt))
         encoded = []
-        for index, (ids, whole) in enumerate(self._tokenized(prompted, work), first):
+        for index, (found, whole) in enumerate(self._tokenized(prompted, work), first):
+            ids = np.array(found.ids, dtype=np.int32)
             before = len(ids)
             if before > max_tokens and not truncate:
                 raise _too_long(index, f"{'' if whole else 'at least '}{before} tokens", max_tokens)
@@ -166,7 +168,31 @@ class Tokenizer:
         Raises as `encode`, but for the number of tokens.
         """
         work = _Work(max_tokens, max_tokens, truncate, side, first, specials=False)
-        return [ids for ids, _ in self._tokenized(list(texts), work)]
+        return [np.array(found.ids, dtype=np.int32) for found, _ in self._tokenized(list(texts), work)]
+
+    def spans(
+        self, texts: Sequence[str], *, max_tokens: int, truncate: bool, side: Side = "right", first: int = 0
+    ) -> list[tuple[Encoded, npt.NDArray[np.int32]]]:
+        """The texts as `encode` has them, each with the characters that its tokens stand for.
+
+        Those are an int32 array (tokens, 2) of where a token begins and ends in the text; special tokens begin at -1. Raises as
+        `encode`.
+        """
+        work = _Work(max_tokens, max_tokens, truncate, side, first, offsets=True)
+        room = max_tokens - self._specials
+        marked = []
+        for index, (found, whole) in enumerate(self._tokenized(list(texts), work), first):
+            ids = np.array(found.ids, dtype=np.int32)
+            if len(ids) > max_tokens and not truncate:
+                raise _too_long(index, f"{'' if whole else 'at least '}{len(ids)} tokens", max_tokens)
+            places = np.array(found.offsets, dtype=np.int32).reshape(-1, 2)
+            if side == "left" and not whole:
+                places += len(texts[index - first]) - int(places.max())
+            places[np.array(found.special_tokens_mask, dtype=bool)] = -1
+            if len(ids) > max_tokens:
+                ids, places = self._cut(ids, room, side), self._cut(places, room, side)
+            marked.append((Encoded(ids, len(found.ids)), places))
+        return marked
 
     def locate(self, text: str, index: int) -> Located:
         """All tokens of a text, without special ones, and where they stand in it; ``index`` is the input's, for messages.
@@ -216,8 +242,8 @@ class Tokenizer:
         """
         if not prompt:
             return 0
-        ids = next(self._ids([prompt], _Work(0, 0, truncate=True)))
-        return len(ids) - (len(ids) > 0 and int(ids[-1]) in self._special)
+        ids = next(self._encodings([prompt], _Work(0, 0, truncate=True))).ids
+        return len(ids) - (len(ids) > 0 and ids[-1] in self._special)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids without special tokens, as far as the tokenizer can give it back."""
@@ -265,8 +291,8 @@ class Tokenizer:
     def _specials(self) -> int:
         return len(self._leading) + len(self._trailing)
 
-    def _tokenized(self, texts: list[str], work: _Work) -> Iterator[tuple[npt.NDArray[np.int32], bool]]:
-        """The ids of each text, and whether they are of the whole."""
+    def _tokenized(self, texts: list[str], work: _Work) -> Iterator[tuple[tokenizers.Encoding, bool]]:
+        """The tokens of each text, and whether they are of the whole."""
         characters = max(_FEWEST_CHARACTERS, _FIRST_CHARACTERS * work.max_tokens)
         for index, text in enumerate(texts, work.first):
             if len(text) > characters:
@@ -274,20 +300,20 @@ class Tokenizer:
                 if not work.truncate:
                     _refuse_characters(text, index, work.max_tokens)
         parts = [self._part(text, characters, work.side, index) for index, text in enumerate(texts, work.first)]
-        for index, ids in enumerate(self._ids(parts, work), work.first):
+        for index, found in enumerate(self._encodings(parts, work), work.first):
             text, part = texts[index - work.first], parts[index - work.first]
             if len(part) < len(text):
-                part, ids = self._more(text, part, ids, work, index)  # noqa: PLW2901 - the better ones
-            yield ids, len(part) == len(text)
+                part, found = self._more(text, part, found, work, index)  # noqa: PLW2901 - the better ones
+            yield found, len(part) == len(text)
 
     def _more(
-        self, text: str, part: str, ids: npt.NDArray[np.int32], work: _Work, index: int
-    ) -> tuple[str, npt.NDArray[np.int32]]:
-        """A part of the text, and its ids, that has more than enough tokens or is the whole."""
-        while len(ids) <= work.enough and len(part) < len(text):
+        self, text: str, part: str, found: tokenizers.Encoding, work: _Work, index: int
+    ) -> tuple[str, tokenizers.Encoding]:
+        """A part of the text, and its tokens, that has more than enough of them or is the whole."""
+        while len(found.ids) <= work.enough and len(part) < len(text):
             part = self._part(text, 2 * len(part), work.side, index)
-            ids = next(self._ids([part], work))
-        return part, ids
+            found = next(self._encodings([part], work))
+        return part, found
 
     def _part(self, text: str, characters: int, side: Side, index: int) -> str:
         part = self._seams.part(text, characters, side)
@@ -299,22 +325,22 @@ class Tokenizer:
             raise InvalidInput(msg, index=index)
         return part
 
-    def _ids(self, texts: list[str], work: _Work) -> Iterator[npt.NDArray[np.int32]]:
+    def _encodings(self, texts: list[str], work: _Work) -> Iterator[tokenizers.Encoding]:
+        # The batch calls let other threads run even for one text, unlike `encode`; the fast one skips offsets.
+        encode = self._tokenizer.encode_batch if work.offsets else self._tokenizer.encode_batch_fast
         for start, end in _slices(texts):
             try:
-                # The fast batch call skips offsets, and unlike `encode` it lets other threads run even for one text.
-                encodings = self._tokenizer.encode_batch_fast(texts[start:end], add_special_tokens=work.specials)
+                yield from encode(texts[start:end], add_special_tokens=work.specials)
             except TypeError:
                 for index in range(start, end):
                     _refuse_surrogates(texts[index], work.first + index, work.prompt_length)
                 raise
-            for encoding in encodings:
-                yield np.array(encoding.ids, dtype=np.int32)
 
-    def _cut(self, ids: npt.NDArray[np.int32], room: int, side: Side) -> npt.NDArray[np.int32]:
-        lead, end = len(self._leading), len(ids) - len(self._trailing)
-        body = ids[lead : lead + room] if side == "right" else ids[end - room : end]
-        return np.concatenate([self._leading, body, self._trailing], dtype=np.int32)
+    def _cut(self, tokens: npt.NDArray[np.int32], room: int, side: Side) -> npt.NDArray[np.int32]:
+        """What stays of the ids, or of something else that there is one of for each token: special tokens and some text."""
+        lead, end = len(self._leading), len(tokens) - len(self._trailing)
+        body = tokens[lead : lead + room] if side == "right" else tokens[end - room : end]
+        return np.concatenate([tokens[:lead], body, tokens[end:]], dtype=np.int32)
 
     def _template(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
         """The special tokens before and after every text."""

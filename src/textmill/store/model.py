@@ -19,6 +19,8 @@ from textmill.contract import (
     ClassifyOptions,
     Embeddings,
     EmbedOptions,
+    Entities,
+    Entity,
     Input,
     ModelInfo,
     Pair,
@@ -26,16 +28,19 @@ from textmill.contract import (
     RerankOptions,
     Scores,
     Scoring,
+    ZeroShotOptions,
 )
 from textmill.engine.engine import Engine
 from textmill.store.vectors import VectorVerbs
 from textmill.store.verbs import Verbs
-from textmill.tasks.best import check_top, labelled, ranked
+from textmill.tasks.best import check_top, labelled, listed, ranked
 from textmill.tasks.classify import Classifier
 from textmill.tasks.embed import Embedder
+from textmill.tasks.entities import TokenClassifier
 from textmill.tasks.inputs import as_inputs, as_inputs_or_pairs, as_query, as_texts
 from textmill.tasks.line import Line
 from textmill.tasks.rerank import Reranks
+from textmill.tasks.zero_shot import ZeroShotClassifier
 
 
 class Model(VectorVerbs):
@@ -169,6 +174,81 @@ class Model(VectorVerbs):
         """The whole answer of `classify`, for servers."""
         return await self._line.answer(self._classifier.call(inputs, options))
 
+    def classify_tokens(self, texts: str | Iterable[str], *, truncate: bool = True) -> list[list[Entity]]:
+        """Find the stretches of each text that the model has labels for, such as names; blocks until all are done.
+
+        Args:
+            texts: texts; a single one counts as a list of one.
+            truncate: as `embed`; what is cut off has no entities.
+
+        Returns:
+            For each text its entities in their order, with their characters. Neighbouring tokens of one label are one.
+
+        Raises:
+            WrongTask: the model does not label tokens. InvalidInput, Overloaded, Unavailable, ForwardFailed: as `embed`.
+
+        """
+        inputs, options = as_texts(texts, alone=True), TextOptions(truncate=truncate)
+        return listed(self._line.answer_now(self._token_classifier.call(inputs, options))) if inputs else []
+
+    async def aclassify_tokens(self, texts: str | Iterable[str], *, truncate: bool = True) -> list[list[Entity]]:
+        """`classify_tokens` for event loops."""
+        inputs, options = as_texts(texts, alone=True), TextOptions(truncate=truncate)
+        return listed(await self.classify_tokens_inputs(inputs, options)) if inputs else []
+
+    async def classify_tokens_inputs(self, inputs: Sequence[str], options: TextOptions) -> Entities:
+        """The whole answer of `classify_tokens`, for servers."""
+        return await self._line.answer(self._token_classifier.call(inputs, options))
+
+    def classify_zero_shot(
+        self,
+        texts: str | Iterable[str],
+        labels: Iterable[str],
+        *,
+        hypothesis: str = "This example is {}.",
+        multi_label: bool = False,
+        truncate: bool = True,
+    ) -> list[dict[str, float]]:
+        """Score labels of your own for each text, by a model that judges whether one text follows from another; blocks.
+
+        Args:
+            texts: texts; a single one counts as a list of one.
+            labels: what to choose from.
+            hypothesis: a sentence with ``{}`` where a label goes.
+            multi_label: judge each label on its own; otherwise their scores share 1.
+            truncate: cut texts that are too long beside a hypothesis; False raises InvalidInput for them.
+
+        Returns:
+            For each text every label with its score, best first.
+
+        Raises:
+            WrongTask: the model has no label for entailment. InvalidInput, Overloaded, Unavailable, ForwardFailed: as `embed`.
+
+        """
+        inputs, choices = as_texts(texts, alone=True), as_texts(labels)
+        options = ZeroShotOptions(hypothesis=hypothesis, multi_label=multi_label, truncate=truncate)
+        return labelled(self._line.answer_now(self._zero_shot.call(inputs, choices, options))) if inputs else []
+
+    async def aclassify_zero_shot(
+        self,
+        texts: str | Iterable[str],
+        labels: Iterable[str],
+        *,
+        hypothesis: str = "This example is {}.",
+        multi_label: bool = False,
+        truncate: bool = True,
+    ) -> list[dict[str, float]]:
+        """`classify_zero_shot` for event loops."""
+        inputs, choices = as_texts(texts, alone=True), as_texts(labels)
+        options = ZeroShotOptions(hypothesis=hypothesis, multi_label=multi_label, truncate=truncate)
+        return labelled(await self.classify_zero_shot_inputs(inputs, choices, options)) if inputs else []
+
+    async def classify_zero_shot_inputs(
+        self, inputs: Sequence[str], labels: Sequence[str], options: ZeroShotOptions
+    ) -> Classifications:
+        """The whole answer of `classify_zero_shot`, for servers."""
+        return await self._line.answer(self._zero_shot.call(inputs, labels, options))
+
     def rerank(
         self,
         query: str,
@@ -253,6 +333,14 @@ class Model(VectorVerbs):
     @property
     def _classifier(self) -> Classifier:
         return self._verbs.need(self._verbs.classify, "classify")
+
+    @property
+    def _token_classifier(self) -> TokenClassifier:
+        return self._verbs.need(self._verbs.classify_tokens, "classify_tokens")
+
+    @property
+    def _zero_shot(self) -> ZeroShotClassifier:
+        return self._verbs.need(self._verbs.classify_zero_shot, "classify_zero_shot")
 
     @property
     def _reranker(self) -> Reranks:

@@ -17,12 +17,14 @@ from textmill.errors import ModelBroken, WrongTask
 from textmill.tasks.chunks import ChunkEmbedder
 from textmill.tasks.classify import Classifier
 from textmill.tasks.embed import Embedder, EmbedProfile
+from textmill.tasks.entities import TokenClassifier
 from textmill.tasks.hybrid import HybridEmbedder
 from textmill.tasks.multivector import MaxSimReranker, MultiEmbedder
 from textmill.tasks.rerank import CrossEncoder, Reranks
 from textmill.tasks.sparse import QueryTable, SparseEmbedder
 from textmill.tasks.texts import TextProfile
 from textmill.tasks.tokens import TokenEmbedder
+from textmill.tasks.zero_shot import ZeroShotClassifier, entailment
 
 V = TypeVar("V")
 
@@ -38,6 +40,8 @@ class Verbs:
     embed_hybrid: HybridEmbedder | None = None
     embed_tokens: TokenEmbedder | None = None
     classify: Classifier | None = None
+    classify_tokens: TokenClassifier | None = None
+    classify_zero_shot: ZeroShotClassifier | None = None
     rerank: Reranks | None = None
 
     @property
@@ -82,22 +86,31 @@ def make_verbs(recipe: Recipe, tokenizer: Tokenizer, widths: Mapping[Output, int
 
 class _ScoringVerbs(TypedDict, total=False):
     classify: Classifier
+    classify_tokens: TokenClassifier
+    classify_zero_shot: ZeroShotClassifier
     rerank: Reranks
 
 
 def _scoring_verbs(
     recipe: Recipe, tokenizer: Tokenizer, texts: TextProfile, labels: tuple[str, ...], multi: MultiEmbedder | None
 ) -> _ScoringVerbs:
-    """The verbs of a model with classes, of which a single one can rank as well; and ranking by late interaction."""
+    """Verbs by classes: with a single one a model can rank too, with one for entailment it can judge any label.
+
+    A model for late interaction ranks by that.
+    """
     if multi is not None:
         return {"rerank": MaxSimReranker(multi)}
     classes = recipe.kind.classes
-    if classes is None or "logits" not in recipe.outputs:
+    if classes is None:
         return {}
+    if "token_logits" in recipe.outputs:
+        return {"classify_tokens": TokenClassifier(tokenizer, texts, labels)}
     pairs = Pairs(tokenizer, max_tokens=recipe.max_tokens, segments=recipe.segments)
     verbs: _ScoringVerbs = {"classify": Classifier(tokenizer, pairs, texts, labels, classes.score(len(labels)))}
     if len(labels) == 1:
         verbs["rerank"] = CrossEncoder(tokenizer, pairs, texts)
+    if (judged := entailment(labels)) is not None:
+        verbs["classify_zero_shot"] = ZeroShotClassifier(tokenizer, pairs, texts, judged)
     return verbs
 
 

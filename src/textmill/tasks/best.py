@@ -1,4 +1,4 @@
-"""What callers in a program get of scores: the best first."""
+"""What callers in a program get of answers: plain lists, the best first where there are scores."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from textmill.contract import Classifications, Ranked, Scores
+from textmill.contract import Classifications, Entities, Entity, Ranked, Scores
 from textmill.errors import InvalidInput
 
 
 def labelled(answer: Classifications) -> list[dict[str, float]]:
     """For each input every label with its score, best first; equal ones in the labels' order."""
     return [{answer.labels[index]: float(scores[index]) for index in _best_first(scores)} for scores in answer.scores]
+
+
+def listed(answer: Entities) -> list[list[Entity]]:
+    """The entities of each input."""
+    return [list(entities) for entities in answer.entities]
 
 
 def ranked(answer: Scores, texts: Sequence[str], top: int | None) -> list[Ranked]:

@@ -42,10 +42,13 @@ def as_inputs_or_pairs(texts: object) -> list[Input | Pair]:
     return [pairs.get(index, item) for index, item in enumerate(singles)]
 
 
-def as_texts(texts: object) -> list[str]:
-    """The texts in their order; raises InvalidInput, with the index where there is one, for anything else, also for one text."""
-    if isinstance(texts, str):
-        msg = "the texts are a single text; give a list of them"
+def as_texts(texts: object, *, alone: bool = False) -> list[str]:
+    """The texts in their order; a single text counts as a list of one where it may come ``alone``.
+
+    Raises InvalidInput, with the index where there is one, for anything else.
+    """
+    if isinstance(texts, str) and not alone:
+        msg = "this is a single text; give a list of them"
         raise InvalidInput(msg)
     items = as_inputs(texts)
     for index, item in enumerate(items):

@@ -55,6 +55,13 @@ class Texts:
             texts, max_tokens=self.max_tokens, truncate=self.truncate, side=self.side, first=first
         )
 
+    def spans(self, texts: Sequence[str], first: int) -> list[tuple[Encoded, npt.NDArray[np.int32]]]:
+        """The texts behind the prompt, each with where its tokens stand in both; see `Tokenizer.spans`."""
+        prompted = [self.prompt + text for text in texts]
+        return self._tokenizer.spans(
+            prompted, max_tokens=self.max_tokens, truncate=self.truncate, side=self.side, first=first
+        )
+
     def prompt_tokens(self, item: Encoded, tokens: int) -> int:
         """How many of a row's tokens are left of the prompt's ``tokens``: a cut at the left takes them first.
 
