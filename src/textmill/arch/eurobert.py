@@ -38,6 +38,7 @@ class Config:
     rope_parameters: Mapping[str, Any] | None = None
     classifier_pooling: str | None = None
     clf_pooling: str | None = None
+    tie_word_embeddings: bool = False
 
     def __post_init__(self) -> None:
         check_positive(
@@ -80,10 +81,10 @@ class Config:
 OPTIONAL = ("lm_head.", "dense.", "classifier.")
 
 
-def sanitize(_config: Config, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """The tensors without the `model.` prefix; the language model's head tied to the words where it has none."""
+def sanitize(config: Config, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The tensors without the `model.` prefix; the language model's head tied to the words where config.json says so."""
     plain = {name.removeprefix("model."): tensor for name, tensor in tensors.items()}
-    if "embed_tokens.weight" in plain:
+    if config.tie_word_embeddings and "embed_tokens.weight" in plain:
         plain.setdefault("lm_head.weight", plain["embed_tokens.weight"])
     return plain
 

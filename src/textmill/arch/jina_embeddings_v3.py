@@ -175,6 +175,10 @@ def _beside(config: Config, name: str, tensor: Tensor) -> Tensor:
             f"and lora_rank {config.lora_rank}"
         )
         raise ModelBroken(msg)
+    entries = config.vocab_size if "word_embeddings." in name else config.type_vocab_size
+    if table and first and tensor.shape[1] != entries:
+        msg = f"the checkpoint's tensor {tensor.name} has shape {tensor.shape}, but its config.json makes it (…, {entries}, …)"
+        raise ModelBroken(msg)
     data = tensor.data
     if table and first:
         data = data.transpose(1, 0, 2).reshape(data.shape[1], -1)
