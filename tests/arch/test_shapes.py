@@ -85,6 +85,31 @@ def test_more_or_wider_layers_in_the_config_than_in_the_weights_are_found(checkp
         check(checkpoint.build())
 
 
+def test_a_tensor_without_a_place_is_refused_by_name(checkpoint: Checkpoint) -> None:
+    checkpoint.put("extra.weight", 2)
+    with pytest.raises(ModelBroken, match=r"tensor extra.weight has no place in the model .* describes; they do not"):
+        check(checkpoint.build())
+    checkpoint.put("more.weight", 2)
+    with pytest.raises(ModelBroken, match=r"tensor extra.weight has no place .*\(nor have 1 others\)"):
+        check(checkpoint.build())
+
+
+def test_a_tensor_that_one_of_several_outputs_reads_has_a_place(checkpoint: Checkpoint) -> None:
+    checkpoint.put("2_Dense.linear.weight", 8, 32)
+    mean = Pooling(("mean",))
+    made = check(checkpoint.build_all({"dense": (mean,), "sparse": (mean, Dense("2_Dense.linear")), "tokens": ()}))
+    assert {output: (shape.axes, shape.per) for output, shape in made.items()} == {
+        "dense": ((32,), "row"),
+        "sparse": ((8,), "row"),
+        "tokens": ((32,), "token"),
+    }
+
+
+def test_an_output_of_tokens_may_not_be_pooled(checkpoint: Checkpoint) -> None:
+    with pytest.raises(ModelBroken, match="pool its tokens, so it has no tokens output"):
+        check(checkpoint.build_all({"tokens": (Pooling(("mean",)),)}))
+
+
 def test_a_model_without_pooling_is_refused(checkpoint: Checkpoint) -> None:
     with pytest.raises(ModelBroken, match="needs a Pooling module"):
         check(checkpoint.build(Normalize()))

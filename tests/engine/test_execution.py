@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from textmill.engine.execution import Execution, Outcome
@@ -13,8 +16,11 @@ from textmill.testing.runtime import FakeRuntime, row_of
 
 
 def entries(*numbers: int) -> list[Entry[Ticket]]:
+    return entries_of(*(row_of(number) for number in numbers))
+
+
+def entries_of(*rows: Row) -> list[Entry[Ticket]]:
     line: Scheduler[Ticket] = Scheduler(batch_tokens=100, batch_rows=100, bulk_age_s=1.0)
-    rows = [row_of(number) for number in numbers]
     return line.add(rows, Ticket(rows, 0.0), Lane.INTERACTIVE, 0.0)
 
 
@@ -108,3 +114,90 @@ def test_the_number_of_dimensions_may_not_change_between_batches() -> None:
     execution = Execution(FakeRuntime(spoil=lambda vectors: vectors[:, : next(answers)]))
     outcomes = [execution.run(entries(1)) for _ in range(4)]
     assert [len(outcome.failures) for outcome in outcomes] == [0, 0, 1, 0]
+
+
+TOKENS = [row_of(7, 1, outputs=("tokens",)), row_of(8, outputs=("tokens",)), row_of(9, 1, 2, outputs=("tokens",))]
+SPARSES = [row_of(number, outputs=("sparse",)) for number in (7, 8, 9)]
+
+
+def test_rows_of_several_wishes_share_a_batch_and_get_what_they_want() -> None:
+    runtime = FakeRuntime()
+    rows = [row_of(1, 2), TOKENS[0], SPARSES[1], row_of(3, outputs=("dense", "tokens", "sparse"))]
+    outcome = Execution(runtime).run(entries_of(*rows))
+    ((piece, made),) = outcome.done
+    assert len(piece) == len(rows)
+    assert set(made) == {"dense", "tokens", "sparse"}
+    assert np.array_equal(made["tokens"][1], runtime.states(TOKENS[0]))
+    assert np.array_equal(made["sparse"][2], runtime.weights(SPARSES[1]))
+    assert np.array_equal(made["dense"][3], runtime.vector(rows[3]))
+
+
+def test_a_state_that_is_not_finite_fails_only_its_row() -> None:
+    def spoil(states: list[npt.NDArray[np.float32]]) -> object:
+        states[2][1, 3] = np.nan
+        return states
+
+    runtime = FakeRuntime(spoil=spoil)
+    outcome = Execution(runtime).run(entries_of(*TOKENS))
+    assert failed(outcome) == [9]
+    ((piece, made),) = outcome.done
+    assert numbers(piece) == [7, 8]
+    assert [part.tolist() for part in made["tokens"]] == [runtime.states(row).tolist() for row in TOKENS[:2]]
+
+
+def test_a_weight_that_is_not_finite_fails_only_its_row() -> None:
+    def spoil(rows: list[npt.NDArray[Any]]) -> object:
+        rows[1]["value"][0] = np.inf
+        return rows
+
+    runtime = FakeRuntime(spoil=spoil)
+    outcome = Execution(runtime).run(entries_of(*SPARSES))
+    assert failed(outcome) == [8]
+    ((piece, made),) = outcome.done
+    assert numbers(piece) == [7, 9]
+    assert [part.tolist() for part in made["sparse"]] == [runtime.weights(SPARSES[place]).tolist() for place in (0, 2)]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "wanted"),
+    [
+        (lambda states: states[:-1], "an array for each of 3 rows"),
+        (np.concatenate, "an array for each of 3 rows"),
+        (lambda _: None, "an array for each of 3 rows"),
+        (lambda states: [states[1], states[0], states[2]], r"float32 of shape \(2, features\)"),
+        (lambda states: [*states[:2], states[2][:, :5]], r"float32 of shape \(3, 8\)"),
+        (lambda states: [state.astype(np.float64) for state in states], r"float32 of shape \(2, features\)"),
+        (lambda states: [*states[:2], None], r"float32 of shape \(3, 8\)"),
+    ],
+)
+def test_states_of_the_wrong_kind_fail_the_batch(spoil: Callable[[Any], object], wanted: str) -> None:
+    outcome = Execution(FakeRuntime(spoil=spoil)).run(entries_of(*TOKENS))
+    assert failed(outcome) == [7, 8, 9]
+    assert re.search(f"must answer tokens with {wanted}", outcome.failures[0].message)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda rows: rows[:-1],
+        lambda _: np.zeros((3, 8), np.float32),
+        lambda rows: [*rows[:2], None],
+        lambda rows: [*rows[:2], np.zeros(8, np.float32)],
+        lambda rows: [*rows[:2], rows[2][None]],
+    ],
+)
+def test_sparse_rows_of_the_wrong_kind_fail_the_batch(spoil: Callable[[Any], object]) -> None:
+    outcome = Execution(FakeRuntime(spoil=spoil)).run(entries_of(*SPARSES))
+    assert failed(outcome) == [7, 8, 9]
+    assert "must answer sparse with 3 sparse rows" in outcome.failures[0].message
+
+
+def test_an_output_that_nobody_wants_is_not_looked_at() -> None:
+    class Generous(FakeRuntime):
+        def forward(self, rows: Sequence[Row]) -> Answers:
+            return {**super().forward(rows), "tokens": []}
+
+    runtime = Generous(spoil=lambda vectors: np.where(np.arange(3)[:, None] == 1, np.float32(np.nan), vectors))
+    outcome = Execution(runtime).run(entries(7, 8, 9))
+    assert failed(outcome) == [8]
+    assert sorted(done(outcome)) == [7, 9]

@@ -126,12 +126,29 @@ def test_identical_rows_are_one_entry_with_several_waiters() -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [row_of(1, 3), row_of(1, 2, types=[0, 1]), row_of(1, 2, prompt_tokens=1), row_of(1, 2, 0)]
+    "other",
+    [
+        row_of(1, 3),
+        row_of(1, 2, types=[0, 1]),
+        row_of(1, 2, prompt_tokens=1),
+        row_of(1, 2, 0),
+        row_of(1, 2, attended=1),
+        row_of(1, 2, adapter=1),
+        row_of(1, 2, outputs=("tokens",)),
+        row_of(1, 2, outputs=("dense", "tokens")),
+    ],
 )
 def test_rows_that_differ_in_anything_are_not_twins(other: Row) -> None:
     line = scheduler()
     line.add([row_of(1, 2), other], "a", Lane.INTERACTIVE, 0.0)
     assert line.rows == 2
+
+
+def test_rows_that_differ_in_nothing_are_twins_whatever_they_want() -> None:
+    line = scheduler()
+    for _ in range(2):
+        line.add([row_of(1, 2, attended=1, adapter=2, outputs=("tokens", "sparse"))], "a", Lane.INTERACTIVE, 0.0)
+    assert line.rows == 1
 
 
 def test_a_row_that_has_started_is_no_twin_of_later_ones() -> None:

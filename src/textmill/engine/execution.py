@@ -13,7 +13,7 @@ from textmill.arch.heads import PER_TOKEN, Output
 from textmill.engine.scheduler import Entry
 from textmill.engine.ticket import Ticket
 from textmill.errors import ForwardFailed
-from textmill.runtimes.runtime import Answers, Runtime, wanted
+from textmill.runtimes.runtime import SPARSE, Answers, Runtime, wanted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +74,8 @@ class Execution:
     def _judge(self, piece: list[Entry[Ticket]], made: Answers, outcome: Outcome) -> None:
         lengths = [entry.length for entry in piece]
         good = np.ones(len(piece), np.bool_)
-        for output in wanted([entry.row for entry in piece]):
+        asked = wanted([entry.row for entry in piece])
+        for output in asked:
             if wrong := self._wrong(made, output, lengths):
                 outcome.failures.append(Failure(piece, wrong))
                 return
@@ -85,7 +86,7 @@ class Execution:
         kept = [entry for entry, is_good in zip(piece, good, strict=True) if is_good]
         lost = [entry for entry, is_good in zip(piece, good, strict=True) if not is_good]
         if kept:
-            outcome.done.append((kept, {output: _rows(values, good) for output, values in made.items()}))
+            outcome.done.append((kept, {output: _rows(made[output], good) for output in asked}))
         message = "the runtime gave NaN or infinity for this input; try dtype float32, or report the model"
         outcome.failures.append(Failure(lost, message))
 
@@ -93,7 +94,7 @@ class Execution:
         """What is wrong with an output that rows of these lengths want, in a sentence; None where nothing is."""
         values = made.get(output) if isinstance(made, Mapping) else made
         if output == "sparse":
-            fits = isinstance(values, list) and len(values) == len(lengths)
+            fits = isinstance(values, list) and len(values) == len(lengths) and all(map(_is_sparse, values))
             return None if fits else _complaint(output, f"{len(lengths)} sparse rows", values)
         rows = len(lengths)
         if output in PER_TOKEN:
@@ -118,6 +119,10 @@ def _complaint(output: Output, wanted: str, answered: object) -> str:
         else f"a {type(answered).__name__}"
     )
     return f"the runtime must answer {output} with {wanted}, but answered {kind}; report this as a bug"
+
+
+def _is_sparse(row: object) -> bool:
+    return isinstance(row, np.ndarray) and row.dtype == SPARSE and row.ndim == 1
 
 
 def _finite(values: npt.NDArray[np.float32] | Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:

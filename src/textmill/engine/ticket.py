@@ -74,7 +74,7 @@ class Ticket(Future[Answer]):
         else:
             kept = [None] * self._rows if kept is None else kept
             for position, source in zip(positions, sources, strict=True):
-                kept[position] = part[source]
+                kept[position] = part[source].copy()  # others may wait for the same row
         return kept
 
 

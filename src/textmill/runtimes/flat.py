@@ -204,8 +204,8 @@ def first_token(flat: Flat) -> Array:
 
 
 def last_token(flat: Flat) -> Array:
-    """(B,) int32: where each row's last token lies in the flat batch."""
-    return _within(flat, flat.starts + flat.lengths - 1)
+    """(B,) int32: where each row's last token that is attended to lies in the flat batch."""
+    return _within(flat, flat.starts + flat.attended.sum(axis=1) - 1)
 
 
 def sum_weights(flat: Flat) -> Array:

@@ -28,6 +28,7 @@ from textmill.contract import (
     RerankOptions,
     Scores,
     Scoring,
+    TextOptions,
     ZeroShotOptions,
 )
 from textmill.engine.engine import Engine

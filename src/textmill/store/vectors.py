@@ -78,7 +78,7 @@ class VectorVerbs:
             dimensions=dimensions,
             normalize=normalize,
         )
-        verb, inputs = self._verbs.need(self._verbs.embed_chunks, "embed_chunks"), _texts(texts)
+        verb, inputs = self._verbs.need(self._verbs.embed_chunks, "embed_chunks"), as_texts(texts, alone=True)
         return list(self._line.answer_now(verb.call(inputs, options)).chunks) if inputs else []
 
     async def aembed_chunks(
@@ -104,7 +104,7 @@ class VectorVerbs:
             dimensions=dimensions,
             normalize=normalize,
         )
-        inputs = _texts(texts)
+        inputs = as_texts(texts, alone=True)
         return list((await self.embed_chunks_inputs(inputs, options)).chunks) if inputs else []
 
     async def embed_chunks_inputs(self, inputs: Sequence[str], options: ChunkOptions) -> Chunks:
@@ -243,7 +243,3 @@ class VectorVerbs:
     async def embed_tokens_inputs(self, inputs: Sequence[Input], options: TextOptions) -> MultiEmbeddings:
         """The whole answer of `embed_tokens`, for servers."""
         return await self._line.answer(self._verbs.need(self._verbs.embed_tokens, "embed_tokens").call(inputs, options))
-
-
-def _texts(texts: str | Iterable[str]) -> list[str]:
-    return as_texts([texts] if isinstance(texts, str) else texts)
