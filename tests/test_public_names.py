@@ -28,6 +28,8 @@ NAMES = {
 }
 MODEL_NAMES = {
     "aclassify",
+    "aclassify_tokens",
+    "aclassify_zero_shot",
     "aembed",
     "aembed_chunks",
     "aembed_hybrid",
@@ -37,6 +39,9 @@ MODEL_NAMES = {
     "arerank",
     "classify",
     "classify_inputs",
+    "classify_tokens",
+    "classify_tokens_inputs",
+    "classify_zero_shot",
     "close",
     "embed",
     "embed_chunks",
