@@ -268,7 +268,8 @@ class ModelInfo:
 
     ``name`` is what clients call it and ``aliases`` what they may call it too, ``source`` where it came from (a folder or
     a hub id), ``revision`` the resolved commit where there is one. ``tasks`` are the verbs that it has, ``labels`` its classes
-    in their order; ``pooling`` is empty and ``dimensions`` 0 where it makes no dense vectors. ``fingerprint`` is a hash of weights, heads, default prompt and precision: vectors
+    in their order; ``pooling`` is empty and ``dimensions`` 0 where it makes no dense vectors;
+    ``int8_cosine`` is the smallest one to float32 on built-in texts where it runs in int8. ``fingerprint`` is a hash of weights, heads, default prompt and precision: vectors
     of two models may be mixed in an index only where it is equal.
     """
 
@@ -288,6 +289,7 @@ class ModelInfo:
     runtime: str
     device: str
     dtype: str
+    int8_cosine: float | None
     threads: int
     batch_tokens: int
     fingerprint: str

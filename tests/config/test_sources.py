@@ -41,7 +41,11 @@ def test_flags_that_were_not_given_change_nothing() -> None:
     [
         ({"port": "x"}, {}, "--port has an impossible value 'x': Expected int"),
         ({"port": "65536"}, {}, "--port has an impossible value '65536': Expected int <= 65535"),
-        ({"dtype": "bfloat"}, {}, "--dtype is 'bfloat'; it can be auto or float32 or bfloat16; did you mean bfloat16?"),
+        (
+            {"dtype": "bfloat"},
+            {},
+            "--dtype is 'bfloat'; it can be auto or float32 or bfloat16 or float16 or int8; did you mean bfloat16?",
+        ),
         ({}, {"TEXTMILL_THREADS": "0"}, "TEXTMILL_THREADS has an impossible value '0'"),
         ({}, {"TEXTMILL_OFFLINE": "perhaps"}, "TEXTMILL_OFFLINE has an impossible value 'perhaps'"),
         ({}, {"TEXTMILL_PROT": "1"}, "environment variable TEXTMILL_PROT; did you mean TEXTMILL_PORT?"),

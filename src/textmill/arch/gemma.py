@@ -38,7 +38,7 @@ def sanitize(config: DecoderConfig, tensors: Mapping[str, Tensor]) -> Mapping[st
     plain = dict(decoder.sanitize(config, tensors))
     for name, tensor in plain.items():
         if name.endswith("norm.weight"):
-            plain[name] = replace(tensor, data=1 + _widened(tensor), dtype="float32")
+            plain[name] = replace(tensor, data=1 + tensor.widened(), dtype="float32")
     scale = np.array(config.hidden_size**0.5, np.float32)
     return plain | {"embed_scale": Tensor(scale, "float32", "embed_scale")}
 
@@ -48,9 +48,3 @@ def forward(ops: Ops[T], config: Config, weights: Weights[T], inputs: Inputs[T])
     if config.hidden_act == "gelu":
         config = replace(config, hidden_act="gelu_pytorch_tanh")
     return decoder.forward(ops, config, weights, inputs, scaled=True)
-
-
-def _widened(tensor: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    if tensor.dtype == "bfloat16":
-        return (tensor.data.astype(np.uint32) << 16).view(np.float32)
-    return np.asarray(tensor.data, np.float32)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 
 from textmill.arch.positions import Relative, Rotation, Slopes, Table
@@ -42,6 +43,13 @@ class Tensor:
     def shape(self) -> tuple[int, ...]:
         """The tensor's shape, outermost axis first."""
         return self.data.shape
+
+    def widened(self) -> npt.NDArray[np.float32]:
+        """The values as float32; a float32 tensor's own."""
+        if self.dtype == "bfloat16":
+            return (self.data.astype(np.uint32) << 16).view(np.float32)
+        wide: npt.NDArray[np.float32] = self.data.astype(np.float32, copy=False)
+        return wide
 
 
 @dataclass(frozen=True, slots=True)

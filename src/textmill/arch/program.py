@@ -30,8 +30,16 @@ class Program:
 
     def run(self, ops: Ops[T], inputs: Inputs[T]) -> dict[Output, T]:
         """All outputs of a batch; raises ModelBroken where a tensor is missing."""
+        return self.answers(ops, self.states(ops, inputs))
+
+    def states(self, ops: Ops[T], inputs: Inputs[T]) -> T:
+        """The token states of a batch."""
+        states: T = self.architecture.forward(ops, self.config, Weights(ops, self.tensors), inputs)
+        return states
+
+    def answers(self, ops: Ops[T], states: T) -> dict[Output, T]:
+        """All outputs from the token states."""
         weights = Weights(ops, self.tensors)
-        states: T = self.architecture.forward(ops, self.config, weights, inputs)
         answers: dict[Output, T] = {}
         for output, heads in self.outputs.items():
             x = states

@@ -57,8 +57,11 @@ class ModelOptions(_Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     device: Annotated[Word, Meta(description="Device of the backend.")] = "cpu"
     dtype: Annotated[
-        Literal["auto", "float32", "bfloat16"],
-        Meta(description="Precision; auto takes bfloat16 where the CPU has it natively, else float32."),
+        Literal["auto", "float32", "bfloat16", "float16", "int8"],
+        Meta(
+            description="Precision; auto takes bfloat16 where the CPU has it natively, else float32. int8 quantises at load, by "
+            "built-in texts, and keeps the result."
+        ),
     ] = "auto"
     threads: Annotated[
         Count | None, Meta(description="CPU threads; by default as many as affinity and the cgroup's quota allow.")

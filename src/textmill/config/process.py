@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
 
 
@@ -25,6 +25,12 @@ def prepare_process(threads: int, environ: MutableMapping[str, str] | None = Non
     environ = os.environ if environ is None else environ  # noqa: TID251 - the one place that writes it
     environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     environ.setdefault("RAYON_NUM_THREADS", str(threads))
+
+
+def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """Where textmill keeps what it can make again (XDG Base Directory Specification)."""
+    environ = os.environ if environ is None else environ  # noqa: TID251 - as above
+    return Path(environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "textmill"
 
 
 def _quotas(root: Path) -> Iterator[float]:

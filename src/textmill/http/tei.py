@@ -61,6 +61,9 @@ class Info(Struct, frozen=True):
     runtime: str
     device: str
     threads: int
+    int8_cosine: Annotated[
+        float | None, Meta(description="Of an int8 model, the smallest cosine to float32 on built-in texts.")
+    ]
     vocabulary: int
     prompts: list[str]
     default_prompt: str | None
@@ -95,6 +98,7 @@ async def info(service: Service, _: None) -> Answer:
                 runtime=about.runtime,
                 device=about.device,
                 threads=about.threads,
+                int8_cosine=about.int8_cosine,
                 vocabulary=about.vocabulary,
                 prompts=list(about.prompts),
                 default_prompt=about.default_prompt,

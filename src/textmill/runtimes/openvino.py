@@ -7,7 +7,9 @@ back. `openvino_graph` writes that down; this module compiles it and feeds it. `
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,22 +22,66 @@ from textmill.errors import ConfigInvalid, ModelBroken
 from textmill.runtimes.flat import Packer, Shape
 from textmill.runtimes.openvino_file import GraphFile, read_graph, widths
 from textmill.runtimes.openvino_graph import Graph, build_graph
-from textmill.runtimes.runtime import Answers, Facts, Row, Target, as_answers, wanted
+from textmill.runtimes.openvino_int8 import Int8Ops, least_cosine, observe, quantize
+from textmill.runtimes.plans import Kept, read_plan, write_plan
+from textmill.runtimes.runtime import Answers, Calibration, Facts, Row, Target, as_answers, wanted
 from textmill.runtimes.shapes import Shapes
 
+_log = logging.getLogger(__name__)
+
 # About 30 ms a batch on two AVX-512 cores at either precision; more tokens gain next to nothing (ADR 0003).
-_BATCH_TOKENS = {"float32": 512, "bfloat16": 768}
-_PRECISION = {"float32": "f32", "bfloat16": "bf16"}
+_BATCH_TOKENS = {"float32": 512, "bfloat16": 768, "float16": 768, "int8": 768}
+_PRECISION = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
+_LEAST_COSINE = 0.99
+"""Below it, int8 changes more than a ranking should bear."""
 _DTYPES = {precision: dtype for dtype, precision in _PRECISION.items()}
 
 
 def compile_program(program: Program, target: Target) -> OpenVINORuntime:
-    """Build the graph of a program and compile it for a CPU; see `_compile`."""
-    return _compile(lambda: build_graph(program), program, target)
+    """Build the graph of a program and compile it for a CPU; see `_compile`.
+
+    With ``dtype`` int8 the layers that bear it are quantised by the target's calibration, and the others run as with auto.
+    """
+    if target.dtype != "int8":
+        return _compile(lambda: build_graph(program), program, target)
+    if target.calibrate is None:
+        msg = "int8 needs texts to be calibrated by"
+        raise ConfigInvalid(msg)
+    return _compile_int8(program, target, target.calibrate())
+
+
+def _compile_int8(program: Program, target: Target, calibration: Calibration) -> OpenVINORuntime:
+    """The program in int8, by the plan of the calibration's cache or a new one."""
+    found = None if calibration.cache is None else read_plan(calibration.cache)
+    observed = None
+    if found is None:
+        _log.info("int8: quantising by %d built-in texts; the result is kept", len(calibration.texts))
+        observed = observe(program, target.device.upper(), target.threads)
+        plan = quantize(observed, calibration)
+    else:
+        plan = found.plan
+    rest = replace(target, dtype="auto")
+    runtime = _compile(lambda: build_graph(program, Int8Ops(plan)), (program, plan), rest)
+    cosine = found.cosine if found is not None else 1.0
+    if observed is not None:
+        output = next(iter(program.outputs))
+        rows = [replace(row, outputs=(output,)) for row in calibration.texts]
+        cosine = least_cosine(runtime.forward, observed, output, rows)
+        if calibration.cache is not None:
+            write_plan(calibration.cache, Kept(plan, cosine))
+    if cosine < _LEAST_COSINE:
+        _log.warning("int8: the smallest cosine to float32 is %.4f on built-in texts; take bfloat16 instead", cosine)
+    runtime.retell(replace(runtime.facts, dtype="int8", cosine=cosine))
+    return runtime
 
 
 def compile_file(file: GraphFile, target: Target) -> tuple[OpenVINORuntime, dict[Output, int]]:
     """Compile a graph from a file, with our heads behind it, for a CPU; and the width of each of its outputs."""
+    if target.dtype == "int8":
+        msg = (
+            f"int8 is made of safetensors, and {file.path.name} is a graph as it is; take a quantised file with --file"
+        )
+        raise ConfigInvalid(msg)
     graph = read_graph(file)
     return _compile(lambda: graph, file, target), widths(graph)
 
@@ -52,8 +98,11 @@ def _compile(build: Callable[[], Graph], holds: object, target: Target) -> OpenV
         msg = f"the openvino runtime has no device {target.device!r} here; it has {devices}"
         raise ConfigInvalid(msg)
     device = target.device.upper()
-    native = "BF16" in core.get_property(device, "OPTIMIZATION_CAPABILITIES")
-    dtype = target.dtype if target.dtype != "auto" else "bfloat16" if native else "float32"
+    abilities = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+    dtype = target.dtype if target.dtype != "auto" else "bfloat16" if "BF16" in abilities else "float32"
+    if dtype not in _PRECISION or (dtype == "float16" and "FP16" not in abilities):
+        msg = f"dtype is {target.dtype!r}, which OpenVINO does not compute with here; it has {', '.join(abilities)}"
+        raise ConfigInvalid(msg)
     options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _PRECISION[dtype], "PERFORMANCE_HINT": "LATENCY"}
     if target.threads is not None:
         options["INFERENCE_NUM_THREADS"] = target.threads
@@ -91,6 +140,10 @@ class OpenVINORuntime:
     def facts(self) -> Facts:
         """What this runtime is and where it runs."""
         return self._facts
+
+    def retell(self, facts: Facts) -> None:
+        """Let the runtime say something else of itself: what it was made of is known only afterwards."""
+        self._facts = facts
 
     def forward(self, rows: Sequence[Row]) -> Answers:
         """Every output that one of the rows wants."""

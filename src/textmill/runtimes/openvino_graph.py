@@ -35,9 +35,9 @@ class Graph:
     outputs: tuple[Output, ...]
 
 
-def build_graph(program: Program) -> Graph:
+def build_graph(program: Program, ops: FlatOps | None = None) -> Graph:
     """The graph of a program; what else it computes on the way to its outputs may be results behind them."""
-    ops = FlatOps()
+    ops = FlatOps() if ops is None else ops
     tokens = [-1]
     inputs = Inputs(
         ids=ops.input(flat.ids, tokens, np.int32),
@@ -45,10 +45,12 @@ def build_graph(program: Program) -> Graph:
         types=ops.input(flat.types, tokens, np.int32),
         adapters=ops.input(flat.adapters, tokens, np.int32),
     )
-    outputs = program.run(ops, inputs)
+    states = program.states(ops, inputs)
+    ops.encoding = False
+    outputs = program.answers(ops, states)
     used = {feed: node for feed, node in ops.inputs.items() if _is_used(node)}
     tails = [pooled for pooled in ops.pooled if not any(pooled is node for node in outputs.values())]
-    model = ov.Model([*outputs.values(), *tails], list(used.values()), "textmill")
+    model = ov.Model([*outputs.values(), *tails, *ops.exposed()], list(used.values()), "textmill")
     return Graph(model, tuple(used), tuple(outputs))
 
 
@@ -64,10 +66,16 @@ class FlatOps:
     def __init__(self) -> None:
         self.inputs: dict[flat.Feed, Node] = {}
         self.pooled: list[Node] = []
+        self.encoding = True
+        """Whether the encoder is being written, not the heads."""
         self._rotations: dict[Rotation, tuple[Node, Node]] = {}
         self._biases: dict[object, Node] = {}
         self._feeds: dict[object, flat.Feed] = {}
         self._weights: dict[str, Tensor] = {}
+
+    def exposed(self) -> list[Node]:
+        """What else is to be seen of the graph, as its last results."""
+        return []
 
     def input(self, feed: flat.Feed, shape: list[int], dtype: npt.DTypeLike) -> Node:
         """The graph input that ``feed`` fills; made at first use."""

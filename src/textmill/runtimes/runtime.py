@@ -20,7 +20,7 @@ from textmill.errors import ConfigInvalid, ExtraMissing
 BATCH_ROWS = 64
 """Rows that a batch has at most."""
 
-DTypeChoice = Literal["auto", "float32", "bfloat16"]
+DTypeChoice = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,13 +55,29 @@ SPARSE = np.dtype([("index", np.int32), ("value", np.float32)])
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a runtime says about itself. ``batch_tokens`` is the batch budget that measured fastest here."""
+    """What a runtime says about itself. ``batch_tokens`` is the batch budget that measured fastest here.
+
+    ``cosine`` is the smallest one to float32 on the calibration's texts, where the runtime quantised.
+    """
 
     runtime: str
     device: str
     dtype: str
     threads: int
     batch_tokens: int
+    cosine: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """Rows to quantise by: of ordinary ``texts``, and of ``strange`` ones that only widen the ranges.
+
+    ``cache`` is a file that keeps the result for the next time, or None.
+    """
+
+    texts: Sequence[Row]
+    strange: Sequence[Row]
+    cache: Path | None = None
 
 
 class Runtime(Protocol):
@@ -92,7 +108,7 @@ class Runtime(Protocol):
 class Target:
     """Where and how to run: ``threads`` and ``batch_tokens`` of None mean the runtime's choice.
 
-    ``max_tokens`` is the longest row that will come.
+    ``max_tokens`` is the longest row that will come. ``calibrate`` gives what int8 is quantised by; it is called for that alone.
     """
 
     max_tokens: int
@@ -100,6 +116,7 @@ class Target:
     dtype: DTypeChoice = "auto"
     threads: int | None = None
     batch_tokens: int | None = None
+    calibrate: Callable[[], Calibration] | None = None
 
 
 RUNTIMES = {"openvino": "textmill.runtimes.openvino", "torch": "textmill.runtimes.torch"}

@@ -25,7 +25,7 @@ from textmill.runtimes.runtime import Answers, Facts, Row, Target, as_answers, w
 
 _BATCH_TOKENS = 2048
 _WARM_LENGTH = 8
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _ACTIVATIONS: dict[Activation, Callable[[Array], Array]] = {
     "gelu": functional.gelu,
     "gelu_tanh": lambda x: functional.gelu(x, approximate="tanh"),
@@ -45,6 +45,9 @@ def compile_program(program: Program, target: Target) -> TorchRuntime:
     """
     device = _device(target.device)
     dtype = target.dtype if target.dtype != "auto" else "float32" if device.type == "cpu" else "bfloat16"
+    if dtype not in _DTYPES:
+        msg = f"dtype is {dtype!r}, which the torch backend does not have; it has {', '.join(_DTYPES)}; int8 is openvino's"
+        raise ConfigInvalid(msg)
     if target.threads is not None:
         torch.set_num_threads(target.threads)
     facts = Facts(

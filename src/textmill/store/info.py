@@ -39,6 +39,7 @@ def describe(
         runtime=facts.runtime,
         device=facts.device,
         dtype=facts.dtype,
+        int8_cosine=facts.cosine,
         threads=facts.threads,
         batch_tokens=facts.batch_tokens,
         fingerprint=_fingerprint(recipe, weights, facts.dtype),

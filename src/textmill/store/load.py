@@ -15,11 +15,12 @@ from textmill.checkpoint.hub import resolve
 from textmill.checkpoint.recipe import Recipe, load_tensors, read_recipe
 from textmill.checkpoint.source import Ask
 from textmill.checkpoint.tokenizer import Tokenizer
-from textmill.config import ModelOptions, available_threads, model_options
+from textmill.config import ModelOptions, available_threads, cache_folder, model_options
 from textmill.contract import BatchReport
 from textmill.engine.engine import Engine, Policy
 from textmill.errors import ConfigInvalid
-from textmill.runtimes.runtime import Runtime, Target, compile_file, compile_program
+from textmill.runtimes.runtime import Calibration, Runtime, Target, compile_file, compile_program
+from textmill.store.calibration import calibration
 from textmill.store.info import describe
 from textmill.store.model import Model
 from textmill.store.verbs import Verbs, make_verbs
@@ -75,7 +76,9 @@ def load_model(model: str, options: ModelOptions, observe: Observer = lambda _na
             max_tokens=recipe.max_tokens,
         )
         digest = pool.submit(recipe.weights_sha256)
-        runtime, widths = _compile(recipe, options)
+        runtime, widths = _compile(
+            recipe, options, lambda: calibration(recipe, tokenizer.result(), digest.result(), cache_folder())
+        )
         labels = _labels(recipe, widths)
         engine = _engine(runtime, location.name, options, observe)
         undo.callback(engine.close, 0.0)
@@ -120,7 +123,9 @@ def _engine(runtime: Runtime, name: str, options: ModelOptions, observe: Observe
     return Engine(runtime, policy, name=name, observe=lambda report: observe(name, report))
 
 
-def _compile(recipe: Recipe, options: ModelOptions) -> tuple[Runtime, dict[Output, int]]:
+def _compile(
+    recipe: Recipe, options: ModelOptions, calibrate: Callable[[], Calibration]
+) -> tuple[Runtime, dict[Output, int]]:
     """The runtime of a recipe, and the width of each of its outputs."""
     target = Target(
         max_tokens=recipe.max_tokens,
@@ -128,6 +133,7 @@ def _compile(recipe: Recipe, options: ModelOptions) -> tuple[Runtime, dict[Outpu
         dtype=options.dtype,
         threads=options.threads or available_threads(),
         batch_tokens=options.max_batch_tokens,
+        calibrate=calibrate,
     )
     tensors = load_tensors(recipe)
     if recipe.artefact is not None:

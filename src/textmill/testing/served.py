@@ -55,6 +55,7 @@ def info_of(name: str) -> ModelInfo:
         runtime="fake",
         device="cpu",
         dtype="float32",
+        int8_cosine=None,
         threads=2,
         batch_tokens=4096,
         fingerprint="f00d",
