@@ -86,6 +86,24 @@ class MultiFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """How a language model is asked whether a text is relevant to a query.
+
+    Each of ``before``, ``text`` and ``after`` is tokenised by itself, special tokens in it included; ``{query}``,
+    ``{instruction}`` and ``{text}`` are filled in. ``instruction`` is what counts as relevant where a call does not say, None
+    where the model takes none; it stands in ``around_instruction``. ``yes`` and ``no`` are the answers, by their first tokens.
+    """
+
+    before: tuple[str, ...]
+    text: str
+    after: tuple[str, ...]
+    instruction: str | None
+    around_instruction: str = "{instruction}"
+    yes: str
+    no: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """What a kind of model can answer.
 
@@ -101,3 +119,4 @@ class Kind:
     classes: Classes | None = None
     sparse: SparseFacts | None = None
     multi: MultiFacts | None = None
+    question: Question | None = None

@@ -12,6 +12,7 @@ from typing import cast, get_args
 
 from textmill.arch.heads import Dense, Head, LayerNorm, Normalize, Pooling
 from textmill.arch.ops import Pool
+from textmill.checkpoint.asking import read_question
 from textmill.checkpoint.classes import read_classes
 from textmill.checkpoint.jsonfile import JsonFile
 from textmill.checkpoint.kind import Kind
@@ -92,4 +93,10 @@ def _expect(file: JsonFile, key: str, wanted: str) -> None:
         raise ModelBroken(msg)
 
 
-_READERS: tuple[Callable[[Source], Kind | None], ...] = (read_classes, read_splade, read_multivector, _dense)
+_READERS: tuple[Callable[[Source], Kind | None], ...] = (
+    read_classes,
+    read_question,
+    read_splade,
+    read_multivector,
+    _dense,
+)

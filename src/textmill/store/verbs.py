@@ -14,6 +14,7 @@ from textmill.checkpoint.tensors import open_tensors
 from textmill.checkpoint.tokenizer import Tokenizer
 from textmill.contract import Task
 from textmill.errors import ModelBroken, WrongTask
+from textmill.tasks.ask import Asker
 from textmill.tasks.chunks import ChunkEmbedder
 from textmill.tasks.classify import Classifier
 from textmill.tasks.embed import Embedder, EmbedProfile
@@ -100,6 +101,9 @@ def _scoring_verbs(
     """
     if multi is not None:
         return {"rerank": MaxSimReranker(multi)}
+    if recipe.kind.question is not None:
+        plain = Tokenizer(recipe.transformer_folder, vocabulary=recipe.vocabulary, special=False)
+        return {"rerank": Asker(plain, texts, recipe.kind.question)}
     classes = recipe.kind.classes
     if classes is None:
         return {}
