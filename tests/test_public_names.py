@@ -38,6 +38,7 @@ MODEL_NAMES = {
     "aembed_tokens",
     "arerank",
     "classify",
+    "classify_zero_shot_inputs",
     "classify_inputs",
     "classify_tokens",
     "classify_tokens_inputs",

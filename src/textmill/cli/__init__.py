@@ -11,6 +11,7 @@ from textmill.cli.embed import embed
 from textmill.cli.embed_kinds import embed_multi, embed_sparse, embed_tokens
 from textmill.cli.rerank import rerank
 from textmill.cli.serve import serve
+from textmill.cli.tune import tune
 from textmill.errors import TextmillError
 
 INTERRUPTED = 130
@@ -50,6 +51,7 @@ class _Commands(click.Group):
         classify_tokens,
         zero_shot,
         bench,
+        tune,
     ],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

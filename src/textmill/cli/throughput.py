@@ -9,9 +9,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from textmill.contract import Embeddings, EmbedOptions, Input
+from textmill.contract import Answered, EmbedOptions, Input
 
-EmbedInputs = Callable[[Sequence[Input], EmbedOptions], Awaitable[Embeddings]]
+EmbedInputs = Callable[[Sequence[Input], EmbedOptions], Awaitable[Answered]]
 
 _LENGTHS = (16, 128, 512)
 _MEDIAN = 48
@@ -85,7 +85,7 @@ def measure(embed: EmbedInputs, workload: Workload) -> Throughput:
     """Embed texts of a workload for a few seconds. All are different, so that none is answered from another's work."""
     options = EmbedOptions(prompt="")
 
-    def run(count: int, seed: int) -> tuple[Embeddings, float]:
+    def run(count: int, seed: int) -> tuple[Answered, float]:
         texts = workload.texts(count, seed)
         start = time.perf_counter()
         made = asyncio.run(_all(embed, texts, options))
@@ -98,5 +98,5 @@ def measure(embed: EmbedInputs, workload: Workload) -> Throughput:
     return Throughput(workload.name, count, tokens, seconds, count / seconds, tokens / seconds)
 
 
-async def _all(embed: EmbedInputs, texts: Sequence[str], options: EmbedOptions) -> Embeddings:
+async def _all(embed: EmbedInputs, texts: Sequence[str], options: EmbedOptions) -> Answered:
     return await embed(texts, options)
