@@ -45,6 +45,7 @@ ARCHITECTURES = {
     "qwen2": "qwen2",
     "qwen3": "qwen3",
     "roberta": "roberta",
+    "static": "static",
     "t5": "t5",
     "xlm-roberta": "roberta",
 }

@@ -13,11 +13,12 @@ from pathlib import Path, PurePosixPath
 
 from textmill.checkpoint.artefacts import choose, is_asked_for
 from textmill.checkpoint.modules import MODULES, read_modules, read_router
+from textmill.checkpoint.static import MODULE as STATIC
 from textmill.checkpoint.tensors import WEIGHTS, weight_files
 from textmill.errors import ModelBroken
 
 _TRANSFORMERS = ("Transformer", "MLMTransformer")
-_WITHOUT_CONFIG = (*_TRANSFORMERS, "Normalize", "Dropout")
+_WITHOUT_CONFIG = (*_TRANSFORMERS, STATIC, "Normalize", "Dropout")
 _WITH_WEIGHTS = (*_TRANSFORMERS, "Dense", "LayerNorm", "SparseStaticEmbedding")
 
 
@@ -60,8 +61,9 @@ def default_cache() -> Path:
 def missing_files(folder: Path, *, backend: str = "auto", file: str | None = None) -> Iterator[str]:
     """The files, relative to ``folder``, that the model in it needs and lacks."""
     modules = _known_modules(folder)
-    inside = next((path for name, path in modules if name in _TRANSFORMERS), folder)
-    needed = [inside / "config.json", inside / "tokenizer.json"]
+    inside = next((path for name, path in modules if name in (*_TRANSFORMERS, STATIC)), folder)
+    needed = [inside / "tokenizer.json"]
+    needed += [] if any(name == STATIC for name, _ in modules) else [inside / "config.json"]
     needed += [path / "config.json" for name, path in modules if name not in _WITHOUT_CONFIG]
     heads = [path for name, path in modules if name in _WITH_WEIGHTS and path != inside]
     needed += [weight for head in heads for weight in _weights(head)]

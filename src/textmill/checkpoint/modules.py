@@ -67,7 +67,8 @@ def read_heads(folder: Path, modules: list[Module], hidden: int) -> tuple[Head, 
 
     Raises ModelBroken, naming the module and its path, for a kind or a setting that textmill does not run.
     """
-    heads: list[Head] = []
+    # A table of static embeddings pools by itself.
+    heads: list[Head] = [Pooling(("mean",))] if class_name(modules[0], folder) == "StaticEmbedding" else []
     width = hidden
     for module in modules[1:]:
         name = class_name(module, folder)

@@ -10,6 +10,7 @@ from typing import Any
 
 from textmill.arch.heads import Head, Output, Pooling
 from textmill.arch.ops import Tensor
+from textmill.checkpoint import static as tables
 from textmill.checkpoint.artefacts import Artefact
 from textmill.checkpoint.jsonfile import JsonFile
 from textmill.checkpoint.kind import Kind
@@ -29,7 +30,8 @@ class Recipe:
     one of them or None. ``max_tokens`` includes special tokens; ``lowercase`` asks the tokenizer for lower case before its own
     rules. ``truncate_dimensions`` is the number of leading values that the model's author keeps, or None for all.
     ``adapters`` are the names of the architecture's task adapters, in order. ``segments`` says whether it tells the two texts
-    of a pair apart. ``artefact`` is a ready-made graph to be run in place of the transformer's safetensors.
+    of a pair apart. ``static``: a table has a vector for each token, without special ones, and its last row is that of a text
+    without tokens. ``artefact`` is a ready-made graph to be run in place of the transformer's safetensors.
     """
 
     folder: Path
@@ -46,6 +48,7 @@ class Recipe:
     lowercase: bool
     adapters: tuple[str, ...]
     segments: bool
+    static: bool = False
     artefact: Artefact | None = None
 
     @property
@@ -81,6 +84,7 @@ def read_recipe(folder: Path, ask: Ask | None = None) -> Recipe:
     """
     source = open_source(folder, ask or Ask())
     prompts, default = _prompts(source.model)
+    static = source.architecture.__name__.endswith(".static")
     return Recipe(
         folder=folder,
         transformer_folder=source.inside,
@@ -91,11 +95,14 @@ def read_recipe(folder: Path, ask: Ask | None = None) -> Recipe:
         truncate_dimensions=_truncate_dimensions(source),
         prompts=prompts,
         default_prompt_name=default,
-        max_tokens=max_tokens(source.config, source.parsed.positions, source.settings, source.tokenizer),
+        max_tokens=tables.max_tokens(source.inside)
+        if static
+        else max_tokens(source.config, source.parsed.positions, source.settings, source.tokenizer),
         truncate_side="left" if source.tokenizer.get("truncation_side", str, "right") == "left" else "right",
         lowercase=source.settings.get("do_lower_case", bool, default=False),
         adapters=tuple(getattr(source.parsed, "adapters", ())),
         segments=_segments(source),
+        static=static,
         artefact=source.artefact,
     )
 
@@ -105,7 +112,7 @@ def load_tensors(recipe: Recipe) -> dict[str, Tensor]:
 
     Raises ModelBroken where files are missing or damaged, or a head's shapes are not those of its config.json.
     """
-    tensors = {} if recipe.artefact else open_tensors(recipe.transformer_folder)
+    tensors = {} if recipe.artefact else _transformer(recipe)
     for path in recipe.kind.head_folders:
         opened = open_tensors(recipe.folder / path, prefix=f"{path}.")
         _check_head(recipe, path, opened)
@@ -113,6 +120,11 @@ def load_tensors(recipe: Recipe) -> dict[str, Tensor]:
     for name in recipe.kind.head_files:
         tensors |= open_file(recipe.folder / f"{name}.safetensors", prefix=f"{name}.")
     return tensors
+
+
+def _transformer(recipe: Recipe) -> dict[str, Tensor]:
+    folder = recipe.transformer_folder
+    return dict(tables.open_table(folder)) if recipe.static else open_tensors(folder)
 
 
 def _truncate_dimensions(source: Source) -> int | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
+import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from textmill.arch.ops import DType, Tensor
@@ -28,7 +29,8 @@ _DTYPES: Mapping[str, tuple[DType, type[np.generic]]] = {
     "BF16": ("bfloat16", np.uint16),
 }
 _INTEGER_BYTES = {"BOOL": 1, "I8": 1, "U8": 1, "I16": 2, "U16": 2, "I32": 4, "U32": 4, "I64": 8, "U64": 8}
-_BYTES = _INTEGER_BYTES | {code: np.dtype(native).itemsize for code, (_, native) in _DTYPES.items()}
+_OTHERS = {"I8": np.int8, "U8": np.uint8, "I16": np.int16, "I32": np.int32, "I64": np.int64, "F64": np.float64}
+_BYTES = _INTEGER_BYTES | {"F64": 8} | {code: np.dtype(native).itemsize for code, (_, native) in _DTYPES.items()}
 _open: Any = safe_open  # the library's stub gives no types
 
 
@@ -76,6 +78,8 @@ class SafetensorsFile:
             if name.endswith("weight"):
                 self._refuse_dtype(name, entry.dtype)
             return None
+        if entry.dtype not in _DTYPES:
+            self._refuse_dtype(name, entry.dtype)
         dtype, native = _DTYPES[entry.dtype]
         data = np.frombuffer(self._mapped, native, count=math.prod(entry.shape), offset=entry.place)
         # Old writers did not pad their header; frameworks may not read values across a word's edge.
@@ -84,6 +88,15 @@ class SafetensorsFile:
             return Tensor(data.reshape(entry.shape), dtype, called)
         except (ValueError, OverflowError) as error:  # more axes than numpy has, or no values but a length past 2**63
             self._refuse(f"tensor {name} has an impossible shape ({error})")
+
+    def others(self, name: str) -> npt.NDArray[Any] | None:
+        """A copy of a tensor in a dtype that models do not compute with, integers or float64; None for any other tensor."""
+        entry = self.entries[name]
+        if entry.dtype not in _OTHERS:
+            return None
+        native = np.dtype(_OTHERS[entry.dtype])
+        data = np.frombuffer(self._mapped, np.uint8, count=math.prod(entry.shape) * native.itemsize, offset=entry.place)
+        return data.copy().view(native).reshape(entry.shape)
 
     def _entries(self, header: Any) -> dict[str, Entry]:
         """The tensors of an open header, in the order of their data."""

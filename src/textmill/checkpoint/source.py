@@ -11,6 +11,7 @@ from typing import Any
 from textmill.arch import opaque
 from textmill.arch.config import parse_config
 from textmill.arch.families import architecture
+from textmill.checkpoint import static as static_tables
 from textmill.checkpoint.artefacts import Artefact, choose
 from textmill.checkpoint.jsonfile import JsonFile
 from textmill.checkpoint.modules import MODULES, Module, class_name, read_modules, read_router
@@ -76,7 +77,8 @@ def open_source(folder: Path, ask: Ask) -> Source:
     inside = folder / modules[0].path if modules else folder
     paths = [inside / name for name in _TRANSFORMER_CONFIGS]
     settings = JsonFile.read_if_there(next((path for path in paths if path.is_file()), paths[0]))
-    config = JsonFile.read(inside / "config.json")
+    static = bool(modules) and class_name(modules[0], folder) == static_tables.MODULE
+    config = static_tables.read_config(inside) if static else JsonFile.read(inside / "config.json")
     # sentence-transformers lets its own file override config.json.
     overrides = {**settings.get("config_args", dict, {}), **settings.get("config_kwargs", dict, {})}
     config = JsonFile(config.path, {**config.data, **overrides})
@@ -122,7 +124,7 @@ def _modules(folder: Path) -> tuple[list[Module], list[Module]]:
         msg = f"the model's folder {folder} is missing"
         raise ModelBroken(msg)
     if not (folder / MODULES).is_file():
-        return [], []
+        return static_tables.model2vec_modules(folder), []
     modules, query_modules = read_modules(folder), list[Module]()
     if class_name(modules[0], folder) == "Router":
         routes = read_router(folder, modules[0])
@@ -130,7 +132,10 @@ def _modules(folder: Path) -> tuple[list[Module], list[Module]]:
             msg = f"{folder / MODULES} routes by {', '.join(routes)}; textmill runs routers with query and document"
             raise ModelBroken(msg)
         modules, query_modules = [*routes["document"], *modules[1:]], routes["query"]
-    if class_name(modules[0], folder) not in ("Transformer", "MLMTransformer"):
-        msg = f"{folder / MODULES} begins with {modules[0].kind}; textmill runs models that begin with a Transformer"
+    if class_name(modules[0], folder) not in ("Transformer", "MLMTransformer", static_tables.MODULE):
+        msg = (
+            f"{folder / MODULES} begins with {modules[0].kind}; "
+            f"textmill runs models that begin with a Transformer or a {static_tables.MODULE}"
+        )
         raise ModelBroken(msg)
     return modules, query_modules

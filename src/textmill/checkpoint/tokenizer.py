@@ -92,7 +92,7 @@ class Tokenizer:
 
     ``vocabulary`` is the number of rows of the model's embedding table: no other ids come out, none go in. Where ``max_tokens``
     is given, a model that leaves no room for text beside its special tokens is ModelBroken. Without ``special``, no special tokens
-    are put around texts.
+    are put around texts; ``blank`` is then the one id of a text that has no tokens.
     """
 
     def __init__(
@@ -103,8 +103,10 @@ class Tokenizer:
         lowercase: bool = False,
         max_tokens: int | None = None,
         special: bool = True,
+        blank: int | None = None,
     ) -> None:
         self._path = folder / FILE
+        self._blank = np.array([] if blank is None else [blank], np.int32)
         self._vocabulary = vocabulary
         self._tokenizer = _open(self._path)
         # The file may hold the padding and the length its author happened to use last.
@@ -152,7 +154,7 @@ class Tokenizer:
         work = _Work(max_tokens, enough, truncate, side, first, len(prompt))
         encoded = []
         for index, (found, whole) in enumerate(self._tokenized(prompted, work), first):
-            ids = np.array(found.ids, dtype=np.int32)
+            ids = np.array(found.ids, dtype=np.int32) if found.ids else self._blank
             before = len(ids)
             if before > max_tokens and not truncate:
                 raise _too_long(index, f"{'' if whole else 'at least '}{before} tokens", max_tokens)
@@ -185,6 +187,9 @@ class Tokenizer:
             ids = np.array(found.ids, dtype=np.int32)
             if len(ids) > max_tokens and not truncate:
                 raise _too_long(index, f"{'' if whole else 'at least '}{len(ids)} tokens", max_tokens)
+            if not found.ids:
+                marked.append((Encoded(self._blank, len(self._blank)), np.full((len(self._blank), 2), -1, np.int32)))
+                continue
             places = np.array(found.offsets, dtype=np.int32).reshape(-1, 2)
             if side == "left" and not whole:
                 places += len(texts[index - first]) - int(places.max())
@@ -209,7 +214,8 @@ class Tokenizer:
 
     def dress(self, body: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         """Ids with the special tokens that stand around every text."""
-        return np.concatenate([self._leading, body, self._trailing], dtype=np.int32)
+        dressed = np.concatenate([self._leading, body, self._trailing], dtype=np.int32)
+        return dressed if len(dressed) else self._blank
 
     def pair_template(self) -> PairTemplate:
         """Where the special tokens of a pair stand, and the segments of all."""

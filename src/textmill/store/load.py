@@ -74,6 +74,8 @@ def load_model(model: str, options: ModelOptions, observe: Observer = lambda _na
             vocabulary=recipe.vocabulary,
             lowercase=recipe.lowercase,
             max_tokens=recipe.max_tokens,
+            special=not recipe.static,
+            blank=recipe.vocabulary - 1 if recipe.static else None,
         )
         digest = pool.submit(recipe.weights_sha256)
         runtime, widths = _compile(
