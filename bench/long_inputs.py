@@ -69,7 +69,7 @@ def _jina_bert(layers: int) -> tuple[dict[str, Any], Shapes]:
     shapes = _embeddings(30_528, 0, 2)
     for index in range(layers):
         shapes |= _bert_layer(f"encoder.layer.{index}", names, 3072)
-    config = {
+    config: dict[str, Any] = {
         "model_type": "bert",
         "auto_map": {"AutoModel": "jinaai/jina-bert-implementation--modeling_bert.JinaBertModel"},
     }
@@ -97,7 +97,7 @@ _MODELS: Final = {"modernbert-base": _modernbert, "jina-bert-v2-base": _jina_ber
 
 
 def memory(what: str) -> float:
-    """This process's resident memory now (VmRSS) or at its peak (VmHWM), in MB, as Linux counts it."""
+    """Resident memory of this process now (VmRSS) or at its peak (VmHWM), in MB, as Linux counts it."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
 

@@ -95,6 +95,10 @@ class Window:
         return np.arange(blocks)[:, None] * queries - reach + np.arange(keys)
 
 
+EVERYTHING = Window(None, causal=False)
+BEFORE = Window(None, causal=True)
+
+
 def _tokens(flat: Flat, positions: npt.NDArray[np.int64]) -> Array:
     """Flat indices of (blocks, n) positions in each row, as (B * blocks, n) int32; 0 where a row has no such token."""
     inside = (positions >= 0) & (positions < flat.lengths[:, None, None])

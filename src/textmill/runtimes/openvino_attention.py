@@ -7,16 +7,22 @@ from openvino import Node  # noqa: TID253 - this file and its neighbours own the
 from openvino import opset15 as op  # noqa: TID253
 
 from textmill.arch.positions import Relative, Slopes, Table
-from textmill.runtimes import flat
-from textmill.runtimes.blocks import Window
-from textmill.runtimes.openvino_inputs import GraphInputs, axis_of, ints
+from textmill.runtimes import flat, strips
+from textmill.runtimes.blocks import BEFORE, EVERYTHING, Window
+from textmill.runtimes.openvino_inputs import GraphInputs, axis_of, heads_of, ints
+from textmill.runtimes.openvino_strips import Strips
 
 
 class Attention:
-    """The attention of all layers; what depends on positions alone is computed once for those that share it."""
+    """The attention of all layers; what depends on positions alone is computed once for those that share it.
 
-    def __init__(self, inputs: GraphInputs) -> None:
+    With ``in_strips`` it is for long batches, and biases are computed strip by strip; ``biased`` says whether there are any.
+    """
+
+    def __init__(self, inputs: GraphInputs, *, in_strips: bool) -> None:
+        self.biased = False
         self._inputs = inputs
+        self._strips = in_strips
         self._biases: dict[object, Node] = {}
 
     def attend(
@@ -34,10 +40,14 @@ class Attention:
         factor = op.constant(np.float32(scale))
         if bias is None and relative is None and sight.reach is not None:
             return self._near(query, key, value, sight, factor)
+        if bias is not None and relative is None:
+            self.biased = True
+            if self._strips:
+                return self._in_strips(query, key, value, sight=sight, factor=factor, bias=bias)
         gather = self._inputs.of(flat.gather, [-1, -1], np.int32)
         heads = axis_of(query, 1)
-        q, k, v = (_heads(x, gather, heads) for x in (query, key, value))
-        if sight == Window(None, causal=True) and bias is None and relative is None:
+        q, k, v = (heads_of(x, gather, heads) for x in (query, key, value))
+        if sight == BEFORE and bias is None and relative is None:
             states = op.scaled_dot_product_attention(q, k, v, op.constant(np.float32(0)), factor, causal=True)
         else:
             mask = self._mask(sight)
@@ -55,12 +65,44 @@ class Attention:
         mask = self._inputs.of(self._inputs.feed((sight, "mask"), sight.mask), [-1, 1, -1, -1], np.float32)
         scatter = self._inputs.of(self._inputs.feed((sight, "scatter"), sight.scatter), [-1], np.int32)
         heads = axis_of(query, 1)
-        q, k, v = _heads(query, queries, heads), _heads(key, keys, heads), _heads(value, keys, heads)
+        q, k, v = heads_of(query, queries, heads), heads_of(key, keys, heads), heads_of(value, keys, heads)
         return _tokens(op.scaled_dot_product_attention(q, k, v, mask, factor), scatter)
+
+    def _in_strips(
+        self, query: Node, key: Node, value: Node, *, sight: Window, factor: Node, bias: Table[Node] | Slopes
+    ) -> Node:
+        """Attention with a bias that is never whole."""
+        made = self._inputs
+        gather, heads = made.of(flat.gather, [-1, -1], np.int32), axis_of(query, 1)
+        q, k, v = (heads_of(x, gather, heads) for x in (query, key, value))
+        strip = Strips(
+            made.of(flat.mask, [-1, 1, 1, -1], np.float32),
+            made.of(strips.queries, [-1, -1], np.int32),
+            made.of(strips.keys, [-1], np.int32),
+            self._span(sight, bias),
+        )
+        return op.gather(strip.attend(q, k, v, factor), made.of(strips.scatter, [-1], np.int32), ints(0))
+
+    def _span(self, sight: Window, bias: Table[Node] | Slopes) -> Node:
+        """(heads, 2 L - 1): what is added to scores at each distance, once for all layers that share it."""
+        key = ("span", bias, sight)
+        if key not in self._biases:
+            made = self._inputs
+            if isinstance(bias, Slopes):
+                slopes = op.constant(bias.slopes.astype(np.float32)[:, None])
+                span = op.multiply(made.of(strips.distances, [1, -1], np.float32), slopes)
+            else:
+                index = made.feed(("span", bias), lambda: flat.bucket_span(bias.index, descending=False))
+                span = op.transpose(op.gather(bias.entries, made.of(index, [-1], np.int32), ints(0)), ints(1, 0))
+            if sight != EVERYTHING:
+                feed = made.feed(("hidden", sight), lambda: strips.hidden(sight.reach, causal=sight.causal))
+                span = op.add(span, made.of(feed, [1, -1], np.float32))
+            self._biases[key] = span
+        return self._biases[key]
 
     def _mask(self, sight: Window) -> Node:
         """What is added to scores to hide keys: (B, 1, 1 or L, L)."""
-        if sight == Window(None, causal=False):
+        if sight == EVERYTHING:
             return self._inputs.of(flat.mask, [-1, 1, 1, -1], np.float32)
         feed = self._inputs.feed(("band", sight), lambda: flat.band(sight.reach, causal=sight.causal))
         return self._inputs.of(feed, [-1, 1, -1, -1], np.float32)
@@ -104,14 +146,6 @@ class Attention:
         shape = op.shape_of(like, "i32")
         lead, length = op.gather(shape, ints(0, 1, 2), ints(0)), op.gather(shape, ints(2), ints(0))
         return op.reshape(picked, op.concat([lead, length], 0), special_zero=False)
-
-
-def _heads(x: Node, gather: Node, heads: int) -> Node:
-    """(T, own heads, width) to (N, heads, slots, width), each own head repeated for the query heads that it serves."""
-    own = axis_of(x, 1)
-    if own != heads:
-        x = op.gather(x, ints(*np.repeat(np.arange(own), heads // own)), ints(1))
-    return op.transpose(op.gather(x, gather, ints(0)), ints(0, 2, 1, 3))
 
 
 def _tokens(states: Node, scatter: Node) -> Node:

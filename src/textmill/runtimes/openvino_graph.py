@@ -36,6 +36,10 @@ class Graph:
     model: ov.Model
     feeds: tuple[flat.Feed, ...]
     outputs: tuple[Output, ...]
+    biased: bool = False
+    """Whether scores have biases, so that long batches are better computed in strips."""
+    widest: int = 1
+    """Features of the widest states that are pooled: the vocabulary's, behind a language model's head."""
 
 
 def build_graph(program: Program, ops: FlatOps | None = None) -> Graph:
@@ -54,7 +58,8 @@ def build_graph(program: Program, ops: FlatOps | None = None) -> Graph:
     used = {feed: node for feed, node in ops.inputs.items() if _is_used(node)}
     tails = [pooled for pooled in ops.pooled if not any(pooled is node for node in outputs.values())]
     model = ov.Model([*outputs.values(), *tails, *ops.exposed()], list(used.values()), "textmill")
-    return Graph(model, tuple(used), tuple(outputs))
+    widest = max((axis_of(pooled, 1) for pooled in ops.pooled), default=1)
+    return Graph(model, tuple(used), tuple(outputs), ops.biased, widest)
 
 
 class FlatOps:
@@ -64,11 +69,13 @@ class FlatOps:
     So pooling is written without such a product, and each pooled vector is an output: this reaches up through every residual
     sum and norm to the embeddings, and only the layers' own products are bfloat16. It costs 2 to 4 % of the speed and
     takes the least cosine to float32 from 0.99987 to 0.99995 (all-MiniLM-L6-v2; ADR 0004).
+
+    With ``in_strips`` the graph is for long batches: see `strips`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_strips: bool = False) -> None:
         self._inputs = GraphInputs()
-        self._attention = Attention(self._inputs)
+        self._attention = Attention(self._inputs, in_strips=in_strips)
         self.pooled: list[Node] = []
         self.encoding = True
         """Whether the encoder is being written, not the heads."""
@@ -83,6 +90,11 @@ class FlatOps:
     def inputs(self) -> dict[flat.Feed, Node]:
         """The graph inputs that were asked for."""
         return self._inputs.nodes
+
+    @property
+    def biased(self) -> bool:
+        """Whether any attention adds a bias to its scores."""
+        return self._attention.biased
 
     def input(self, feed: flat.Feed, shape: list[int], dtype: npt.DTypeLike) -> Node:
         """The graph input that ``feed`` fills; made at first use."""

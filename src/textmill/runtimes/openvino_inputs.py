@@ -41,3 +41,11 @@ def axis_of(x: Node, axis: int) -> int:
     """The length of an axis that is fixed."""
     length: int = x.get_output_partial_shape(0)[axis].get_length()
     return length
+
+
+def heads_of(x: Node, gather: Node, heads: int) -> Node:
+    """(T, own heads, width) to (N, heads, slots, width), each own head repeated for the query heads that it serves."""
+    own = axis_of(x, 1)
+    if own != heads:
+        x = op.gather(x, ints(*np.repeat(np.arange(own), heads // own)), ints(1))
+    return op.transpose(op.gather(x, gather, ints(0)), ints(0, 2, 1, 3))

@@ -75,8 +75,8 @@ class ObservingOps(FlatOps):
 class Int8Ops(FlatOps):
     """The verbs, with linear layers in int8 where the plan has them."""
 
-    def __init__(self, plan: Plan) -> None:
-        super().__init__()
+    def __init__(self, plan: Plan, *, in_strips: bool = False) -> None:
+        super().__init__(in_strips=in_strips)
         self._plan = plan
         self._calls = 0
         self._inputs: dict[tuple[str, str], Node] = {}
