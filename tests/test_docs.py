@@ -16,7 +16,7 @@ from textmill.config.option import options_of
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-COMMANDS = {"serve", "embed", "bench"}
+COMMANDS = set(main.commands)
 
 
 def name_of(page: Path) -> str:

@@ -78,6 +78,11 @@ def _t5_words(name: str) -> str | None:
     return None if name == "encoder.embed_tokens.weight" else name
 
 
+def _umt5(settings: Mapping[str, Any]) -> torch.nn.Module:
+    model: torch.nn.Module = transformers.UMT5EncoderModel(transformers.UMT5Config(**settings))
+    return model
+
+
 def _t5(settings: Mapping[str, Any]) -> torch.nn.Module:
     model: torch.nn.Module = transformers.T5EncoderModel(transformers.T5Config(**settings))
     return model
@@ -136,5 +141,6 @@ CASES = (
     Case("gemma3_vocabulary", _GEMMA3, **_LM, **_ADDED),
     Case("gemma3_logits", _GEMMA3 | _LABELS, kind="logits", **_ADDED),
     Case("t5", _T5, model=_t5, rename=_t5_words),
+    Case("umt5", _T5 | {"model_type": "umt5", "feed_forward_proj": "gated-gelu"}, model=_umt5, rename=_t5_words),
     Case("t5_gated", _T5 | {"feed_forward_proj": "gated-gelu"}, model=_t5, rename=_t5_words),
 )

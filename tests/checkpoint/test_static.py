@@ -147,3 +147,11 @@ def test_a_table_needs_no_config_of_its_own(tmp_path: Path) -> None:
     assert read_recipe(tmp_path).vocabulary == len(WORDS) + 1
     (tmp_path / "model.safetensors").unlink()
     assert list(missing_files(tmp_path)) == ["model.safetensors"]
+
+
+def test_a_text_without_tokens_does_not_count_against_int8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = model2vec(tmp_path / "model", {"embeddings": table()})
+
+    with textmill.load(str(folder), backend="openvino", dtype="int8") as model:
+        assert model.info.int8_cosine == pytest.approx(1.0, abs=1e-4)

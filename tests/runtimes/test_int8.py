@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from textmill.arch.program import Program, build
 from textmill.checkpoint.jsonfile import read_json
 from textmill.checkpoint.tensors import open_tensors
 from textmill.errors import ConfigInvalid
+from textmill.runtimes.openvino_int8 import Observed, least_cosine
 from textmill.runtimes.plans import Kept, read_plan, write_plan
 from textmill.runtimes.quantization import Draft, Group, Linear, Plan, Ranges, plan_of
 from textmill.runtimes.runtime import Calibration, Row, Runtime, Target, compile_program
@@ -152,6 +154,26 @@ def test_the_second_time_the_plan_is_read_and_answers_the_same(
     assert "quantising" not in caplog.text
     assert second.facts == first.facts
     np.testing.assert_array_equal(first.forward(others)["dense"], second.forward(others)["dense"])
+
+
+class Scores:
+    """Stands for a float32 graph that answers each row with its first id, shifted."""
+
+    def __init__(self, shift: float) -> None:
+        self.shift = shift
+
+    def run(self, batch: Sequence[Row]) -> tuple[Floats, list[Floats]]:
+        return np.array([[row.ids[0] + self.shift] for row in batch], np.float32), []
+
+
+def test_single_scores_are_compared_over_all_rows() -> None:
+    # Near zero a score's sign may change though the scores hardly do.
+    some = [Row(np.array([number, 5], np.int32)) for number in range(20)]
+    exact = cast("Observed", Scores(-0.01))
+
+    cosine = least_cosine(lambda batch: {"logits": Scores(0.01).run(batch)[0]}, exact, "logits", some)
+
+    assert 0.999 < cosine < 1
 
 
 def test_int8_needs_something_to_be_calibrated_by(program: Program) -> None:

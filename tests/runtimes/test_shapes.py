@@ -85,3 +85,13 @@ def test_the_plan_is_a_sum_and_not_a_product() -> None:
     coarse, fine = Shapes(512, 256).plan()
     assert len(coarse) < 30
     assert len(coarse) + len(fine) < 90
+
+
+def test_a_large_budget_warms_no_more_than_a_moderate_one() -> None:
+    shapes = Shapes(32_768, 32_768)
+    coarse, fine = shapes.plan()
+    assert max(max(shape.tokens, shape.rows * shape.length) for shape in [*coarse, *fine]) <= 4096
+    for shape in coarse:
+        shapes.add(shape)
+    assert fit(shapes, [30_000]) == Shape(30_016, 1, 30_016)
+    assert fit(shapes, [3000, 2000]) == Shape(5056, 2, 3008)

@@ -47,6 +47,7 @@ ARCHITECTURES = {
     "roberta": "roberta",
     "static": "static",
     "t5": "t5",
+    "umt5": "t5",
     "xlm-roberta": "roberta",
 }
 """`model_type` of config.json to the module in this room."""

@@ -1,4 +1,4 @@
-"""The encoder of T5: Raffel et al., 2019, arXiv:1910.10683; also of mT5. A bias by distance in place of positions."""
+"""The encoder of T5: Raffel et al., 2019, arXiv:1910.10683; also of mT5 and UMT5. A bias by distance in place of positions."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class Config:
     relative_attention_max_distance: int = 128
     layer_norm_epsilon: float = 1e-6
     feed_forward_proj: str = "relu"
+    model_type: str = "t5"
 
     def __post_init__(self) -> None:
         check_positive(
@@ -78,17 +79,23 @@ def sanitize(_config: Config, tensors: Mapping[str, Tensor]) -> Mapping[str, Ten
 def forward(ops: Ops[T], config: Config, weights: Weights[T], inputs: Inputs[T]) -> T:
     """Token states (tokens…, d_model) after the final norm."""
     x = weights.embedding("shared", inputs.ids, config.vocab_size, config.d_model)
-    name = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias"
-    buckets = config.relative_attention_num_buckets
-    entries = weights.table(name, buckets, config.num_heads)
-    bias = Table(entries, HalfLogarithmic(buckets, config.relative_attention_max_distance))
+    bias = _bias(config, weights.at("encoder.block.0.layer.0.SelfAttention"))
     for index in range(config.num_layers):
+        if index and config.model_type == "umt5":  # the only one whose layers have a bias each (arXiv:2304.09151)
+            bias = _bias(config, weights.at(f"encoder.block.{index}.layer.0.SelfAttention"))
         layer = weights.at(f"encoder.block.{index}.layer")
         h = layer.rms_norm("0.layer_norm", x, config.layer_norm_epsilon)
         x = ops.add(x, _attend(ops, config, layer.at("0.SelfAttention"), h, bias))
         h = layer.rms_norm("1.layer_norm", x, config.layer_norm_epsilon)
         x = ops.add(x, _feed(ops, config, layer.at("1.DenseReluDense"), h))
     return weights.rms_norm("encoder.final_layer_norm", x, config.layer_norm_epsilon)
+
+
+def _bias(config: Config, weights: Weights[T]) -> Table[T]:
+    """A layer's bias by distance."""
+    buckets = config.relative_attention_num_buckets
+    entries = weights.table("relative_attention_bias", buckets, config.num_heads)
+    return Table(entries, HalfLogarithmic(buckets, config.relative_attention_max_distance))
 
 
 def _attend(ops: Ops[T], config: Config, weights: Weights[T], x: T, bias: Table[T]) -> T:

@@ -18,19 +18,22 @@ import openvino as ov  # noqa: TID253 - this file owns the framework
 
 from textmill.arch.heads import PER_TOKEN, Output
 from textmill.arch.program import Program
-from textmill.errors import ConfigInvalid, ModelBroken
+from textmill.errors import ConfigInvalid, ModelBroken, Unavailable
 from textmill.runtimes.flat import Packer, Shape
 from textmill.runtimes.openvino_file import GraphFile, read_graph, widths
-from textmill.runtimes.openvino_graph import Graph, build_graph
+from textmill.runtimes.openvino_graph import FlatOps, Graph, build_graph
 from textmill.runtimes.openvino_int8 import Int8Ops, least_cosine, observe, quantize
 from textmill.runtimes.plans import Kept, read_plan, write_plan
 from textmill.runtimes.runtime import Answers, Calibration, Facts, Row, Target, as_answers, wanted
 from textmill.runtimes.shapes import Shapes
+from textmill.runtimes.strips import is_long
 
 _log = logging.getLogger(__name__)
 
 # About 30 ms a batch on two AVX-512 cores at either precision; more tokens gain next to nothing (ADR 0003).
 _BATCH_TOKENS = {"float32": 512, "bfloat16": 768, "float16": 768, "int8": 768}
+# Numbers in the states that are pooled: 256 MB of float32, of which OpenVINO holds about two copies.
+_POOLED, _FEWEST = 1 << 26, 64
 _PRECISION = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 _LEAST_COSINE = 0.99
 """Below it, int8 changes more than a ranking should bear."""
@@ -43,7 +46,7 @@ def compile_program(program: Program, target: Target) -> OpenVINORuntime:
     With ``dtype`` int8 the layers that bear it are quantised by the target's calibration, and the others run as with auto.
     """
     if target.dtype != "int8":
-        return _compile(lambda: build_graph(program), program, target)
+        return _compile(lambda long: build_graph(program, FlatOps(in_strips=long)), program, target)
     if target.calibrate is None:
         msg = "int8 needs texts to be calibrated by"
         raise ConfigInvalid(msg)
@@ -61,7 +64,7 @@ def _compile_int8(program: Program, target: Target, calibration: Calibration) ->
     else:
         plan = found.plan
     rest = replace(target, dtype="auto")
-    runtime = _compile(lambda: build_graph(program, Int8Ops(plan)), (program, plan), rest)
+    runtime = _compile(lambda long: build_graph(program, Int8Ops(plan, in_strips=long)), (program, plan), rest)
     cosine = found.cosine if found is not None else 1.0
     if observed is not None:
         output = next(iter(program.outputs))
@@ -83,11 +86,13 @@ def compile_file(file: GraphFile, target: Target) -> tuple[OpenVINORuntime, dict
         )
         raise ConfigInvalid(msg)
     graph = read_graph(file)
-    return _compile(lambda: graph, file, target), widths(graph)
+    return _compile(lambda _: graph, file, target), widths(graph)
 
 
-def _compile(build: Callable[[], Graph], holds: object, target: Target) -> OpenVINORuntime:
-    """Compile a graph, which computes with memory that ``holds`` keeps alive.
+def _compile(build: Callable[[bool], Graph], holds: object, target: Target) -> OpenVINORuntime:
+    """Compile a graph, which computes with memory that ``holds`` keeps alive; and another for long batches, at the first one.
+
+    ``build`` is told whether the graph is for long batches.
 
     ``dtype`` auto takes bfloat16 where the CPU computes with it natively, float32 elsewhere. Raises ModelBroken where the
     weights do not fit together, ConfigInvalid for a device that OpenVINO does not have.
@@ -107,7 +112,7 @@ def _compile(build: Callable[[], Graph], holds: object, target: Target) -> OpenV
     if target.threads is not None:
         options["INFERENCE_NUM_THREADS"] = target.threads
     try:
-        graph = build()
+        graph = build(False)  # noqa: FBT003 - the only argument
         compiled = core.compile_model(graph.model, device, options)
     except RuntimeError as error:  # what OpenVINO raises for everything, shapes that do not fit included
         msg = f"OpenVINO cannot compile this model: {_first_line(error)}"
@@ -119,20 +124,56 @@ def _compile(build: Callable[[], Graph], holds: object, target: Target) -> OpenV
         device=target.device,
         dtype=_DTYPES.get(computed, computed),
         threads=int(compiled.get_property("INFERENCE_NUM_THREADS")),
-        batch_tokens=target.batch_tokens or _BATCH_TOKENS[dtype],
+        batch_tokens=target.batch_tokens or min(_BATCH_TOKENS[dtype], max(_FEWEST, _POOLED // graph.widest)),
     )
-    return OpenVINORuntime(holds, compiled, graph, Shapes(facts.batch_tokens, target.max_tokens), facts)
+    shapes = Shapes(facts.batch_tokens, target.max_tokens)
+
+    def long() -> Compiled:
+        made = build(True)  # noqa: FBT003 - as above
+        return Compiled(core.compile_model(made.model, device, options), made)
+
+    ready = Compiled(compiled, graph)
+    return OpenVINORuntime(holds, ready, graph.outputs, shapes, facts, long=long if graph.biased else None)
+
+
+class Compiled:
+    """A compiled graph and its packer."""
+
+    def __init__(self, model: ov.CompiledModel, graph: Graph) -> None:
+        self._request = model.create_infer_request()
+        self._packer = Packer(graph.feeds)
+
+    def infer(self, rows: Sequence[Row], shape: Shape) -> list[npt.NDArray[np.float32]]:
+        """The graph's results, as views of its own memory."""
+        outputs: Mapping[Any, npt.NDArray[np.float32]] = self._request.infer(
+            self._packer.pack(rows, shape), share_inputs=True, share_outputs=True
+        )
+        return list(outputs.values())
 
 
 class OpenVINORuntime:
-    """A compiled graph, its packer, and the shapes for which it has code."""
+    """Compiled graphs and the shapes for which they have code.
 
-    def __init__(self, holds: object, compiled: ov.CompiledModel, graph: Graph, shapes: Shapes, facts: Facts) -> None:
-        self._request = compiled.create_infer_request()
+    Batches that are better computed in strips go through a graph of their own, which ``long`` compiles when the first one
+    comes: it takes as much memory for its weights as the other, which only those who send such rows should pay.
+    """
+
+    def __init__(
+        self,
+        holds: object,
+        compiled: Compiled,
+        outputs: tuple[Output, ...],
+        shapes: Shapes,
+        facts: Facts,
+        *,
+        long: Callable[[], Compiled] | None = None,
+    ) -> None:
+        self._compiled: Compiled | None = compiled
+        self._compile_long = long
+        self._long: Compiled | None = None
         # OpenVINO computes with the memory of its tensors, and does not hold it.
         self._holds: object = holds
-        self._packer = Packer(graph.feeds)
-        self._outputs = graph.outputs
+        self._outputs = outputs
         self._shapes = shapes
         self._facts = facts
 
@@ -149,7 +190,7 @@ class OpenVINORuntime:
         """Every output that one of the rows wants."""
         lengths = [len(row) for row in rows]
         shape = self._shapes.fit(sum(lengths), len(lengths), max(lengths))
-        made = self._infer(self._packer.pack(rows, shape))
+        made = self._for(shape).infer(rows, shape)
         arrays = {}
         for output in wanted(rows):
             array = made[self._outputs.index(output)]
@@ -168,18 +209,23 @@ class OpenVINORuntime:
 
     def close(self) -> None:
         """Give the compiled graph and its memory back; closing twice is closing once."""
-        self._request = self._holds = None
+        self._compiled = self._compile_long = self._long = self._holds = None
 
     def _warm(self, shape: Shape) -> None:
         row = Row(np.zeros(min(shape.tokens, shape.length), np.int32))
-        self._infer(self._packer.pack([row], shape))
+        self._for(shape).infer([row], shape)
         self._shapes.add(shape)
 
-    def _infer(self, arrays: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[np.float32]]:
-        outputs: Mapping[Any, npt.NDArray[np.float32]] = self._request.infer(
-            list(arrays), share_inputs=True, share_outputs=True
-        )
-        return list(outputs.values())
+    def _for(self, shape: Shape) -> Compiled:
+        """The graph that a batch of that shape goes through."""
+        if self._compiled is None:
+            msg = "the openvino runtime was closed"
+            raise Unavailable(msg)
+        if self._compile_long is None or not is_long(shape):
+            return self._compiled
+        if self._long is None:
+            self._long = self._compile_long()
+        return self._long
 
 
 def _first_line(error: BaseException) -> str:

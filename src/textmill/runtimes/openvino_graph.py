@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,9 @@ from textmill.arch.ops import Activation, Inputs, Pool, Tensor
 from textmill.arch.positions import Relative, Rotation, Slopes, Table
 from textmill.arch.program import Program
 from textmill.runtimes import flat
+from textmill.runtimes.blocks import Window
+from textmill.runtimes.openvino_attention import Attention
+from textmill.runtimes.openvino_inputs import GraphInputs, axis_of, ints
 
 _WEIGHTED: dict[Pool, flat.Feed] = {
     "mean": flat.mean_weights,
@@ -33,6 +36,10 @@ class Graph:
     model: ov.Model
     feeds: tuple[flat.Feed, ...]
     outputs: tuple[Output, ...]
+    biased: bool = False
+    """Whether scores have biases, so that long batches are better computed in strips."""
+    widest: int = 1
+    """Features of the widest states that are pooled: the vocabulary's, behind a language model's head."""
 
 
 def build_graph(program: Program, ops: FlatOps | None = None) -> Graph:
@@ -51,7 +58,8 @@ def build_graph(program: Program, ops: FlatOps | None = None) -> Graph:
     used = {feed: node for feed, node in ops.inputs.items() if _is_used(node)}
     tails = [pooled for pooled in ops.pooled if not any(pooled is node for node in outputs.values())]
     model = ov.Model([*outputs.values(), *tails, *ops.exposed()], list(used.values()), "textmill")
-    return Graph(model, tuple(used), tuple(outputs))
+    widest = max((axis_of(pooled, 1) for pooled in ops.pooled), default=1)
+    return Graph(model, tuple(used), tuple(outputs), ops.biased, widest)
 
 
 class FlatOps:
@@ -61,27 +69,36 @@ class FlatOps:
     So pooling is written without such a product, and each pooled vector is an output: this reaches up through every residual
     sum and norm to the embeddings, and only the layers' own products are bfloat16. It costs 2 to 4 % of the speed and
     takes the least cosine to float32 from 0.99987 to 0.99995 (all-MiniLM-L6-v2; ADR 0004).
+
+    With ``in_strips`` the graph is for long batches: see `strips`.
     """
 
-    def __init__(self) -> None:
-        self.inputs: dict[flat.Feed, Node] = {}
+    def __init__(self, *, in_strips: bool = False) -> None:
+        self._inputs = GraphInputs()
+        self._attention = Attention(self._inputs, in_strips=in_strips)
         self.pooled: list[Node] = []
         self.encoding = True
         """Whether the encoder is being written, not the heads."""
         self._rotations: dict[Rotation, tuple[Node, Node]] = {}
-        self._biases: dict[object, Node] = {}
-        self._feeds: dict[object, flat.Feed] = {}
         self._weights: dict[str, Tensor] = {}
 
     def exposed(self) -> list[Node]:
         """What else is to be seen of the graph, as its last results."""
         return []
 
+    @property
+    def inputs(self) -> dict[flat.Feed, Node]:
+        """The graph inputs that were asked for."""
+        return self._inputs.nodes
+
+    @property
+    def biased(self) -> bool:
+        """Whether any attention adds a bias to its scores."""
+        return self._attention.biased
+
     def input(self, feed: flat.Feed, shape: list[int], dtype: npt.DTypeLike) -> Node:
         """The graph input that ``feed`` fills; made at first use."""
-        if feed not in self.inputs:
-            self.inputs[feed] = op.parameter(shape, dtype)
-        return self.inputs[feed]
+        return self._inputs.of(feed, shape, dtype)
 
     def weight(self, tensor: Tensor) -> Node:
         """A constant over the checkpoint's own memory; half precisions are widened where they are used."""
@@ -96,7 +113,7 @@ class FlatOps:
 
     def embedding(self, table: Node, index: Node) -> Node:
         """Rows of a table."""
-        return op.gather(table, index, _ints(0))
+        return op.gather(table, index, ints(0))
 
     def add(self, x: Node, y: Node) -> Node:
         """Elementwise sum."""
@@ -126,31 +143,31 @@ class FlatOps:
 
     def layer_norm(self, x: Node, weight: Node, bias: Node | None, eps: float) -> Node:
         """Layer norm; OpenVINO calls its core mean-variance normalisation."""
-        y = op.multiply(op.mvn(x, _ints(-1), normalize_variance=True, eps=eps, eps_mode="inside_sqrt"), weight)
+        y = op.multiply(op.mvn(x, ints(-1), normalize_variance=True, eps=eps, eps_mode="inside_sqrt"), weight)
         return y if bias is None else op.add(y, bias)
 
     def rms_norm(self, x: Node, weight: Node, eps: float) -> Node:
         """Root-mean-square norm, in the form that OpenVINO fuses into one kernel."""
-        mean = op.reduce_mean(op.power(x, np.float32(2)), _ints(-1), keep_dims=True)
+        mean = op.reduce_mean(op.power(x, np.float32(2)), ints(-1), keep_dims=True)
         scale = op.divide(np.float32(1), op.sqrt(op.add(mean, np.float32(eps))))
         return op.multiply(op.multiply(x, scale), weight)
 
     def normalize(self, x: Node) -> Node:
         """Unit length over the last axis."""
-        return op.normalize_l2(x, _ints(-1), 1e-12, "max")
+        return op.normalize_l2(x, ints(-1), 1e-12, "max")
 
     def split_heads(self, x: Node, heads: int) -> Node:
         """(T, heads * width) to (T, heads, width)."""
-        return op.reshape(x, _ints(0, heads, -1), special_zero=True)
+        return op.reshape(x, ints(0, heads, -1), special_zero=True)
 
     def merge_heads(self, x: Node) -> Node:
         """(T, heads, width) to (T, heads * width)."""
-        return op.reshape(x, _ints(0, -1), special_zero=True)
+        return op.reshape(x, ints(0, -1), special_zero=True)
 
     def rope(self, x: Node, positions: Node, rotation: Rotation) -> Node:
         """Rotate by position; cosines and sines come from outside, since angles lose too much in bfloat16."""
         del positions
-        width, turned = _axis(x, 2), 2 * len(rotation.frequencies)
+        width, turned = axis_of(x, 2), 2 * len(rotation.frequencies)
         if rotation not in self._rotations:
             self._rotations[rotation] = (
                 self.input(flat.rotation(rotation, np.cos), [-1, 1, turned], np.float32),
@@ -159,8 +176,8 @@ class FlatOps:
         cosine, sine = self._rotations[rotation]
         rest = None
         if width != turned:
-            x, rest = op.variadic_split(x, _ints(-1, scalar=True), _ints(turned, width - turned)).outputs()
-        first, second = op.split(x, _ints(-1, scalar=True), 2).outputs()
+            x, rest = op.variadic_split(x, ints(-1, scalar=True), ints(turned, width - turned)).outputs()
+        first, second = op.split(x, ints(-1, scalar=True), 2).outputs()
         across = op.concat([op.negative(second), first], -1)
         rotated = op.add(op.multiply(x, cosine), op.multiply(across, sine))
         return rotated if rest is None else op.concat([rotated, rest], -1)
@@ -177,21 +194,9 @@ class FlatOps:
         bias: Table[Node] | Slopes | None = None,
         relative: Relative[Node] | None = None,
     ) -> Node:
-        """Attention over a padded view; rows are padded on the right, so a causal mask alone hides padding."""
-        heads, width = _axis(query, 1), _axis(value, 2)
-        q, k, v = (self._padded_heads(x, heads) for x in (query, key, value))
-        factor = op.constant(np.float32(scale))
-        if causal and window is None and bias is None and relative is None:
-            states = op.scaled_dot_product_attention(q, k, v, op.constant(np.float32(0)), factor, causal=True)
-        else:
-            mask = self._mask(window, causal=causal)
-            if bias is not None:
-                mask = op.add(mask, self._bias(bias))
-            if relative is not None:
-                mask = op.add(mask, op.multiply(self._relative(q, k, relative), factor))
-            states = op.scaled_dot_product_attention(q, k, v, mask, factor)
-        rows = op.reshape(op.transpose(states, _ints(0, 2, 1, 3)), _ints(-1, heads, width), special_zero=False)
-        return op.gather(rows, self.input(flat.scatter, [-1], np.int32), _ints(0))
+        """Attention of each row over itself."""
+        sight = Window(window, causal)
+        return self._attention.attend(query, key, value, sight=sight, scale=scale, bias=bias, relative=relative)
 
     def experts(
         self,
@@ -207,39 +212,41 @@ class FlatOps:
         """Each expert on the tokens that chose it, which costs a half to a third of all experts on all tokens."""
         shares = op.softmax(self.linear(x, router, None), -1)
         least = op.reduce_min(
-            op.topk(shares, _ints(top, scalar=True), -1, "max", "value").output(0), _ints(-1), keep_dims=True
+            op.topk(shares, ints(top, scalar=True), -1, "max", "value").output(0), ints(-1), keep_dims=True
         )
         chosen = op.select(op.greater_equal(shares, least), shares, op.constant(np.float32(0)))
         y = op.multiply(x, op.constant(np.float32(0)))
         pairs = zip(self._slices(first), self._slices(second), strict=True)
         for expert, (into, back) in enumerate(pairs):
-            share = op.gather(chosen, _ints(expert), _ints(1))
-            tokens = op.squeeze(op.non_zero(op.squeeze(share, _ints(1)), "i32"), _ints(0))
-            made = self.activation(self.linear(op.gather(x, tokens, _ints(0)), into, None), activation)
+            share = op.gather(chosen, ints(expert), ints(1))
+            tokens = op.squeeze(op.non_zero(op.squeeze(share, ints(1)), "i32"), ints(0))
+            made = self.activation(self.linear(op.gather(x, tokens, ints(0)), into, None), activation)
             made = op.matmul(made, back, False, False)  # noqa: FBT003 - no transposing
-            made = op.multiply(made, op.gather(share, tokens, _ints(0)))
-            y = op.scatter_update(y, tokens, op.add(op.gather(y, tokens, _ints(0)), made), _ints(0, scalar=True))
+            made = op.multiply(made, op.gather(share, tokens, ints(0)))
+            y = op.scatter_update(y, tokens, op.add(op.gather(y, tokens, ints(0)), made), ints(0, scalar=True))
         return y if bias is None else op.add(y, bias)
 
     def convolve(self, x: Node, weight: Node, bias: Node) -> Node:
         """A product over each token's neighbours side by side; a row of zeros stands in where there is none."""
-        out, features, width = (_axis(weight, axis) for axis in range(3))
+        out, features, width = (axis_of(weight, axis) for axis in range(3))
         zeros = op.constant(np.zeros((1, features), np.float32))
-        around = self.input(self._feed(("neighbours", width), lambda: flat.neighbours(width)), [-1, width], np.int32)
-        near = op.gather(op.concat([x, zeros], 0), around, _ints(0))
-        kernel = op.reshape(op.transpose(weight, _ints(0, 2, 1)), _ints(out, width * features), special_zero=False)
-        return self.linear(op.reshape(near, _ints(-1, width * features), special_zero=False), kernel, bias)
+        around = self.input(
+            self._inputs.feed(("neighbours", width), lambda: flat.neighbours(width)), [-1, width], np.int32
+        )
+        near = op.gather(op.concat([x, zeros], 0), around, ints(0))
+        kernel = op.reshape(op.transpose(weight, ints(0, 2, 1)), ints(out, width * features), special_zero=False)
+        return self.linear(op.reshape(near, ints(-1, width * features), special_zero=False), kernel, bias)
 
     def pool(self, x: Node, how: Pool) -> Node:
         """(T, features) to (B, features)."""
         if how in _PICKED:
-            pooled = op.gather(x, self.input(_PICKED[how], [-1], np.int32), _ints(0))
+            pooled = op.gather(x, self.input(_PICKED[how], [-1], np.int32), ints(0))
         elif how == "max":
             mask = self.input(flat.pooling_mask, [-1, -1, 1], np.float32)
-            pooled = op.reduce_max(op.add(self._padded(x), mask), _ints(1), keep_dims=False)
+            pooled = op.reduce_max(op.add(self._padded(x), mask), ints(1), keep_dims=False)
         else:
             weights = self.input(_WEIGHTED[how], [-1, -1, 1], np.float32)
-            pooled = op.reduce_sum(op.multiply(self._padded(x), weights), _ints(1), keep_dims=False)
+            pooled = op.reduce_sum(op.multiply(self._padded(x), weights), ints(1), keep_dims=False)
         self.pooled.append(pooled)
         return pooled
 
@@ -252,78 +259,9 @@ class FlatOps:
         tensor = self._weights[weight.get_friendly_name()]
         return [self.weight(replace(tensor, data=part)) for part in tensor.data]
 
-    def _feed(self, key: object, make: Callable[[], flat.Feed]) -> flat.Feed:
-        """The feed of that key, made once: feeds are told apart by identity."""
-        if key not in self._feeds:
-            self._feeds[key] = make()
-        return self._feeds[key]
-
-    def _mask(self, window: int | None, *, causal: bool) -> Node:
-        """What is added to scores to hide keys: (B, 1, 1 or L, L)."""
-        if window is None and not causal:
-            return self.input(flat.mask, [-1, 1, 1, -1], np.float32)
-        feed = self._feed(("band", window, causal), lambda: flat.band(window, causal=causal))
-        return self.input(feed, [-1, 1, -1, -1], np.float32)
-
-    def _bias(self, bias: Table[Node] | Slopes) -> Node:
-        """(1, heads, L, L), once for all layers that share it."""
-        if bias not in self._biases:
-            if isinstance(bias, Slopes):
-                slopes = op.constant(bias.slopes.astype(np.float32)[None, :, None, None])
-                penalty = self.input(flat.distance_penalty, [1, -1, -1], np.float32)
-                self._biases[bias] = op.multiply(op.unsqueeze(penalty, _ints(1)), slopes)
-            else:
-                index = self.input(flat.buckets(bias.index), [-1, -1], np.int32)
-                table = op.gather(bias.entries, index, _ints(0))
-                self._biases[bias] = op.unsqueeze(op.transpose(table, _ints(2, 0, 1)), _ints(0))
-        return self._biases[bias]
-
-    def _relative(self, q: Node, k: Node, relative: Relative[Node]) -> Node:
-        """(B, heads, L, L): each query and each key times the vector of their distance."""
-        terms = []
-        if relative.keys is not None:
-            terms.append(self._skewed(q, relative.keys, relative, descending=True))
-        if relative.queries is not None:
-            by_key = self._skewed(k, relative.queries, relative, descending=False)
-            terms.append(op.transpose(by_key, _ints(0, 1, 3, 2)))
-        return terms[0] if len(terms) == 1 else op.add(*terms)
-
-    def _skewed(self, x: Node, entries: Node, relative: Relative[Node], *, descending: bool) -> Node:
-        """(B, heads, L, width) times the vectors of all distances, each row then moved to its own distance 0."""
-        key = ("span", relative.index, descending)
-        span = self._feed(key, lambda: flat.bucket_span(relative.index, descending=descending))
-        spread = op.transpose(op.gather(entries, self.input(span, [-1], np.int32), _ints(0)), _ints(1, 0, 2))
-        scores = op.matmul(x, op.unsqueeze(spread, _ints(0)), False, True)  # noqa: FBT003 - transpose_a, transpose_b
-        heads = _axis(x, 1)
-        every = op.reshape(scores, _ints(0, heads, -1), special_zero=True)
-        picked = op.gather(every, self.input(flat.skew, [-1], np.int32), _ints(2))
-        return self._square(picked, x)
-
-    def _square(self, picked: Node, like: Node) -> Node:
-        """(B, heads, L * L) to (B, heads, L, L)."""
-        shape = op.shape_of(like, "i32")
-        lead, length = op.gather(shape, _ints(0, 1, 2), _ints(0)), op.gather(shape, _ints(2), _ints(0))
-        return op.reshape(picked, op.concat([lead, length], 0), special_zero=False)
-
     def _padded(self, x: Node) -> Node:
         """(T, …) to (B, L, …)."""
-        return op.gather(x, self.input(flat.gather, [-1, -1], np.int32), _ints(0))
-
-    def _padded_heads(self, x: Node, heads: int) -> Node:
-        """(T, own heads, width) to (B, heads, L, width), each own head repeated for the query heads that it serves."""
-        own = _axis(x, 1)
-        if own != heads:
-            x = op.gather(x, _ints(*np.repeat(np.arange(own), heads // own)), _ints(1))
-        return op.transpose(self._padded(x), _ints(0, 2, 1, 3))
-
-
-def _ints(*values: int, scalar: bool = False) -> Node:
-    return op.constant(np.int32(values[0]) if scalar else np.array(values, dtype=np.int32))
-
-
-def _axis(x: Node, axis: int) -> int:
-    length: int = x.get_output_partial_shape(0)[axis].get_length()
-    return length
+        return op.gather(x, self.input(flat.gather, [-1, -1], np.int32), ints(0))
 
 
 def _is_used(node: Node) -> bool:

@@ -75,11 +75,11 @@ class ObservingOps(FlatOps):
 class Int8Ops(FlatOps):
     """The verbs, with linear layers in int8 where the plan has them."""
 
-    def __init__(self, plan: Plan) -> None:
-        super().__init__()
+    def __init__(self, plan: Plan, *, in_strips: bool = False) -> None:
+        super().__init__(in_strips=in_strips)
         self._plan = plan
         self._calls = 0
-        self._inputs: dict[tuple[str, str], Node] = {}
+        self._layer_inputs: dict[tuple[str, str], Node] = {}
 
     def linear(self, x: Node, weight: Node, bias: Node | None) -> Node:
         """A linear layer: by the plan, or in the precision of the rest."""
@@ -96,13 +96,13 @@ class Int8Ops(FlatOps):
     def _quantized(self, x: Node, layer: Quantized, rows: slice | npt.NDArray[np.int64]) -> Node:
         """The form that the CPU plugin turns into an int8 product: levels, bytes times their scales, a bias."""
         key = (_name(x), layer.group)
-        if key not in self._inputs:
+        if key not in self._layer_inputs:
             ends = (layer.low[None], layer.high[None], np.zeros((1, 1), np.float32), np.full((1, 1), layer.reach))
             low, high, least, most = (op.constant(np.asarray(end, np.float32)) for end in ends)
-            self._inputs[key] = op.fake_quantize(x, low, high, least, most, 256)
+            self._layer_inputs[key] = op.fake_quantize(x, low, high, least, most, 256)
         bytes_ = op.convert(op.constant(np.ascontiguousarray(layer.weight[rows])), "f32")
         weight = op.multiply(bytes_, op.constant(layer.scales[rows][:, None]))
-        y = op.matmul(self._inputs[key], weight, False, True)  # noqa: FBT003 - OpenVINO's transpose_a, transpose_b
+        y = op.matmul(self._layer_inputs[key], weight, False, True)  # noqa: FBT003 - OpenVINO's transpose_a, transpose_b
         return op.add(y, op.constant(layer.bias[rows][None]))
 
     def _repeated(self, x: Node, weight: Node, bias: Node | None, rows: npt.NDArray[np.int64]) -> Node:
@@ -180,16 +180,23 @@ def batches(rows: Sequence[Row]) -> Iterator[list[Row]]:
 def least_cosine(
     run: Callable[[Sequence[Row]], Answers], observed: Observed, output: Output, rows: Sequence[Row]
 ) -> float:
-    """The smallest cosine between what two graphs answer to the same rows."""
-    cosines = []
+    """The smallest cosine between what two graphs answer to the same rows; of single scores, that of all rows' together."""
+    pairs: list[tuple[Floats, Floats]] = []
     for batch in batches(rows):
         wanted = observed.run(batch)[0]
         made = run(batch)[output]
         flat = made if isinstance(made, np.ndarray) else _rows_of(made, wanted.shape[1])
-        wanted = wanted[: len(flat)]
-        lengths = np.linalg.norm(flat, axis=1) * np.linalg.norm(wanted, axis=1)
-        cosines.append(float((np.einsum("nd,nd->n", flat, wanted) / np.maximum(lengths, 1e-12)).min()))
-    return min(cosines)
+        pairs.append((flat, wanted[: len(flat)]))
+    if pairs[0][0].shape[1] == 1:  # a score's sign alone says nothing
+        pairs = [(np.concatenate([made for made, _ in pairs]).T, np.concatenate([exact for _, exact in pairs]).T)]
+    return min(_cosine(made, exact) for made, exact in pairs)
+
+
+def _cosine(made: Floats, exact: Floats) -> float:
+    lengths = np.linalg.norm(made, axis=1) * np.linalg.norm(exact, axis=1)
+    cosines = np.einsum("nd,nd->n", made, exact) / np.maximum(lengths, 1e-12)
+    both_zero = ~(made.any(axis=1) | exact.any(axis=1))  # as static embeddings answer to a text without tokens
+    return float(np.where(both_zero, 1, cosines).min())
 
 
 def _rows_of(parts: Sequence[npt.NDArray[Any]], width: int) -> Floats:

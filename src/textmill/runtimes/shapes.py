@@ -16,6 +16,8 @@ from textmill.runtimes.flat import Shape
 from textmill.runtimes.runtime import BATCH_ROWS
 
 _SHORTEST = 16
+_WARMED = 2048
+"""Tokens beyond which no shape is warmed: computing takes so much longer than making code, and warming would compute."""
 _COLD = 64
 """To what sizes without a warm shape are rounded up, so that at least some of them repeat."""
 
@@ -32,7 +34,7 @@ class Shapes:
 
     def plan(self) -> tuple[list[Shape], list[Shape]]:
         """What to warm: first a coarse list in which every batch within the budget fits, then the finer ones."""
-        budget = self._batch_tokens
+        budget = min(self._batch_tokens, _WARMED)
         longest = _round_up(min(self._max_tokens, budget), _SHORTEST)
         tokens = [size for size in _doubling(_SHORTEST, budget) if size < budget] + [budget]
         grids = _grids(budget, _doubling(1, BATCH_ROWS), _doubling(_SHORTEST, longest))

@@ -1,7 +1,8 @@
-"""The PyTorch runtime: rows padded on the right to the longest of their batch.
+"""The PyTorch runtime: rows packed end to end, so that layers compute no padding.
 
-Positions count from 0 in each row, so that right padding never moves a token. What padding slots hold is never read: attention
-hides them as keys, pooling leaves them out.
+Attention runs on the packed rows where a kernel can (flash attention for rows of any length, on CUDA in half precision), and
+elsewhere on rows padded on the right to the longest, as convolutions and pooling do. What padding slots hold is never read:
+attention hides them as keys, pooling leaves them out.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import torch  # noqa: TID253 - this file owns the framework
 from torch import Tensor as Array  # noqa: TID253 - as above
 from torch.nn import functional  # noqa: TID253 - as above
 
-from textmill.arch.heads import PER_TOKEN, Output
-from textmill.arch.ops import Activation, Inputs, Pool, Tensor
+from textmill.arch.heads import Output
+from textmill.arch.ops import Activation, Pool, Tensor
 from textmill.arch.positions import Relative, Rotation, Slopes, Table
 from textmill.arch.program import Program
 from textmill.errors import ConfigInvalid, Unavailable
 from textmill.runtimes.runtime import Answers, Facts, Row, Target, as_answers, wanted
+from textmill.runtimes.torch_batch import Batch
+from textmill.runtimes.torch_flash import PackedAttention, packed_attention
 
 _BATCH_TOKENS = 2048
 _WARM_LENGTH = 8
@@ -57,14 +60,18 @@ def compile_program(program: Program, target: Target) -> TorchRuntime:
         threads=torch.get_num_threads(),
         batch_tokens=target.batch_tokens or _BATCH_TOKENS,
     )
-    return TorchRuntime(program, Store(device, _DTYPES[dtype]), facts, target.max_tokens)
+    packed = packed_attention(device, _DTYPES[dtype])
+    return TorchRuntime(program, Store(device, _DTYPES[dtype]), facts, target.max_tokens, packed)
 
 
 class TorchRuntime:
     """A program, its weights on a device, and nothing kept between batches."""
 
-    def __init__(self, program: Program, store: Store, facts: Facts, max_tokens: int) -> None:
+    def __init__(
+        self, program: Program, store: Store, facts: Facts, max_tokens: int, packed: PackedAttention | None
+    ) -> None:
         self._program: Program | None = program
+        self._packed = packed
         self._store = store
         self._facts = facts
         self._warm_length = min(_WARM_LENGTH, max_tokens)
@@ -81,11 +88,10 @@ class TorchRuntime:
             raise Unavailable(msg)
         with torch.inference_mode():
             batch = Batch.of(rows, self._store.device)
-            made = self._program.run(PaddedOps(self._store, batch), batch.inputs)
-            arrays: dict[Output, npt.NDArray[np.float32]] = {}
-            for output in wanted(rows):
-                array = made[output][batch.valid] if output in PER_TOKEN else made[output]
-                arrays[output] = array.float().cpu().numpy()
+            made = self._program.run(PackedOps(self._store, batch, self._packed), batch.inputs)
+            arrays: dict[Output, npt.NDArray[np.float32]] = {
+                output: made[output].float().cpu().numpy() for output in wanted(rows)
+            }
         return as_answers(arrays, rows)
 
     def warm_up(self) -> Iterator[str]:
@@ -129,53 +135,12 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Rows side by side: B rows of L slots.
-
-    ``valid``, ``attended`` and ``pooled`` are (B, L) and boolean: slots with a token, those of them that are attended to, and
-    those of these that pooling counts. ``padded`` says whether any slot is not attended to: attention is faster where it needs
-    no mask. ``lengths`` has each row's tokens.
-    """
-
-    inputs: Inputs[Array]
-    valid: Array
-    attended: Array
-    pooled: Array
-    padded: bool
-    lengths: tuple[int, ...]
-
-    @classmethod
-    def of(cls, rows: Sequence[Row], device: torch.device) -> Batch:
-        """Lay out rows, each of at least one token."""
-        lengths = np.array([len(row) for row in rows])
-        shape = len(rows), int(lengths.max())
-        ids, types = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
-        for index, row in enumerate(rows):
-            ids[index, : len(row)] = row.ids
-            if row.types is not None:
-                types[index, : len(row)] = row.types
-        column = np.arange(shape[1], dtype=np.int32)
-        valid = column < lengths[:, None]
-        attended = column < np.array([len(row) if row.attended is None else row.attended for row in rows])[:, None]
-        pooled = attended & (column >= np.array([row.prompt_tokens for row in rows])[:, None])
-        positions = np.broadcast_to(column, shape).copy()
-        adapters = np.broadcast_to(np.array([row.adapter for row in rows], np.int32)[:, None], shape).copy()
-
-        def put(array: npt.NDArray[np.int32] | npt.NDArray[np.bool_]) -> Array:
-            return torch.from_numpy(array).to(device)
-
-        inputs = Inputs(put(ids), put(positions), put(types), put(adapters))
-        return cls(
-            inputs, put(valid), put(attended), put(pooled), padded=not attended.all(), lengths=tuple(map(len, rows))
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class PaddedOps:
-    """The verbs over torch tensors for one batch: token tensors are (B, L, …)."""
+class PackedOps:
+    """The verbs over torch tensors for one batch: token tensors are (T, …)."""
 
     store: Store
     batch: Batch
+    packed: PackedAttention | None = None
     _rotations: dict[Rotation, tuple[Array, Array]] = field(default_factory=dict, init=False)
     _biases: dict[object, Array] = field(default_factory=dict, init=False)
 
@@ -218,11 +183,11 @@ class PaddedOps:
         return functional.normalize(x, dim=-1)
 
     def split_heads(self, x: Array, heads: int) -> Array:
-        """(B, L, heads * width) to (B, L, heads, width)."""
+        """(T, heads * width) to (T, heads, width)."""
         return x.reshape(*x.shape[:-1], heads, -1)
 
     def merge_heads(self, x: Array) -> Array:
-        """(B, L, heads, width) to (B, L, heads * width)."""
+        """(T, heads, width) to (T, heads * width)."""
         return x.flatten(-2)
 
     def rope(self, x: Array, positions: Array, rotation: Rotation) -> Array:
@@ -248,7 +213,9 @@ class PaddedOps:
         relative: Relative[Array] | None = None,
     ) -> Array:
         """Attend within each row. With padding on the right, the causal mask alone hides it from every real token."""
-        q, k, v = (x.transpose(1, 2) for x in (query, key, value))
+        if self.packed is not None and self.batch.whole and bias is None and relative is None:
+            return self.packed(query, key, value, self.batch, causal=causal, scale=scale, window=window)
+        q, k, v = (self.batch.pad(x).transpose(1, 2) for x in (query, key, value))
         alone = causal and window is None and bias is None and relative is None
         mask = None if alone else self._mask(window, causal=causal)
         extra = None
@@ -260,9 +227,9 @@ class PaddedOps:
         if extra is not None:
             mask = extra.to(q.dtype) if mask is None else extra.to(q.dtype).masked_fill(~mask, -math.inf)
         states = functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, is_causal=alone, scale=scale, enable_gqa=key.shape[2] != query.shape[2]
+            q, k, v, attn_mask=mask, is_causal=alone, scale=scale, enable_gqa=key.shape[1] != query.shape[1]
         )
-        return states.transpose(1, 2)
+        return self.batch.pack(states.transpose(1, 2))
 
     def experts(
         self,
@@ -288,25 +255,24 @@ class PaddedOps:
 
     def convolve(self, x: Array, weight: Array, bias: Array) -> Array:
         """Convolve along slots, those without a token holding zeros."""
-        kept = x * self.batch.valid[:, :, None]
-        made = functional.conv1d(kept.transpose(1, 2), weight, bias, padding=weight.shape[2] // 2)
-        return made.transpose(1, 2)
+        kept = self.batch.pad(x).transpose(1, 2)
+        return self.batch.pack(functional.conv1d(kept, weight, bias, padding=weight.shape[2] // 2).transpose(1, 2))
 
     def pool(self, x: Array, how: Pool) -> Array:
-        """(B, L, features) to float32 (B, features), as sentence-transformers' Pooling computes it."""
-        return _POOLS[how](x.float(), self.batch.pooled)
+        """(T, features) to float32 (B, features), as sentence-transformers' Pooling computes it."""
+        return _POOLS[how](self.batch.pad(x.float()), self.batch.pooled)
 
     def concatenate(self, parts: Sequence[Array]) -> Array:
         """Join along the last axis."""
         return torch.cat(list(parts), dim=-1)
 
     def _waves(self, positions: Array, rotation: Rotation) -> tuple[Array, Array]:
-        """Cosines and sines (B, L, 1, width / 2)."""
-        if rotation.by_length is None:
-            frequencies = torch.from_numpy(rotation.frequencies)
-        else:
-            frequencies = torch.from_numpy(np.stack([rotation.by_length(n) for n in self.batch.lengths]))[:, None, None]
-        angles = positions[:, :, None, None] * frequencies.to(positions.device)
+        """Cosines and sines (T, 1, width / 2)."""
+        frequencies = rotation.frequencies
+        if rotation.by_length is not None:
+            each = [rotation.by_length(length) for length in self.batch.lengths]
+            frequencies = np.repeat(np.stack(each), self.batch.lengths, axis=0)[:, None]
+        angles = positions[:, None, None] * torch.from_numpy(frequencies).to(positions.device)
         return angles.cos() * rotation.scale, angles.sin() * rotation.scale
 
     def _distances(self) -> npt.NDArray[np.int64]:
