@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch  # noqa: TID253 - what pickles come from
 from safetensors.numpy import save_file
 
 from textmill.checkpoint.tensors import open_tensors, weights_sha256
@@ -211,13 +213,22 @@ def test_a_folder_in_the_place_of_a_shard_is_refused(tmp_path: Path) -> None:
     assert "model-00001-of-00002.safetensors cannot be opened" in broken(folder)
 
 
-@pytest.mark.parametrize("head", [False, True])
-def test_pickled_weights_are_refused_with_the_command_that_converts_them(head: bool, tmp_path: Path) -> None:  # noqa: FBT001 - parametrised
-    (tmp_path / "pytorch_model.bin").write_bytes(b"pickle")
-    write_json(tmp_path / "config.json", {"in_features": 3} if head else {"model_type": "bert"})
-    message = broken(tmp_path)
-    assert "only as pytorch_model.bin" in message
-    assert ("save_file" if head else "save_pretrained") in message.partition("python -c ")[2]
+@pytest.mark.parametrize("names", [["pytorch_model.bin"], [f"pytorch_model-0000{n}-of-00002.bin" for n in (1, 2)]])
+def test_pickled_weights_are_refused_with_the_command_that_converts_them(names: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "it's a model"
+    folder.mkdir()
+    shared = torch.arange(6.0).reshape(2, 3)
+    for index, name in enumerate(names):
+        torch.save({f"tied.{index}": shared, f"turned.{index}": shared.T}, folder / name)
+    message = broken(folder)
+    assert f"only as {names[0]}" in message
+
+    [_, _, code] = shlex.split(message[message.index("python -c ") :])
+    exec(code)  # noqa: S102 - it is what the message tells people to run
+
+    made = open_tensors(folder)
+    assert set(made) == {f"{kind}.{index}" for kind in ("tied", "turned") for index in range(len(names))}
+    assert made["turned.0"].data.tolist() == shared.T.tolist()
 
 
 def test_the_hash_of_one_file_is_that_of_sha256sum(tmp_path: Path) -> None:

@@ -97,13 +97,13 @@ def _missing(folder: Path) -> str:
     pickles = sorted(folder.glob("pytorch_model*.bin"))
     if not pickles:
         return f"{folder} has no {WEIGHTS} (nor {INDEX})"
-    if JsonFile.read_if_there(folder / "config.json").data.get("model_type"):
-        code = f"from transformers import AutoModel as M; p = {str(folder)!r}; M.from_pretrained(p).save_pretrained(p)"
-    else:  # a head of sentence-transformers, which transformers does not know
-        code = (
-            "import torch, safetensors.torch as s; "
-            f"s.save_file(torch.load({str(pickles[0])!r}, weights_only=True), {str(folder / WEIGHTS)!r})"
-        )
+    # As it is, so that no head is lost; tied tensors become two, since safetensors refuses shared memory.
+    loaded = f"t for p in {[str(pickle) for pickle in pickles]!r} for t in torch.load(p, weights_only=True).items()"
+    code = (
+        "import torch, safetensors.torch as s; "
+        f"s.save_file({{k: v.clone().contiguous() for k, v in ({loaded})}}, {str(folder / WEIGHTS)!r}, "
+        "metadata={'format': 'pt'})"
+    )
     return (
         f"{folder} has its weights only as {pickles[0].name}, which textmill does not read because unpickling runs code; "
         f"convert it where PyTorch is installed: python -c {shlex.quote(code)}"
