@@ -57,7 +57,7 @@ class Window:
             at = self._key_positions(flat)
             inside = np.clip(at, 0, flat.shape.length - 1)
             seen = flat.attended[:, inside] & (at >= 0) & (at < flat.shape.length)
-            near = self._near(self._query_positions(flat)[:, :, None] - at[:, None, :])
+            near = self._near(self._query_positions(flat)[:, :, None], at[:, None, :])
             scores: Array = np.where(seen[:, :, None, :] & near, np.float32(0), MASKED)
             return scores.reshape(-1, 1, *scores.shape[2:])
 
@@ -76,11 +76,13 @@ class Window:
 
         return feed
 
-    def _near(self, away: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Which distances (query minus key) are within sight."""
-        near = np.ones_like(away, np.bool_) if self.reach is None else np.abs(away) <= self.reach
-        if self.causal:
-            near &= away >= 0
+    def _near(self, query: npt.NDArray[np.int64], key: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which keys, by position, are within sight of which queries; no distances are kept, eight times as large."""
+        near = np.ones(np.broadcast_shapes(query.shape, key.shape), np.bool_)
+        if self.reach is not None:
+            near &= key >= query - self.reach
+        if self.causal or self.reach is not None:
+            near &= key <= (query if self.causal else query + (self.reach or 0))
         return near
 
     def _query_positions(self, flat: Flat) -> npt.NDArray[np.int64]:
