@@ -14,7 +14,8 @@ from textmill.arch.program import Program, build
 from textmill.checkpoint.tensors import open_tensors
 from textmill.errors import ConfigInvalid, Unavailable
 from textmill.runtimes.runtime import Row, Target
-from textmill.runtimes.torch import Store, TorchRuntime, compile_program
+from textmill.runtimes.torch import TorchRuntime, compile_program
+from textmill.runtimes.torch_weights import Store
 from textmill.testing.checkpoints import tiny_bert
 
 TARGET = Target(max_tokens=64, dtype="float32", threads=1)
