@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,14 @@ import pytest
 import torch  # noqa: TID253 - the runtime under test is torch's
 from tests.runtimes.conftest import vectors_of
 
-from textmill.arch.heads import Pooling
+from textmill.arch.heads import Dense, Pooling
 from textmill.arch.ops import Pool, Tensor
 from textmill.arch.program import Program, build
 from textmill.checkpoint.tensors import open_tensors
 from textmill.errors import ConfigInvalid, Unavailable
-from textmill.runtimes.runtime import Row, Target
+from textmill.runtimes.runtime import DTypeChoice, Row, Target
 from textmill.runtimes.torch import TorchRuntime, compile_program
+from textmill.runtimes.torch_attention import kernel_of
 from textmill.runtimes.torch_weights import Store
 from textmill.testing.checkpoints import tiny_bert
 
@@ -78,3 +80,32 @@ def test_warming_up_is_one_step_within_the_longest_row(tmp_path: Path) -> None:
 def test_a_mean_of_no_tokens_is_zero(tmp_path: Path, how: Pool) -> None:
     runtime = compile_program(program_of(tiny_bert(tmp_path), how), TARGET)
     assert not vectors_of(runtime, [Row(np.array([5, 6], np.int32), prompt_tokens=2)]).any()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_stays_close_to_float32(tmp_path: Path, dtype: DTypeChoice) -> None:
+    program = program_of(tiny_bert(tmp_path), "mean")
+    rows = [Row(np.arange(1, length, dtype=np.int32)) for length in (5, 9, 9, 30)]
+    exact = vectors_of(compile_program(program, TARGET), rows)
+    halved = compile_program(program, replace(TARGET, dtype=dtype))
+    made = vectors_of(halved, rows)
+    assert halved.facts.dtype == dtype
+    cosines = (made * exact).sum(axis=1) / np.linalg.norm(made, axis=1) / np.linalg.norm(exact, axis=1)
+    assert cosines.min() > 0.999
+
+
+def test_int8_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid, match="int8 is openvino's"):
+        compile_program(program_of(tiny_bert(tmp_path), "mean"), replace(TARGET, dtype="int8"))
+
+
+def test_a_cpu_has_no_kernel_for_rows_of_different_lengths() -> None:
+    assert kernel_of(torch.device("cpu")) is None
+
+
+def test_only_the_outputs_that_are_wanted_are_computed(tmp_path: Path) -> None:
+    folder = tiny_bert(tmp_path)
+    program = replace(
+        program_of(folder, "mean"), outputs={"dense": (Pooling(("mean",)),), "logits": (Dense("absent"),)}
+    )
+    assert vectors_of(compile_program(program, TARGET), [Row(np.array([5, 6], np.int32))]).shape[0] == 1
