@@ -1,29 +1,25 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch  # noqa: TID253 - the runtime under test is torch's
 from tests.runtimes.conftest import vectors_of
-from torch import Tensor as Array  # noqa: TID253 - as above
-from torch.nn import functional  # noqa: TID253 - as above
 
-from textmill.arch.heads import Pooling
+from textmill.arch.heads import Dense, Pooling
 from textmill.arch.ops import Pool, Tensor
 from textmill.arch.program import Program, build
 from textmill.checkpoint.tensors import open_tensors
 from textmill.errors import ConfigInvalid, Unavailable
-from textmill.runtimes.runtime import Row, Target
-from textmill.runtimes.torch import Store, TorchRuntime, compile_program
-from textmill.runtimes.torch_batch import Batch
-from textmill.runtimes.torch_flash import agrees, packed_attention
+from textmill.runtimes.runtime import DTypeChoice, Row, Target
+from textmill.runtimes.torch import TorchRuntime, compile_program
+from textmill.runtimes.torch_attention import kernel_of
+from textmill.runtimes.torch_weights import Store
 from textmill.testing.checkpoints import tiny_bert
-from textmill.testing.seeded import write_seeded
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "architectures"
 TARGET = Target(max_tokens=64, dtype="float32", threads=1)
 
 
@@ -86,58 +82,30 @@ def test_a_mean_of_no_tokens_is_zero(tmp_path: Path, how: Pool) -> None:
     assert not vectors_of(runtime, [Row(np.array([5, 6], np.int32), prompt_tokens=2)]).any()
 
 
-def row_by_row(
-    query: Array, key: Array, value: Array, batch: Batch, *, causal: bool, scale: float, window: int | None
-) -> Array:
-    """What a kernel for packed rows computes, in the plainest way."""
-    parts = []
-    for start, end in pairwise(batch.ends.tolist()):
-        away = torch.arange(end - start)[:, None] - torch.arange(end - start)
-        seen = torch.ones_like(away, dtype=torch.bool) if window is None else away.abs() <= window
-        seen = seen & (away >= 0) if causal else seen
-        q, k, v = (x[start:end].transpose(0, 1) for x in (query, key, value))
-        gqa = key.shape[1] != query.shape[1]
-        made = functional.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale, enable_gqa=gqa)
-        parts.append(made.transpose(0, 1))
-    return torch.cat(parts)
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_stays_close_to_float32(tmp_path: Path, dtype: DTypeChoice) -> None:
+    program = program_of(tiny_bert(tmp_path), "mean")
+    rows = [Row(np.arange(1, length, dtype=np.int32)) for length in (5, 9, 9, 30)]
+    exact = vectors_of(compile_program(program, TARGET), rows)
+    halved = compile_program(program, replace(TARGET, dtype=dtype))
+    made = vectors_of(halved, rows)
+    assert halved.facts.dtype == dtype
+    cosines = (made * exact).sum(axis=1) / np.linalg.norm(made, axis=1) / np.linalg.norm(exact, axis=1)
+    assert cosines.min() > 0.999
 
 
-@pytest.mark.parametrize("case", ["bert", "modernbert", "qwen3", "gemma3"])
-def test_a_kernel_for_packed_rows_stands_in_for_padded_attention(case: str, tmp_path: Path) -> None:
-    facts = json.loads((GOLDEN / f"{case}.json").read_text(encoding="utf-8"))
-    write_seeded(tmp_path, facts["config"], facts["shapes"], facts["seed"], around=facts.get("around", 1.0))
-    program = build(facts["config"], open_tensors(tmp_path), {"tokens": ()})
-    rows = [Row(np.array(ids, np.int32), outputs=("tokens",)) for ids in facts["rows"]]
-    padded = compile_program(program, TARGET)
-    packed = TorchRuntime(program, Store(torch.device("cpu"), torch.float32), padded.facts, 64, row_by_row)
-
-    for one, other in zip(padded.forward(rows)["tokens"], packed.forward(rows)["tokens"], strict=True):
-        np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
+def test_int8_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid, match="int8 is openvino's"):
+        compile_program(program_of(tiny_bert(tmp_path), "mean"), replace(TARGET, dtype="int8"))
 
 
-def test_rows_with_tokens_that_are_not_attended_to_are_padded(tmp_path: Path) -> None:
-    def fails(*_: object, **__: object) -> Array:
-        raise AssertionError
+def test_a_cpu_has_no_kernel_for_rows_of_different_lengths() -> None:
+    assert kernel_of(torch.device("cpu")) is None
 
-    padded = compile_program(program_of(tiny_bert(tmp_path), "mean"), TARGET)
-    packed = TorchRuntime(
-        program_of(tmp_path, "mean"), Store(torch.device("cpu"), torch.float32), padded.facts, 64, fails
+
+def test_only_the_outputs_that_are_wanted_are_computed(tmp_path: Path) -> None:
+    folder = tiny_bert(tmp_path)
+    program = replace(
+        program_of(folder, "mean"), outputs={"dense": (Pooling(("mean",)),), "logits": (Dense("absent"),)}
     )
-    rows = [Row(np.array([5, 6, 7], np.int32), attended=2), Row(np.array([8], np.int32))]
-
-    np.testing.assert_allclose(vectors_of(packed, rows), vectors_of(padded, rows), rtol=0, atol=1e-6)
-
-
-def test_a_kernel_that_computes_something_else_is_noticed() -> None:
-    def wrong(
-        query: Array, key: Array, value: Array, batch: Batch, *, causal: bool, scale: float, window: int | None
-    ) -> Array:
-        return row_by_row(query, key, value, batch, causal=causal, scale=scale, window=None if window else 1)
-
-    cpu = torch.device("cpu")
-    assert agrees(row_by_row, cpu, torch.float32)
-    assert not agrees(wrong, cpu, torch.float32)
-
-
-def test_no_kernel_for_packed_rows_is_looked_for_on_a_cpu() -> None:
-    assert packed_attention(torch.device("cpu"), torch.bfloat16) is None
+    assert vectors_of(compile_program(program, TARGET), [Row(np.array([5, 6], np.int32))]).shape[0] == 1

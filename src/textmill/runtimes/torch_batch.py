@@ -1,83 +1,149 @@
-"""Rows as torch's runtime lays them out: end to end, and where that cannot be, padded."""
+"""Rows end to end, as arrays of one buffer: what the PyTorch runtime's verbs know about a batch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
-import torch  # noqa: TID253 - this file belongs to the runtime that owns the framework
-from torch import Tensor as Array  # noqa: TID253 - as above
+from torch import Tensor as Array  # noqa: TID253 - one of the files that own the framework
 
 from textmill.arch.ops import Inputs
 from textmill.runtimes.runtime import Row
 
+Buffer = npt.NDArray[np.int32]
+_PER_TOKEN = 6
+_PER_ROW = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Room for ``tokens`` tokens in ``rows`` rows."""
+
+    tokens: int
+    rows: int
+
+    def __str__(self) -> str:
+        return f"{self.tokens} tokens, {self.rows} rows"
+
+    @property
+    def numbers(self) -> int:
+        """How long the buffer of such a batch is."""
+        return _PER_TOKEN * self.tokens + _PER_ROW * self.rows + self.rows + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Neighbouring rows of ``length`` tokens each, the first of which begins at token ``start``.
+
+    ``attended`` says of each row how many tokens are attended to; None where all are.
+    """
+
+    start: int
+    rows: int
+    length: int
+    attended: tuple[int, ...] | None
+
+    @property
+    def end(self) -> int:
+        """The token after the last."""
+        return self.start + self.rows * self.length
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """B rows end to end, T tokens in all, and how they lie when they are padded to L slots each.
+    """T tokens in B rows. All arrays are int32 and views of one buffer on the device.
 
-    ``valid``, ``attended`` and ``pooled`` are (B, L) and boolean: slots with a token, those of them that are attended to, and
-    those of these that pooling counts. ``slots`` (T,) are the tokens' places among the B * L, None where every slot has one.
-    ``padded`` says whether any slot is not attended to: attention is faster where it needs no mask. ``ends`` is int32 (B + 1,),
-    where rows begin and end among the tokens, and ``whole`` says whether all tokens are attended to. ``lengths`` has each row's
-    tokens.
+    ``row`` (T,) is each token's row, ``pooled`` (T,) 1 where pooling counts the token. ``first`` and ``last`` (B,) are the
+    row's first and last token that it counts, ``ends`` (B + 1,) where rows begin and end. ``groups`` is None where only the
+    device knows how long the rows are; else they cover all tokens in order. ``longest`` is at least the longest row's length.
     """
 
     inputs: Inputs[Array]
-    valid: Array
-    attended: Array
+    row: Array
     pooled: Array
-    slots: Array | None
+    first: Array
+    last: Array
     ends: Array
-    padded: bool
-    whole: bool
-    lengths: tuple[int, ...]
+    longest: int
+    groups: tuple[Group, ...] | None
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are, empty ones included."""
+        return self.first.shape[0]
 
     @classmethod
-    def of(cls, rows: Sequence[Row], device: torch.device) -> Batch:
-        """Lay out rows, each of at least one token."""
-        lengths = np.array([len(row) for row in rows])
-        ids = np.concatenate([row.ids for row in rows], dtype=np.int32)
-        types = np.concatenate(
-            [np.zeros(len(row), np.int32) if row.types is None else row.types for row in rows], dtype=np.int32
-        )
-        adapters = np.repeat(np.array([row.adapter for row in rows], np.int32), lengths)
-        column = np.arange(int(lengths.max()), dtype=np.int32)
-        positions = np.concatenate([column[:length] for length in lengths], dtype=np.int32)
-        ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-        valid = column < lengths[:, None]
-        attended = column < np.array([len(row) if row.attended is None else row.attended for row in rows])[:, None]
-        pooled = attended & (column >= np.array([row.prompt_tokens for row in rows])[:, None])
+    def of(cls, buffer: Array, size: Size, groups: tuple[Group, ...] | None) -> Batch:
+        """The batch that `pack` laid out in a buffer."""
+        tokens, rows = size.tokens, size.rows
+        ids, positions, types, adapters, row, pooled = buffer[: _PER_TOKEN * tokens].view(_PER_TOKEN, tokens)
+        first, last = buffer[_PER_TOKEN * tokens : _PER_TOKEN * tokens + _PER_ROW * rows].view(_PER_ROW, rows)
+        ends = buffer[-rows - 1 :]
+        longest = tokens if groups is None else max(group.length for group in groups)
+        return cls(Inputs(ids, positions, types, adapters), row, pooled, first, last, ends, longest, groups)
 
-        def put(array: npt.NDArray[Any]) -> Array:
-            made = torch.from_numpy(array)
-            # From pinned memory the copy runs beside what the host and the device do meanwhile.
-            return made.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else made.to(device)
 
-        return cls(
-            inputs=Inputs(put(ids), put(positions), put(types), put(adapters)),
-            valid=put(valid),
-            attended=put(attended),
-            pooled=put(pooled),
-            slots=None if valid.all() else put(np.flatnonzero(valid)),
-            ends=put(ends),
-            padded=not attended.all(),
-            whole=bool((attended == valid).all()),
-            lengths=tuple(map(len, rows)),
-        )
+def size_of(rows: Sequence[Row]) -> Size:
+    """The room that rows take, without any slack."""
+    return Size(sum(map(len, rows)), len(rows))
 
-    def pad(self, x: Array) -> Array:
-        """(T, …) to (B, L, …), zeros where there is no token."""
-        count, length = self.valid.shape
-        if self.slots is None:
-            return x.reshape(count, length, *x.shape[1:])
-        padded = x.new_zeros((count * length, *x.shape[1:])).index_copy_(0, self.slots, x)
-        return padded.view(count, length, *x.shape[1:])
 
-    def pack(self, x: Array) -> Array:
-        """(B, L, …) to (T, …)."""
-        flat = x.flatten(0, 1)
-        return flat if self.slots is None else flat[self.slots]
+def by_length(rows: Sequence[Row]) -> list[int]:
+    """An order in which rows of one length are neighbours."""
+    return sorted(range(len(rows)), key=lambda index: len(rows[index]))
+
+
+def groups_of(rows: Sequence[Row]) -> tuple[Group, ...]:
+    """Neighbouring rows of one length together."""
+    groups, start = [], 0
+    for length, found in groupby(rows, key=len):
+        members = list(found)
+        whole = all(row.attended is None or row.attended >= length for row in members)
+        attended = None if whole else tuple(length if row.attended is None else row.attended for row in members)
+        groups.append(Group(start, len(members), length, attended))
+        start = groups[-1].end
+    return tuple(groups)
+
+
+def pack(rows: Sequence[Row], size: Size) -> Buffer:
+    """Lay out rows, each of at least one token. One more row takes the slack of the tokens; those after it are empty.
+
+    All positions of the slack are 0, which every table of positions has.
+
+    Raises ValueError where the rows do not fit.
+    """
+    taken = size_of(rows)
+    slack = size.tokens - taken.tokens
+    if slack < 0 or size.rows - taken.rows < (1 if slack else 0):
+        msg = f"{taken} do not fit into {size}"
+        raise ValueError(msg)
+    lengths = np.zeros(size.rows, np.int32)
+    lengths[: len(rows)] = [len(row) for row in rows]
+    lengths[len(rows) : len(rows) + 1] = slack
+    attended, skipped = lengths.copy(), np.zeros_like(lengths)
+    for index, row in enumerate(rows):
+        skipped[index] = row.prompt_tokens
+        if row.attended is not None:
+            attended[index] = row.attended
+    ends = np.concatenate([np.zeros(1, np.int32), np.cumsum(lengths, dtype=np.int32)])
+    starts = ends[:-1]
+    row_of = np.repeat(np.arange(size.rows, dtype=np.int32), lengths)
+    ids, positions, types, adapters, pooled = (np.zeros(size.tokens, np.int32) for _ in range(5))
+    positions[:] = np.arange(size.tokens) - starts[row_of]
+    pooled[:] = (positions >= skipped[row_of]) & (positions < attended[row_of])
+    positions[taken.tokens :] = 0
+    for start, row in zip(starts, rows, strict=False):
+        place = slice(start, start + len(row))
+        ids[place] = row.ids
+        adapters[place] = row.adapter
+        if row.types is not None:
+            types[place] = row.types
+    counted = skipped < attended
+    final = max(size.tokens - 1, 0)
+    first = np.minimum(np.where(counted, starts + skipped, starts), final)
+    last = np.minimum(np.where(counted, starts + attended - 1, starts), final)
+    parts = (ids, positions, types, adapters, row_of, pooled, first, last, ends)
+    return np.concatenate(parts).astype(np.int32, copy=False)
