@@ -280,3 +280,26 @@ def test_a_repository_with_code_that_was_written_anew_is_known(config: dict[str,
 def test_code_beside_the_model_is_refused_wherever_it_came_from(name: str) -> None:
     with pytest.raises(ModelBroken, match=r"auto_map.AutoModel 'modeling_bert.JinaBertModel'.*never runs"):
         architecture({"model_type": "bert", "_name_or_path": name, "auto_map": LOCAL})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in CASES
+        if Stored.read(name).kind != "states" and getattr(Stored.read(name).module, "BIASED", False)
+    ],
+)
+def test_a_head_without_its_bias_is_refused(name: str) -> None:
+    stored = Stored.read(name)
+    output, make = HEADS[stored.kind]
+    assert make is not None
+    heads = heads_of(stored.module, parse_config(stored.module.Config, stored.config), make)
+    whole = build(stored.config, stored.tensors, {output: heads})
+    body = ShapeOps()
+    whole.states(body, Inputs(*[Shape((), "token", "the input")] * 4))
+    biases = [tensor.name for tensor in whole.tensors.values() if tensor.name not in body.read]
+    for bias in [each for each in biases if each.endswith(("bias", "beta"))]:
+        kept = {key: tensor for key, tensor in stored.tensors.items() if key != bias}
+        with pytest.raises(ModelBroken, match="has no tensor"):
+            check(build(stored.config, kept, {output: heads}))

@@ -184,3 +184,18 @@ def test_int8_needs_something_to_be_calibrated_by(program: Program) -> None:
 def test_torch_has_no_int8(program: Program) -> None:
     with pytest.raises(ConfigInvalid, match="int8 is openvino's"):
         compile_program("torch", program, Target(max_tokens=32, dtype="int8"))
+
+
+def test_a_plan_that_cannot_be_written_does_no_harm(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    plan = plan_of([draft_of(Group((linear(24, 48),), None), inputs(600, 48))])
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "taken.safetensors").mkdir()
+    for path in (
+        tmp_path / "file" / "plan.safetensors",
+        tmp_path / "taken.safetensors",
+        Path("/proc/plan.safetensors"),
+    ):
+        write_plan(path, Kept(plan, 1.0))
+
+    assert caplog.text.count("cannot be kept") == 3
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "taken.safetensors"]

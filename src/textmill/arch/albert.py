@@ -39,6 +39,7 @@ class Config(bert.Config):
         )
 
 
+BIASED = True
 OPTIONAL = ("pooler.", "classifier.", "predictions.", "sop_classifier.")
 
 

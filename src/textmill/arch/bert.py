@@ -71,6 +71,7 @@ class Config:
         return self.hidden_size // self.num_attention_heads
 
 
+BIASED = True
 OPTIONAL = ("pooler.", "cls.", "classifier.")
 
 

@@ -128,6 +128,7 @@ class Config:
         return MiddleOut(self.position_buckets, self.reach) if self.position_buckets > 0 else MiddleOut(self.reach)
 
 
+BIASED = True
 OPTIONAL = ("pooler.", "classifier.", "cls.", "lm_predictions.", "mask_predictions.")
 
 

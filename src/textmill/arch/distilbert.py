@@ -56,6 +56,7 @@ class Config:
         return self.max_position_embeddings
 
 
+BIASED = True
 OPTIONAL = ("pre_classifier.", "classifier.", "vocab_transform.", "vocab_layer_norm.", "vocab_projector.")
 
 

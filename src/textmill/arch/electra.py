@@ -29,6 +29,7 @@ class Config(bert.Config):
         check_positive(embedding_size=self.embedding_size)
 
 
+BIASED = True
 OPTIONAL = ("classifier.", "generator_predictions.", "generator_lm_head.", "discriminator_predictions.")
 
 

@@ -8,6 +8,7 @@ An architecture is a module with
 - ``OPTIONAL``, the beginnings of names of tensors that its checkpoints may have and that its heads may leave unread.
 - ``sanitize(config, tensors)``, the tensors by the names that ``forward`` reads.
 - ``forward(ops, config, weights, inputs)``, the token states.
+- ``BIASED``, where it is true: all layers of its heads have a bias.
 - where it has them, ``classifier(config)``, ``token_classifier(config)`` and ``language_model(config)``: the heads from the
   token states to scores of classes for each row and each token, and of the vocabulary for each token.
 """
@@ -15,11 +16,12 @@ An architecture is a module with
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from textmill.arch.heads import Head
+from textmill.arch.heads import Dense, Head, LayerNorm
 from textmill.errors import ModelBroken
 
 ARCHITECTURES = {
@@ -108,6 +110,8 @@ def heads_of(module: ModuleType, config: Any, kind: str) -> tuple[Head, ...]:
         msg = f"textmill has no {kind.replace('_', ' ')} head for the architecture {name}"
         raise ModelBroken(msg)
     heads: tuple[Head, ...] = make(config)
+    if getattr(module, "BIASED", False):
+        return tuple(replace(head, biased=True) if isinstance(head, Dense | LayerNorm) else head for head in heads)
     return heads
 
 

@@ -97,6 +97,7 @@ def _ntk(scaling: Mapping[str, Any], base: float, width: int) -> Rotation:
     return Rotation(frequencies(base, width) / slower)
 
 
+BIASED = True
 OPTIONAL = ("pooler.", "lm_head.", "classifier.")
 
 _FUSED = {

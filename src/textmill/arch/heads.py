@@ -38,28 +38,32 @@ class Pooling:
 class Dense:
     """A linear layer with an optional activation; its tensors are `{name}.weight` and, where there is one, `{name}.bias`.
 
-    ``features`` is the width of its output, where something else than the weight says so.
+    ``features`` is the width of its output, where something else than the weight says so. ``biased``: it must have a bias.
     """
 
     name: str
     activation: Activation | None = None
     features: int | None = None
+    biased: bool = False
 
     def apply(self, weights: Weights[T], x: T) -> T:
         """(…, in_features) to (…, out_features)."""
+        weights = weights.with_biases() if self.biased else weights
         y = weights.linear(self.name, x, self.features)
         return y if self.activation is None else weights.ops.activation(y, self.activation)
 
 
 @dataclass(frozen=True, slots=True)
 class LayerNorm:
-    """A layer norm; its tensors are `{name}.weight` and, where there is one, `{name}.bias`."""
+    """A layer norm; its tensors are `{name}.weight` and, where there is one or it is ``biased``, `{name}.bias`."""
 
     name: str
     eps: float = 1e-5
+    biased: bool = False
 
     def apply(self, weights: Weights[T], x: T) -> T:
         """(…, features) to the same shape."""
+        weights = weights.with_biases() if self.biased else weights
         return weights.layer_norm(self.name, x, self.eps)
 
 

@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from textmill.arch import bert
-from textmill.arch.bert import OPTIONAL, classifier, language_model, token_classifier
+from textmill.arch.bert import BIASED, OPTIONAL, classifier, language_model, token_classifier
 from textmill.arch.config import refuse
 from textmill.arch.ops import Activation, Inputs, Ops, Tensor
 from textmill.arch.positions import Slopes
 from textmill.arch.weights import Weights
 
-__all__ = ["OPTIONAL", "Config", "classifier", "forward", "language_model", "sanitize", "token_classifier"]
+__all__ = ["BIASED", "OPTIONAL", "Config", "classifier", "forward", "language_model", "sanitize", "token_classifier"]
 
 T = TypeVar("T")
 

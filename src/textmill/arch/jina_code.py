@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from textmill.arch import bert, jina_bert
-from textmill.arch.bert import OPTIONAL, classifier, language_model, token_classifier
+from textmill.arch.bert import BIASED, OPTIONAL, classifier, language_model, token_classifier
 from textmill.arch.config import activation
 from textmill.arch.ops import Inputs, Ops, Tensor
 from textmill.arch.positions import Slopes
 from textmill.arch.weights import Weights
 
-__all__ = ["OPTIONAL", "Config", "classifier", "forward", "language_model", "sanitize", "token_classifier"]
+__all__ = ["BIASED", "OPTIONAL", "Config", "classifier", "forward", "language_model", "sanitize", "token_classifier"]
 
 T = TypeVar("T")
 

@@ -122,6 +122,7 @@ class Config:
         return Rotation(frequencies(self.rotary_emb_base, width))
 
 
+BIASED = True
 OPTIONAL = ("pooler.", "lm_head.", "classifier.")
 
 _FUSED = {

@@ -11,10 +11,10 @@ from textmill.arch.buckets import HalfLogarithmic
 from textmill.arch.config import check_positive, refuse
 from textmill.arch.ops import Inputs, Ops, Tensor
 from textmill.arch.positions import Table
-from textmill.arch.roberta import OPTIONAL, classifier, language_model, token_classifier
+from textmill.arch.roberta import BIASED, OPTIONAL, classifier, language_model, token_classifier
 from textmill.arch.weights import Weights
 
-__all__ = ["OPTIONAL", "Config", "classifier", "forward", "language_model", "sanitize", "token_classifier"]
+__all__ = ["BIASED", "OPTIONAL", "Config", "classifier", "forward", "language_model", "sanitize", "token_classifier"]
 
 T = TypeVar("T")
 

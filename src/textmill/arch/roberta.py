@@ -40,6 +40,7 @@ class Config(bert.Config):
         return self.pad_token_id + 1
 
 
+BIASED = True
 OPTIONAL = ("pooler.", "classifier.", "lm_head.")
 
 

@@ -39,9 +39,9 @@ def read_bge_m3(source: Source, dense: Kind) -> Kind:
         return dense
     outputs = dict(dense.outputs)
     if _LEXICAL in names:
-        outputs["lexical"] = (Dense(_LEXICAL, "relu", 1),)
+        outputs["lexical"] = (Dense(_LEXICAL, "relu", 1, biased=True),)
     if _MULTI in names:
-        outputs["multi"] = (Dense(_MULTI),)
+        outputs["multi"] = (Dense(_MULTI, biased=True),)
     return replace(
         dense,
         outputs=outputs,

@@ -70,9 +70,9 @@ def _compile_int8(program: Program, target: Target, calibration: Calibration) ->
         output = next(iter(program.outputs))
         rows = [replace(row, outputs=(output,)) for row in calibration.texts]
         cosine = least_cosine(runtime.forward, observed, output, rows)
-        if calibration.cache is not None:
+        if calibration.cache is not None and np.isfinite(cosine):
             write_plan(calibration.cache, Kept(plan, cosine))
-    if cosine < _LEAST_COSINE:
+    if not cosine >= _LEAST_COSINE:  # nor is one that is no number
         _log.warning("int8: the smallest cosine to float32 is %.4f on built-in texts; take bfloat16 instead", cosine)
     runtime.retell(replace(runtime.facts, dtype="int8", cosine=cosine))
     return runtime

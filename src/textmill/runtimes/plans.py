@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -73,6 +74,7 @@ def write_plan(path: Path, kept: Kept) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, part, metadata={"plan": json.dumps(facts)})
         part.replace(path)
-    except OSError as error:
-        _log.warning("the int8 weights cannot be kept in %s: %s", path, error.strerror)
-        part.unlink(missing_ok=True)
+    except (OSError, SafetensorError) as error:  # the library has an error of its own for a file that cannot be written
+        _log.warning("the int8 weights cannot be kept in %s: %s", path, error)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from textmill.contract import Classifications, Entities, Entity, Ranked, Scores
+from textmill.contract import Classifications, Entities, Entity, Kind, Ranked, Scores
 from textmill.errors import InvalidInput
 
 
 def labelled(answer: Classifications) -> list[dict[str, float]]:
     """For each input every label with its score, best first; equal ones in the labels' order."""
-    return [{answer.labels[index]: float(scores[index]) for index in _best_first(scores)} for scores in answer.scores]
+    return [_by_label(answer.labels, scores) for scores in answer.scores]
 
 
 def listed(answer: Entities) -> list[list[Entity]]:
@@ -27,10 +28,25 @@ def ranked(answer: Scores, texts: Sequence[str], top: int | None) -> list[Ranked
 
 
 def check_top(top: int | None) -> None:
-    """Raise InvalidInput for a number of texts below 1."""
-    if top is not None and top < 1:
-        msg = f"top is {top}; it must be at least 1"
+    """Raise InvalidInput for a number of the best that is none, or below 1."""
+    if top is not None and (isinstance(top, bool) or not isinstance(top, int) or top < 1):
+        msg = f"top is {top!r}; it must be a number of at least 1"
         raise InvalidInput(msg, param="top")
+
+
+def check_kind(kind: Kind) -> None:
+    """Raise InvalidInput for a kind of text that there is not."""
+    if kind not in get_args(Kind):
+        msg = f"kind is {kind!r}; it must be one of {', '.join(get_args(Kind))}"
+        raise InvalidInput(msg, param="kind")
+
+
+def _by_label(labels: Sequence[str], scores: npt.NDArray[np.float32]) -> dict[str, float]:
+    """Scores by label, best first; where labels have the same name, its best."""
+    named: dict[str, float] = {}
+    for index in _best_first(scores):
+        named.setdefault(labels[index], float(scores[index]))
+    return named
 
 
 def _best_first(scores: npt.NDArray[np.float32]) -> list[int]:

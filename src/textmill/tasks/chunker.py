@@ -42,6 +42,8 @@ class Chunker:
             msg = f"a chunk's window is {window} tokens; this model takes {around + 1} to {max_tokens} with its special tokens and prompt"
             raise InvalidInput(msg, param="window")
         self._room = window - around
+        self.most_room = max_tokens - around
+        """Tokens of text in the longest window that the model takes."""
         if not 0 <= chunking.overlap < self._room:
             msg = f"chunks overlap by {chunking.overlap} tokens; with a window of {window} they can by 0 to {self._room - 1}"
             raise InvalidInput(msg, param="overlap")

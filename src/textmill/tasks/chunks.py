@@ -39,7 +39,8 @@ class ChunkEmbedder:
             if not self._late:
                 msg = "late chunking needs a model whose vectors are the mean of its tokens' states and nothing more"
                 raise InvalidInput(msg, param="late")
-            whole = Chunker(self._tokenizer, texts.prompt, texts.max_tokens, _overlapping(texts.max_tokens))
+            # A text that is longer than the model takes: a quarter of what a window holds of it lies in the next.
+            whole = Chunker(self._tokenizer, texts.prompt, texts.max_tokens, Chunking(overlap=chunker.most_room // 4))
             return LateCall(inputs, self._tokenizer, whole, chunker, _checked(inputs, options.spans), dense)
         if options.spans is not None:
             msg = "spans are pooled from the states of the whole text; set late as well"
@@ -108,13 +109,12 @@ class LateCall:
 
     def finish(self, done: Done) -> Chunks:
         """The chunks of each input, each the mean of its tokens' states."""
-        chunks: list[list[Chunk]] = []
-        rows = list(zip(done.prepared, done.outputs["tokens"], strict=True))
-        for index in range(len(self.inputs)):
-            own = [(each, states) for each, states in rows if each.index == index]
-            located = own[0][0].kept[1]
-            states = self._joined([(each.kept[0], part) for each, part in own])
-            chunks.append(self._pooled(states, located, index))
+        windows: list[list[tuple[Piece, Floats]]] = [[] for _ in self.inputs]
+        texts: dict[int, Located] = {}
+        for each, states in zip(done.prepared, done.outputs["tokens"], strict=True):
+            piece, texts[each.index] = each.kept
+            windows[each.index].append((piece, states))
+        chunks = [self._pooled(self._joined(own), texts[index], index) for index, own in enumerate(windows)]
         return _answer(chunks, done)
 
     def _joined(self, parts: Sequence[tuple[Piece, Floats]]) -> Floats:
@@ -142,11 +142,6 @@ class LateCall:
             Chunk(start, end, tokens.stop - tokens.start, vector)
             for (start, end, tokens), vector in zip(places, vectors, strict=True)
         ]
-
-
-def _overlapping(max_tokens: int) -> Chunking:
-    """Windows over a text that is longer than the model takes: a quarter of each lies in the next."""
-    return Chunking(overlap=max_tokens // 4)
 
 
 def _tokens_of(located: Located, start: int, end: int) -> slice:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -22,12 +22,18 @@ from textmill.runtimes.runtime import Row
 
 I = TypeVar("I", bound=Sequence[Any])  # noqa: E741 - an input
 A_co = TypeVar("A_co", covariant=True)
+X = TypeVar("X")
+Y = TypeVar("Y")
 
 WINDOW = 1024
 """Inputs of one call that are tokenised and queued together; the next window is tokenised while this one computes."""
 
 _IN_PLACE = 1024
 """Characters that are tokenised on the event loop, at most 0.2 ms: for less, a hop to a thread would cost more (ADR 0005)."""
+
+
+_FINISHED_IN_PLACE = 256
+"""Rows whose answers are put together on the event loop."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,11 +124,17 @@ class Line:
                         call.take(await asyncio.wrap_future(call.waiting[0].future))
             while call.waiting:
                 call.take(await asyncio.wrap_future(call.waiting[0].future))
-            return asked.finish(call.done())
+            done = call.done()
+            if len(done.prepared) <= _FINISHED_IN_PLACE:
+                return asked.finish(done)
+            return await asyncio.wrap_future(self._submit(asked.finish, done))
 
     def _beside(self, call: _Underway[I], part: Sequence[I]) -> Future[tuple[Sequence[Prepared], float]]:
+        return self._submit(call.prepare_timed, part)
+
+    def _submit(self, work: Callable[[X], Y], given: X) -> Future[Y]:
         try:
-            return self._pool.submit(call.prepare_timed, part)
+            return self._pool.submit(work, given)
         except RuntimeError as error:  # the pool is shut down
             msg = "the model is closed"
             raise Unavailable(msg) from error
