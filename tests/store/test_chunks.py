@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +77,19 @@ def test_late_chunks_of_a_text_longer_than_the_model_takes_use_overlapping_windo
     (plain,) = model.embed_chunks(LONG, window=12)
     assert [(c.start, c.end, c.tokens) for c in late] == [(c.start, c.end, c.tokens) for c in plain]
     assert all(np.isfinite(chunk.vector).all() for chunk in late)
+
+
+def test_late_chunking_leaves_room_for_a_long_prompt(model: Model) -> None:
+    ((chunk,),) = model.embed_chunks("hello world", late=True, prompt="the " * 26)
+    assert (chunk.start, chunk.end, chunk.tokens) == (0, 11, 2)
+
+
+def test_each_of_many_texts_gets_its_own_late_chunks(model: Model) -> None:
+    texts = [f"hello {'the ' * (number % 5)}" for number in range(400)]
+    together = asyncio.run(model.aembed_chunks(texts, late=True))
+    for text, (chunk,) in zip(texts[:5], together[395:], strict=True):
+        ((alone,),) = model.embed_chunks(text, late=True)
+        np.testing.assert_allclose(chunk.vector, alone.vector, atol=TOLERANCE)
 
 
 def test_the_prompt_stands_before_every_chunk(model: Model) -> None:
