@@ -57,8 +57,8 @@ class Pairs:
         if total > self._room:
             if not truncate:
                 msg = (
-                    f"input {index} has {self.max_tokens - self._room + total} tokens, but the model takes at most "
-                    f"{self.max_tokens}; shorten it or allow truncation"
+                    f"input {index} has {self.max_tokens - self._room + total} tokens, {lengths[0]} and {lengths[1]} of its two texts, "
+                    f"but the model takes at most {self.max_tokens}; shorten them or allow truncation"
                 )
                 raise InvalidInput(msg, index=index)
             kept = _kept(lengths, self._room, cut, index)
