@@ -11,6 +11,8 @@ import torch  # noqa: TID253 - the reference runs on it
 import transformers  # noqa: TID253 - it is the reference
 from tokenizers import AddedToken, Tokenizer
 
+from textmill.checkpoint.asking import BGE, MXBAI, QWEN3
+from textmill.checkpoint.kind import Question
 from textmill.checkpoint.recipe import read_recipe
 from textmill.checkpoint.source import Ask
 from textmill.errors import InvalidInput, ModelBroken
@@ -21,6 +23,7 @@ from textmill.testing.tokenizers import qwen3_tokenizer
 QUERY = "where does the river end?"
 TEXTS = ["The river ends in the sea.", "", " A stone.", "!", "hello world\nand more"]
 FAMILIES = {"qwen3": ("Qwen3", ("y", "n")), "qwen2": ("Qwen2", ("1", "0")), "gemma": ("Gemma", ("Y",))}
+NAMES = {"qwen3": "Qwen3-Reranker-tiny", "qwen2": "mxbai-rerank-tiny-v2", "gemma": "bge-reranker-v2-gemma"}
 
 
 def tokenizer() -> Tokenizer:
@@ -31,7 +34,7 @@ def tokenizer() -> Tokenizer:
 
 def folder_of(parent: Path, family: str, **more: Any) -> Path:
     """A tiny causal language model whose name says that it ranks."""
-    folder = parent / f"tiny-{family}-reranker"
+    folder = parent / NAMES[family]
     folder.mkdir()
     name = FAMILIES[family][0]
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
@@ -59,8 +62,8 @@ def question(family: str, query: str, text: str, instruction: str | None = None)
         ],
         "qwen2": [
             (
-                "<|endoftext|><|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.\n"
-                "<|im_end|>\n<|im_start|>user\n"
+                "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"
+                "<|im_start|>user\n"
             ),
             (f"instruction: {instruction}\n" if instruction else "") + f"query: {query}",
             "\n",
@@ -142,14 +145,45 @@ def test_a_language_model_ranks_where_its_name_or_the_user_says_so(tmp_path: Pat
     assert set(read_recipe(plain, Ask(task="rerank")).outputs) == {"logits"}
 
 
-def test_a_logit_score_module_names_the_answers(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path, "qwen3").rename(tmp_path / "plain")
+def logit_score(folder: Path, template: str | None) -> Path:
+    """The folder as sentence-transformers has rerankers that are language models."""
     kinds = {"": "base.modules.transformer.Transformer", "1_LogitScore": "cross_encoder.modules.logit_score.LogitScore"}
     entries = [{"path": path, "type": f"sentence_transformers.{kind}"} for path, kind in kinds.items()]
     write_json(folder / "modules.json", entries)
     write_json(folder / "1_LogitScore" / "config.json", {"true_token_id": 7, "false_token_id": None})
-    heads = read_recipe(folder).outputs["logits"]
-    assert heads[-1].ids == (7,)  # type: ignore[union-attr]
+    if template is not None:
+        (folder / "chat_template.jinja").write_text(template)
+    return folder
+
+
+@pytest.mark.parametrize(("family", "known"), [("qwen3", QWEN3), ("qwen2", MXBAI), ("gemma", BGE)])
+def test_a_logit_score_module_names_the_answers_and_its_chat_template_the_question(
+    family: str, known: Question, tmp_path: Path
+) -> None:
+    parts = [*known.before, known.text, *known.after]
+    text = "".join(part.replace("{instruction}", "{{ task }}") for part in parts if part != "<bos>")
+    template = text.replace("{query}", "{{ messages[0].content }}").replace("{text}", "{{ messages[1].content }}")
+    folder = logit_score(folder_of(tmp_path, family).rename(tmp_path / "plain"), "{%- set task = 'x' -%}" + template)
+    kind = read_recipe(folder).kind
+    assert kind.question is known
+    assert kind.outputs["logits"][-1].ids == (7,)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("template", [None, "<|im_start|>system\n{{ query }}<|im_end|>\n{{ document }}"])
+def test_a_question_that_is_not_known_is_refused_unless_the_user_wants_the_familys(
+    template: str | None, tmp_path: Path
+) -> None:
+    folder = logit_score(folder_of(tmp_path, "qwen3").rename(tmp_path / "zerank"), template)
+    with pytest.raises(ModelBroken, match="with the task set to rerank it is asked as Qwen3-Reranker is"):
+        read_recipe(folder)
+    assert read_recipe(folder, Ask(task="rerank")).kind.question is QWEN3
+
+
+def test_a_reranker_of_another_name_is_refused(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "qwen3").rename(tmp_path / "other-rerank-v2")
+    with pytest.raises(ModelBroken, match="how to ask this qwen3 model for relevance is not known"):
+        read_recipe(folder)
+    assert "dense" in read_recipe(folder, Ask(task="embed")).outputs
 
 
 def test_another_family_is_refused_by_name(tmp_path: Path) -> None:
@@ -157,5 +191,5 @@ def test_another_family_is_refused_by_name(tmp_path: Path) -> None:
     transformers.LlamaForCausalLM(
         transformers.LlamaConfig(vocab_size=300, hidden_size=32, num_hidden_layers=1, num_attention_heads=4)
     ).save_pretrained(folder)
-    with pytest.raises(ModelBroken, match="how to ask a llama model for relevance is not known"):
+    with pytest.raises(ModelBroken, match="how to ask this llama model for relevance is not known"):
         read_recipe(folder)

@@ -33,7 +33,7 @@ QWEN3 = Question(
 MXBAI = Question(
     before=(
         (
-            "<|endoftext|><|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.\n<|im_end|>\n"
+            "<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"
             "<|im_start|>user\n"
         ),
         "{instruction}query: {query}",
@@ -72,10 +72,16 @@ BGE = Question(
 )
 """bge-reranker-v2-gemma."""
 
-_BY_FAMILY = {"qwen3": QWEN3, "qwen2": MXBAI, "gemma": BGE}
+_BY_FAMILY = {
+    "qwen3": (QWEN3, "Qwen3-Reranker"),
+    "qwen2": (MXBAI, "mxbai-rerank"),
+    "gemma": (BGE, "bge-reranker-v2-gemma"),
+}
+"""The question of a family's reranker, and what is in the names of those that are asked it."""
 _NAME = re.compile("rerank", re.IGNORECASE)
 _PATH_PARTS = 4
 """How much of a folder's path may name the model: the hub's cache has it three folders above the files."""
+_BLANK = re.compile(r"\{(instruction|query|text)\}")
 
 
 def read_question(source: Source) -> Kind | None:
@@ -84,23 +90,60 @@ def read_question(source: Source) -> Kind | None:
     Raises ModelBroken for one that is asked in a way that textmill does not know.
     """
     scored = [module for module in source.modules if class_name(module, source.folder) == "LogitScore"]
-    named = any(_NAME.search(part) for part in source.folder.resolve().parts[-_PATH_PARTS:])
     causal = source.trained_as.endswith("ForCausalLM")
-    if not scored and not (causal and (source.ask.task == "rerank" or (named and source.ask.task is None))):
+    wanted = source.ask.task == "rerank" or (source.ask.task is None and _named(source, _NAME.pattern))
+    if not scored and not (causal and wanted):
         return None
-    family = source.config.require("model_type", str)
-    if family not in _BY_FAMILY:
-        msg = (
-            f"{source.config.path}: how to ask a {family} model for relevance is not known; textmill knows it of "
-            f"{', '.join(_BY_FAMILY)} rerankers"
-        )
-        raise ModelBroken(msg)
-    question = _BY_FAMILY[family]
+    question = _question(source)
     ids = _stated(source, scored[0].path) if scored else _known(source, question)
     head = next(
         head.name for head in heads_of(source.architecture, source.parsed, "language_model") if isinstance(head, Dense)
     )
     return Kind(outputs={"logits": (Pooling(("lasttoken",)), Vocabulary(head, ids))}, question=question)
+
+
+def _named(source: Source, name: str) -> bool:
+    parts = source.folder.resolve().parts[-_PATH_PARTS:]
+    return any(re.search(name, part.replace("_", "-"), re.IGNORECASE) for part in parts)
+
+
+def _question(source: Source) -> Question:
+    """The family's question where the user or the model's name asks for it, or the one that its chat template spells out.
+
+    Other rerankers share these families, and scores that come of another's question would look like any.
+    """
+    family = source.config.require("model_type", str)
+    question, name = _BY_FAMILY.get(family, (None, ""))
+    if question is not None and (source.ask.task == "rerank" or _named(source, name)):
+        return question
+    template = _chat_template(source)
+    for known, _ in _BY_FAMILY.values():
+        if _spelled(known).search(template):
+            return known
+    hint = f"; with the task set to rerank it is asked as {name} is" if name else ""
+    msg = (
+        f"{source.config.path}: how to ask this {family} model for relevance is not known; textmill knows it of "
+        f"{', '.join(name for _, name in _BY_FAMILY.values())}, and of chat templates like theirs{hint}"
+    )
+    raise ModelBroken(msg)
+
+
+def _chat_template(source: Source) -> str:
+    """The chat template as text, which is compared and never run; empty where there is none."""
+    path = source.inside / "chat_template.jinja"
+    text = path.read_text(encoding="utf-8") if path.is_file() else source.tokenizer.data.get("chat_template")
+    return text.replace("\\n", "\n") if isinstance(text, str) else ""
+
+
+def _spelled(question: Question) -> re.Pattern[str]:
+    """What a chat template that asks this question looks like, with an expression where something is filled in."""
+    parts = [part for part in (*question.before, question.text, *question.after) if part != "<bos>"]
+    pieces = _BLANK.split("".join(parts))
+    blanks = {"instruction": ".*?"}
+    pattern = "".join(
+        blanks.get(piece, r"\{\{.*?\}\}") if index % 2 else re.escape(piece) for index, piece in enumerate(pieces)
+    )
+    return re.compile(pattern, re.DOTALL)
 
 
 def _stated(source: Source, path: str) -> tuple[int, ...]:
