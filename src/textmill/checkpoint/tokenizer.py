@@ -153,11 +153,11 @@ class Tokenizer:
         prompted = [prompt + text for text in texts] if prompt else list(texts)
         work = _Work(max_tokens, enough, truncate, side, first, len(prompt))
         encoded = []
-        for index, (found, whole) in enumerate(self._tokenized(prompted, work), first):
+        for index, (found, left_out) in enumerate(self._tokenized(prompted, work), first):
             ids = np.array(found.ids, dtype=np.int32) if found.ids else self._blank
             before = len(ids)
             if before > max_tokens and not truncate:
-                raise _too_long(index, f"{'' if whole else 'at least '}{before} tokens", max_tokens)
+                raise _too_long(index, f"{'at least ' if left_out else ''}{before} tokens", max_tokens)
             encoded.append(Encoded(self._cut(ids, room, side) if before > max_tokens else ids, before))
         return encoded
 
@@ -183,16 +183,16 @@ class Tokenizer:
         work = _Work(max_tokens, max_tokens, truncate, side, first, offsets=True)
         room = max_tokens - self._specials
         marked = []
-        for index, (found, whole) in enumerate(self._tokenized(list(texts), work), first):
+        for index, (found, left_out) in enumerate(self._tokenized(list(texts), work), first):
             ids = np.array(found.ids, dtype=np.int32)
             if len(ids) > max_tokens and not truncate:
-                raise _too_long(index, f"{'' if whole else 'at least '}{len(ids)} tokens", max_tokens)
+                raise _too_long(index, f"{'at least ' if left_out else ''}{len(ids)} tokens", max_tokens)
             if not found.ids:
                 marked.append((Encoded(self._blank, len(self._blank)), np.full((len(self._blank), 2), -1, np.int32)))
                 continue
             places = np.array(found.offsets, dtype=np.int32).reshape(-1, 2)
-            if side == "left" and not whole:
-                places += len(texts[index - first]) - int(places.max())
+            if side == "left":
+                places += left_out
             places[np.array(found.special_tokens_mask, dtype=bool)] = -1
             if len(ids) > max_tokens:
                 ids, places = self._cut(ids, room, side), self._cut(places, room, side)
@@ -297,8 +297,8 @@ class Tokenizer:
     def _specials(self) -> int:
         return len(self._leading) + len(self._trailing)
 
-    def _tokenized(self, texts: list[str], work: _Work) -> Iterator[tuple[tokenizers.Encoding, bool]]:
-        """The tokens of each text, and whether they are of the whole."""
+    def _tokenized(self, texts: list[str], work: _Work) -> Iterator[tuple[tokenizers.Encoding, int]]:
+        """The tokens of each text, and how many of its characters they leave out."""
         characters = max(_FEWEST_CHARACTERS, _FIRST_CHARACTERS * work.max_tokens)
         for index, text in enumerate(texts, work.first):
             if len(text) > characters:
@@ -310,7 +310,7 @@ class Tokenizer:
             text, part = texts[index - work.first], parts[index - work.first]
             if len(part) < len(text):
                 part, found = self._more(text, part, found, work, index)  # noqa: PLW2901 - the better ones
-            yield found, len(part) == len(text)
+            yield found, len(text) - len(part)
 
     def _more(
         self, text: str, part: str, found: tokenizers.Encoding, work: _Work, index: int
