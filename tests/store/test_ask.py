@@ -179,6 +179,13 @@ def test_a_question_that_is_not_known_is_refused_unless_the_user_wants_the_famil
     assert read_recipe(folder, Ask(task="rerank")).kind.question is QWEN3
 
 
+def test_a_chat_template_that_is_no_text_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    folder = logit_score(folder_of(tmp_path, "qwen3").rename(tmp_path / "zerank"), None)
+    (folder / "chat_template.jinja").write_bytes(b"\xff\xfe{{ messages }}")
+    with pytest.raises(ModelBroken, match="how to ask this qwen3 model for relevance is not known"):
+        read_recipe(folder)
+
+
 def test_a_reranker_of_another_name_is_refused(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, "qwen3").rename(tmp_path / "other-rerank-v2")
     with pytest.raises(ModelBroken, match="how to ask this qwen3 model for relevance is not known"):

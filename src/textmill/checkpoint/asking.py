@@ -81,6 +81,8 @@ _BY_FAMILY = {
 _NAME = re.compile("rerank", re.IGNORECASE)
 _PATH_PARTS = 4
 """How much of a folder's path may name the model: the hub's cache has it three folders above the files."""
+_TEMPLATE = 20_000
+"""Characters of a chat template that are looked at: the search takes time by a power of them, and real ones have fewer."""
 _BLANK = re.compile(r"\{(instruction|query|text)\}")
 
 
@@ -131,8 +133,9 @@ def _question(source: Source) -> Question:
 def _chat_template(source: Source) -> str:
     """The chat template as text, which is compared and never run; empty where there is none."""
     path = source.inside / "chat_template.jinja"
-    text = path.read_text(encoding="utf-8") if path.is_file() else source.tokenizer.data.get("chat_template")
-    return text.replace("\\n", "\n") if isinstance(text, str) else ""
+    stored = source.tokenizer.data.get("chat_template")
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else stored
+    return text[:_TEMPLATE].replace("\\n", "\n") if isinstance(text, str) else ""
 
 
 def _spelled(question: Question) -> re.Pattern[str]:
