@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,3 +35,16 @@ def minilm() -> Path:
     assert spec is not None
     assert spec.origin is not None
     return Path(spec.origin).parent / "model"
+
+
+def resident(array: npt.NDArray[Any]) -> int:
+    """Bytes of the array's mapping that this process has in memory."""
+    if not Path("/proc/self/smaps").exists():
+        pytest.skip("needs /proc/self/smaps, which only Linux has")
+    place = array.__array_interface__["data"][0]
+    for each in re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text(), flags=re.MULTILINE):
+        found = re.match(r"([0-9a-f]+)-([0-9a-f]+) ", each)
+        if found and int(found[1], 16) <= place < int(found[2], 16):
+            size = re.search(r"^Rss:\s+(\d+) kB", each, re.MULTILINE)
+            return int(size[1]) * 1024 if size else 0
+    raise AssertionError

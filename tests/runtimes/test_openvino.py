@@ -7,9 +7,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import openvino as ov  # noqa: TID253 - looks at what was compiled
 import pytest
 from safetensors.numpy import load_file
-from tests.runtimes.conftest import vectors_of
+from tests.runtimes.conftest import resident, vectors_of
 
 from textmill.arch.heads import Dense, Head, Pooling
 from textmill.arch.ops import DType, Tensor
@@ -17,7 +18,7 @@ from textmill.arch.program import Program, build
 from textmill.checkpoint.tensors import open_tensors
 from textmill.errors import ConfigInvalid
 from textmill.runtimes.openvino import compile_program
-from textmill.runtimes.openvino_graph import build_graph
+from textmill.runtimes.openvino_graph import FlatOps, build_graph
 from textmill.runtimes.runtime import Row, Target
 from textmill.testing.checkpoints import tiny_bert
 
@@ -52,6 +53,28 @@ def test_the_states_between_layers_are_an_output_s_own_precision_also_below_a_de
     graph = build_graph(program)
     assert graph.outputs == ("dense",)
     assert len(graph.model.outputs) == 3
+
+
+def test_float32_layers_have_nothing_fused_into_them_for_which_their_weights_would_be_packed_anew(folder: Path) -> None:
+    graph = build_graph(program_of(folder), FlatOps(packed_once=True))
+    hints = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    compiled = ov.Core().compile_model(graph.model, "CPU", hints)
+    fused = [
+        str(node.get_rt_info()["originalLayersNames"].astype(str))
+        for node in compiled.get_runtime_model().get_ordered_ops()
+        if node.get_rt_info()["layerType"].astype(str) == "FullyConnected"
+    ]
+    assert len(fused) == 2 * 6
+    assert not [names for names in fused if "Gelu" in names or "Multiply" in names]
+
+
+def test_a_checkpoint_s_pages_are_given_back_when_its_weights_are_packed(folder: Path) -> None:
+    program = program_of(folder)
+    weights = program.tensors["embeddings.word_embeddings.weight"].data
+    assert weights.any()
+    assert resident(weights) > 0
+    next(compile_program(program, TARGET).warm_up())
+    assert resident(weights) == 0
 
 
 def test_every_warm_up_step_leaves_answers_as_they_were(folder: Path) -> None:

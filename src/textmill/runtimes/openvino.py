@@ -23,6 +23,7 @@ from textmill.runtimes.flat import Packer, Shape
 from textmill.runtimes.openvino_file import GraphFile, read_graph, widths
 from textmill.runtimes.openvino_graph import FlatOps, Graph, build_graph
 from textmill.runtimes.openvino_int8 import Int8Ops, least_cosine, observe, quantize
+from textmill.runtimes.pages import Pages
 from textmill.runtimes.plans import Kept, read_plan, write_plan
 from textmill.runtimes.runtime import Answers, Calibration, Facts, Row, Target, as_answers, wanted
 from textmill.runtimes.shapes import Shapes
@@ -46,7 +47,11 @@ def compile_program(program: Program, target: Target) -> OpenVINORuntime:
     With ``dtype`` int8 the layers that bear it are quantised by the target's calibration, and the others run as with auto.
     """
     if target.dtype != "int8":
-        return _compile(lambda long: build_graph(program, FlatOps(in_strips=long)), program, target)
+        return _compile(
+            lambda dtype, long: build_graph(program, FlatOps(in_strips=long, packed_once=dtype == "float32")),
+            program,
+            target,
+        )
     if target.calibrate is None:
         msg = "int8 needs texts to be calibrated by"
         raise ConfigInvalid(msg)
@@ -64,7 +69,7 @@ def _compile_int8(program: Program, target: Target, calibration: Calibration) ->
     else:
         plan = found.plan
     rest = replace(target, dtype="auto")
-    runtime = _compile(lambda long: build_graph(program, Int8Ops(plan, in_strips=long)), (program, plan), rest)
+    runtime = _compile(lambda _, long: build_graph(program, Int8Ops(plan, in_strips=long)), (program, plan), rest)
     cosine = found.cosine if found is not None else 1.0
     if observed is not None:
         output = next(iter(program.outputs))
@@ -86,13 +91,13 @@ def compile_file(file: GraphFile, target: Target) -> tuple[OpenVINORuntime, dict
         )
         raise ConfigInvalid(msg)
     graph = read_graph(file)
-    return _compile(lambda _: graph, file, target), widths(graph)
+    return _compile(lambda _dtype, _long: graph, file, target), widths(graph)
 
 
-def _compile(build: Callable[[bool], Graph], holds: object, target: Target) -> OpenVINORuntime:
+def _compile(build: Callable[[str, bool], Graph], holds: object, target: Target) -> OpenVINORuntime:
     """Compile a graph, which computes with memory that ``holds`` keeps alive; and another for long batches, at the first one.
 
-    ``build`` is told whether the graph is for long batches.
+    ``build`` is told the precision, and whether the graph is for long batches.
 
     ``dtype`` auto takes bfloat16 where the CPU computes with it natively, float32 elsewhere. Raises ModelBroken where the
     weights do not fit together, ConfigInvalid for a device that OpenVINO does not have.
@@ -112,8 +117,9 @@ def _compile(build: Callable[[bool], Graph], holds: object, target: Target) -> O
     if target.threads is not None:
         options["INFERENCE_NUM_THREADS"] = target.threads
     try:
-        graph = build(False)  # noqa: FBT003 - the only argument
-        compiled = core.compile_model(graph.model, device, options)
+        graph = build(dtype, False)  # noqa: FBT003 - not for long batches
+        with Pages(graph.weights).dropped():
+            compiled = core.compile_model(graph.model, device, options)
     except RuntimeError as error:  # what OpenVINO raises for everything, shapes that do not fit included
         msg = f"OpenVINO cannot compile this model: {_first_line(error)}"
         raise ModelBroken(msg) from error
@@ -129,8 +135,9 @@ def _compile(build: Callable[[bool], Graph], holds: object, target: Target) -> O
     shapes = Shapes(facts.batch_tokens, target.max_tokens)
 
     def long() -> Compiled:
-        made = build(True)  # noqa: FBT003 - as above
-        return Compiled(core.compile_model(made.model, device, options), made)
+        made = build(dtype, True)  # noqa: FBT003 - for long ones
+        with Pages(made.weights).dropped():
+            return Compiled(core.compile_model(made.model, device, options), made)
 
     ready = Compiled(compiled, graph)
     return OpenVINORuntime(holds, ready, graph.outputs, shapes, facts, long=long if graph.biased else None)
@@ -142,6 +149,7 @@ class Compiled:
     def __init__(self, model: ov.CompiledModel, graph: Graph) -> None:
         self._request = model.create_infer_request()
         self._packer = Packer(graph.feeds)
+        self.pages = Pages(graph.weights)
 
     def infer(self, rows: Sequence[Row], shape: Shape) -> list[npt.NDArray[np.float32]]:
         """The graph's results, as views of its own memory."""
@@ -169,6 +177,7 @@ class OpenVINORuntime:
         long: Callable[[], Compiled] | None = None,
     ) -> None:
         self._compiled: Compiled | None = compiled
+        self._pages = compiled.pages
         self._compile_long = long
         self._long: Compiled | None = None
         # OpenVINO computes with the memory of its tensors, and does not hold it.
@@ -200,8 +209,9 @@ class OpenVINORuntime:
     def warm_up(self) -> Iterator[str]:
         """Generate code for the shapes that batches are rounded to; the first step covers every batch, coarsely."""
         coarse, fine = self._shapes.plan()
-        for shape in coarse:
-            self._warm(shape)
+        with self._pages.dropped():  # some kernels copy their weights when they first run
+            for shape in coarse:
+                self._warm(shape)
         yield f"{len(coarse)} coarse shapes"
         for shape in fine:
             self._warm(shape)

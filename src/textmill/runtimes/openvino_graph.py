@@ -40,6 +40,8 @@ class Graph:
     """Whether scores have biases, so that long batches are better computed in strips."""
     widest: int = 1
     """Features of the widest states that are pooled: the vocabulary's, behind a language model's head."""
+    weights: tuple[Tensor, ...] = ()
+    """What its constants are views of."""
 
 
 def build_graph(program: Program, ops: FlatOps | None = None) -> Graph:
@@ -59,7 +61,7 @@ def build_graph(program: Program, ops: FlatOps | None = None) -> Graph:
     tails = [pooled for pooled in ops.pooled if not any(pooled is node for node in outputs.values())]
     model = ov.Model([*outputs.values(), *tails, *ops.exposed()], list(used.values()), "textmill")
     widest = max((axis_of(pooled, 1) for pooled in ops.pooled), default=1)
-    return Graph(model, tuple(used), tuple(outputs), ops.biased, widest)
+    return Graph(model, tuple(used), tuple(outputs), ops.biased, widest, ops.weights)
 
 
 class FlatOps:
@@ -70,17 +72,21 @@ class FlatOps:
     sum and norm to the embeddings, and only the layers' own products are bfloat16. It costs 2 to 4 % of the speed and
     takes the least cosine to float32 from 0.99987 to 0.99995 (all-MiniLM-L6-v2; ADR 0004).
 
-    With ``in_strips`` the graph is for long batches: see `strips`.
+    With ``in_strips`` the graph is for long batches: see `strips`. With ``packed_once`` no activation is fused into a linear
+    layer with a bias: in float32, such a layer goes to a kernel that lays its weights out anew for each class of sizes, three
+    copies in all, and any other one to a kernel that packs them once and is as fast (ADR 0002).
     """
 
-    def __init__(self, *, in_strips: bool = False) -> None:
+    def __init__(self, *, in_strips: bool = False, packed_once: bool = False) -> None:
         self._inputs = GraphInputs()
+        self._packed_once = packed_once
         self._attention = Attention(self._inputs, in_strips=in_strips)
         self.pooled: list[Node] = []
         self.encoding = True
         """Whether the encoder is being written, not the heads."""
         self._rotations: dict[Rotation, tuple[Node, Node]] = {}
         self._weights: dict[str, Tensor] = {}
+        self._sums: dict[str, tuple[Node, Node]] = {}
 
     def exposed(self) -> list[Node]:
         """What else is to be seen of the graph, as its last results."""
@@ -95,6 +101,11 @@ class FlatOps:
     def biased(self) -> bool:
         """Whether any attention adds a bias to its scores."""
         return self._attention.biased
+
+    @property
+    def weights(self) -> tuple[Tensor, ...]:
+        """The tensors that were asked for."""
+        return tuple(self._weights.values())
 
     def input(self, feed: flat.Feed, shape: list[int], dtype: npt.DTypeLike) -> Node:
         """The graph input that ``feed`` fills; made at first use."""
@@ -125,6 +136,13 @@ class FlatOps:
 
     def activation(self, x: Node, name: Activation) -> Node:
         """A non-linear function."""
+        if self._packed_once and x.get_friendly_name() in self._sums:
+            product, bias = self._sums[x.get_friendly_name()]
+            # One more axis before the bias keeps OpenVINO from fusing either.
+            return op.squeeze(self._function(op.add(op.unsqueeze(product, ints(1)), bias), name), ints(1))
+        return self._function(x, name)
+
+    def _function(self, x: Node, name: Activation) -> Node:
         functions = {
             "gelu": lambda: op.gelu(x, "erf"),
             "gelu_tanh": lambda: op.gelu(x, "tanh"),
@@ -139,7 +157,11 @@ class FlatOps:
     def linear(self, x: Node, weight: Node, bias: Node | None) -> Node:
         """A linear layer."""
         y = op.matmul(x, weight, False, True)  # noqa: FBT003 - OpenVINO's transpose_a, transpose_b
-        return y if bias is None else op.add(y, bias)
+        if bias is None:
+            return y
+        total = op.add(y, bias)
+        self._sums[total.get_friendly_name()] = y, bias
+        return total
 
     def layer_norm(self, x: Node, weight: Node, bias: Node | None, eps: float) -> Node:
         """Layer norm; OpenVINO calls its core mean-variance normalisation."""
@@ -196,6 +218,9 @@ class FlatOps:
     ) -> Node:
         """Attention of each row over itself."""
         sight = Window(window, causal)
+        if self._packed_once and relative is None:
+            # A number would be fused into the layers before, a vector is not.
+            query, scale = op.multiply(query, np.full((1, 1, axis_of(query, 2)), scale, np.float32)), 1.0
         return self._attention.attend(query, key, value, sight=sight, scale=scale, bias=bias, relative=relative)
 
     def experts(
