@@ -40,6 +40,16 @@ def test_gathering_and_scattering_give_every_token_back() -> None:
     assert ids[gather].reshape(-1)[scatter][:8].tolist() == ids.tolist()
 
 
+def test_heads_are_scattered_from_where_their_token_s_row_has_them() -> None:
+    shape = Shape(8, 4, 5)
+    by_head = flat.by_head(flat.scatter, 3, lambda batch: batch.shape.length)
+    gather, scatter, heads = Packer([flat.gather, flat.scatter, by_head]).pack(rows(3, 1, 4), shape)
+    tokens = np.arange(8 * 3 * 2).reshape(8, 3, 2)
+    padded = tokens[gather]
+    expected = padded.reshape(-1, 3, 2)[scatter]
+    assert padded.transpose(0, 2, 1, 3).reshape(-1, 2)[heads].tolist() == expected.tolist()
+
+
 @pytest.mark.parametrize("feed", [flat.mask, flat.pooling_mask])
 def test_padding_is_masked(feed: Feed) -> None:
     (array,) = Packer([feed]).pack(rows(2, 4), Shape(8, 3, 4))

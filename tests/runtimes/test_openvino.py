@@ -89,7 +89,7 @@ def test_every_warm_up_step_leaves_answers_as_they_were(folder: Path) -> None:
 def test_inputs_that_the_graph_does_not_need_are_not_made(folder: Path) -> None:
     graph = build_graph(program_of(folder, Pooling(("cls",))))
     names = {feed.__name__ for feed in graph.feeds}
-    assert names == {"ids", "positions", "types", "mask", "gather", "scatter", "first_token"}
+    assert names == {"ids", "positions", "types", "mask", "gather", "scatter_by_head", "first_token"}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])

@@ -76,6 +76,10 @@ class Window:
 
         return feed
 
+    def slots(self, flat: Flat) -> int:
+        """Queries in a block of such a batch."""
+        return self.cut(flat.shape.length)[1]
+
     def _near(self, query: npt.NDArray[np.int64], key: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which keys, by position, are within sight of which queries; no distances are kept, eight times as large."""
         near = np.ones(np.broadcast_shapes(query.shape, key.shape), np.bool_)

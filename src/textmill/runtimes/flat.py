@@ -111,6 +111,17 @@ def scatter(flat: Flat) -> Array:
     return out
 
 
+def by_head(scatter: Feed, heads: int, slots: Callable[[Flat], int]) -> Feed:
+    """A feed of (T, heads) int32: where in (N, heads, slots) lie the heads of the token that is in a slot of (N, slots)."""
+
+    def scatter_by_head(flat: Flat) -> Array:
+        block, slot = np.divmod(scatter(flat), slots(flat))
+        index = (block[:, None] * heads + np.arange(heads, dtype=np.int32)) * slots(flat) + slot[:, None]
+        return index.astype(np.int32, copy=False)
+
+    return scatter_by_head
+
+
 def adapters(flat: Flat) -> Array:
     """(T,) int32 adapter of each token's row."""
     return _end_to_end(flat, [np.full(len(row), row.adapter, np.int32) for row in flat.rows])

@@ -55,18 +55,21 @@ class Attention:
                 mask = op.add(mask, self._bias(bias))
             if relative is not None:
                 mask = op.add(mask, op.multiply(self._relative(q, k, relative), factor))
-            states = op.scaled_dot_product_attention(q, k, v, mask, factor)
-        return _tokens(states, self._inputs.of(flat.scatter, [-1], np.int32))
+            states = _attended(q, k, v, mask, factor)
+        key = ("scatter", heads)
+        scatter = self._inputs.feed(key, lambda: flat.by_head(flat.scatter, heads, lambda batch: batch.shape.length))
+        return _tokens(states, self._inputs.of(scatter, [-1, heads], np.int32))
 
     def _near(self, query: Node, key: Node, value: Node, sight: Window, factor: Node) -> Node:
         """Attention within a window: long rows are cut into blocks, which share nothing but the keys at their edges."""
         queries = self._inputs.of(self._inputs.feed((sight, "queries"), sight.queries), [-1, -1], np.int32)
         keys = self._inputs.of(self._inputs.feed((sight, "keys"), sight.keys), [-1, -1], np.int32)
         mask = self._inputs.of(self._inputs.feed((sight, "mask"), sight.mask), [-1, 1, -1, -1], np.float32)
-        scatter = self._inputs.of(self._inputs.feed((sight, "scatter"), sight.scatter), [-1], np.int32)
         heads = axis_of(query, 1)
+        slots = self._inputs.feed((sight, "scatter"), lambda: flat.by_head(sight.scatter(), heads, sight.slots))
+        scatter = self._inputs.of(slots, [-1, heads], np.int32)
         q, k, v = heads_of(query, queries, heads), heads_of(key, keys, heads), heads_of(value, keys, heads)
-        return _tokens(op.scaled_dot_product_attention(q, k, v, mask, factor), scatter)
+        return _tokens(_attended(q, k, v, mask, factor), scatter)
 
     def _in_strips(
         self, query: Node, key: Node, value: Node, *, sight: Window, factor: Node, bias: Table[Node] | Slopes
@@ -148,8 +151,16 @@ class Attention:
         return op.reshape(picked, op.concat([lead, length], 0), special_zero=False)
 
 
+def _attended(q: Node, k: Node, v: Node, mask: Node, factor: Node) -> Node:
+    """(N, heads, slots, width): attention written out, as OpenVINO takes it for one kernel.
+
+    Its own word for it transposes the keys first, in memory, and scales queries and keys in the layers before them.
+    """
+    scores = op.add(op.multiply(op.matmul(q, k, False, True), factor), mask)  # noqa: FBT003 - transpose_a, transpose_b
+    return op.matmul(op.softmax(scores, -1), v, False, False)  # noqa: FBT003 - as above
+
+
 def _tokens(states: Node, scatter: Node) -> Node:
-    """(N, heads, slots, width) back to (T, heads, width)."""
-    heads, width = axis_of(states, 1), axis_of(states, 3)
-    rows = op.reshape(op.transpose(states, ints(0, 2, 1, 3)), ints(-1, heads, width), special_zero=False)
+    """(N, heads, slots, width) back to (T, heads, width), in one move, by where each token's heads lie."""
+    rows = op.reshape(states, ints(-1, axis_of(states, 3)), special_zero=False)
     return op.gather(rows, scatter, ints(0))
