@@ -219,6 +219,13 @@ def test_a_download_brings_what_the_model_needs_and_nothing_else(tmp_path: Path,
     assert hub.asked == []
 
 
+def test_a_download_brings_the_adapter_that_a_model_is_refused_for(tmp_path: Path, hub: FakeHub) -> None:
+    hub.folder = tiny_bert(tmp_path / "repository")
+    (hub.folder / "adapter_config.json").write_text("{}")
+    found = resolve("owner/tiny", cache_dir=tmp_path / "cache", endpoint=hub.endpoint)
+    assert (found.folder / "adapter_config.json").is_file()
+
+
 def test_a_download_completes_a_partial_snapshot(tmp_path: Path, hub: FakeHub) -> None:
     hub.folder = tiny_bert(tmp_path / "repository")
     cached(tmp_path / "cache")
