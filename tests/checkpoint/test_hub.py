@@ -193,6 +193,13 @@ def test_the_packaged_model_without_its_package_says_how_to_get_it(
     assert f"hf download {REPO}" in message
 
 
+@pytest.mark.parametrize("asked", [{"backend": "onnx"}, {"file": "onnx/model_O4.onnx"}])
+def test_a_graph_is_not_looked_for_in_the_package_that_has_none(tmp_path: Path, asked: dict[str, str]) -> None:
+    message = refused("all-MiniLM-L6-v2", tmp_path, offline=True, **asked)
+    assert "pip install" not in message
+    assert f"hf download {REPO}" in message
+
+
 def test_a_hub_out_of_reach_is_one_sentence_with_the_commands(tmp_path: Path) -> None:
     message = refused("owner/tiny", tmp_path)
     assert "hf download owner/tiny" in message
