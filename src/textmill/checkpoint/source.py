@@ -75,6 +75,7 @@ def open_source(folder: Path, ask: Ask) -> Source:
     """
     modules, query_modules = _modules(folder)
     inside = folder / modules[0].path if modules else folder
+    _refuse_adapter(inside / "adapter_config.json")
     paths = [inside / name for name in _TRANSFORMER_CONFIGS]
     settings = JsonFile.read_if_there(next((path for path in paths if path.is_file()), paths[0]))
     static = bool(modules) and class_name(modules[0], folder) == static_tables.MODULE
@@ -99,6 +100,13 @@ def open_source(folder: Path, ask: Ask) -> Source:
         artefact=artefact,
         ask=ask,
     )
+
+
+def _refuse_adapter(file: Path) -> None:
+    """Raise ModelBroken for an adapter of PEFT: transformers would add it to the weights, or to those of another model."""
+    if file.is_file():
+        msg = f"{file} is of a PEFT adapter, which textmill does not apply; merge it into its base model and save that"
+        raise ModelBroken(msg)
 
 
 def _understood(config: JsonFile, artefact: Artefact | None) -> tuple[ModuleType, Any]:

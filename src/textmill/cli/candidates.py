@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,7 @@ def search(
     One thing after another, each with the best of what came before: precision, then threads, then the batch's budget
     around ``batch_tokens``, which is asked for after the first trial. float32 is always within.
     """
-    trials = [attempt(Candidate(dtype)) for dtype in ("float32", "bfloat16", "int8")]  # the exact one first
+    trials = list(_precisions(attempt))
     best = _best(trials, tolerance)
     fewer = sorted({max(1, threads // 2)} - {threads})
     trials += [attempt(Candidate(best.candidate.dtype, count)) for count in fewer]
@@ -65,6 +66,14 @@ def search(
     budgets = (batch_tokens() // 2, batch_tokens() * 2)
     trials += [attempt(Candidate(best.candidate.dtype, best.candidate.threads, budget)) for budget in budgets]
     return _best(trials, tolerance), trials
+
+
+def _precisions(attempt: Try) -> Iterator[Trial]:
+    """The exact precision first, then those that the backend has."""
+    yield attempt(Candidate("float32"))
+    for dtype in ("bfloat16", "int8"):
+        with suppress(ConfigInvalid):  # all other options have just been found right
+            yield attempt(Candidate(dtype))
 
 
 def try_on(model: Model, candidate: Candidate, exact: Floats | None, texts: Sequence[str]) -> tuple[Trial, Floats]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +67,7 @@ def tune(model: str, *, tolerance: float, target: str | None, **given: Any) -> N
     _print(name, trials, best)
     file = target or f"{Path(name).name}.tuned.yaml"
     with output(file) as sink:
-        sink.write(_yaml(model, best).encode())
+        sink.write(_yaml(model, given, best).encode())
     if file != "-":
         click.echo(f"kept in {file}; run: textmill serve --config {file}")
 
@@ -94,10 +94,18 @@ def _print(name: str, trials: Sequence[Trial], best: Trial) -> None:
     Console(file=sys.stdout).print(table)
 
 
-def _yaml(model: str, best: Trial) -> str:
+def _yaml(model: str, given: Mapping[str, object], best: Trial) -> str:
+    """The choice, with the flags that say which model it is of and how it runs; a token does not go into a file."""
     import yaml  # noqa: PLC0415
 
     way = best.candidate
-    chosen = {"models": [model], "dtype": way.dtype, "threads": way.threads, "max_batch_tokens": way.max_batch_tokens}
+    asked = {name: value for name, value in given.items() if name != "token"}
+    chosen = {
+        "models": [model],
+        **asked,
+        "dtype": way.dtype,
+        "threads": way.threads,
+        "max_batch_tokens": way.max_batch_tokens,
+    }
     known = {key: value for key, value in chosen.items() if value is not None}
     return f"# {best.tokens_per_s:,.0f} tokens/s, smallest cosine {best.cosine:.4f}\n{yaml.safe_dump(known, sort_keys=False)}"

@@ -79,7 +79,8 @@ class SparseCall:
             rows = zip(done.prepared, made, strict=True)
             vectors = [lexical(each.row.ids, weights[:, 0], self._special) for each, weights in rows]
         else:
-            vectors = [SparseVector(entries["index"], entries["value"]) for entries in made]
+            # Copies: fields of entries lie apart in memory, which orjson does not write and which keeps both alive.
+            vectors = [SparseVector(entries["index"].copy(), entries["value"].copy()) for entries in made]
         return _answer(vectors, self._size, self._top, done)
 
 
