@@ -111,7 +111,11 @@ class Model(VectorVerbs):
             chunking=chunking,
         )
         inputs = as_inputs(texts)
-        return self._line.answer_now(self._embedder.call(inputs, options)).vectors if inputs else self._nothing(options)
+        return (
+            self._line.answer_now(self._embedder.call(inputs, options)).vectors
+            if inputs
+            else self._embedder.nothing(options)
+        )
 
     async def aembed(
         self,
@@ -136,7 +140,7 @@ class Model(VectorVerbs):
             chunking=chunking,
         )
         inputs = as_inputs(texts)
-        return (await self.embed_inputs(inputs, options)).vectors if inputs else self._nothing(options)
+        return (await self.embed_inputs(inputs, options)).vectors if inputs else self._embedder.nothing(options)
 
     async def embed_inputs(self, inputs: Sequence[Input], options: EmbedOptions) -> Embeddings:
         """The whole answer, with token counts and timings: what servers need. Errors as `embed`."""
@@ -346,9 +350,6 @@ class Model(VectorVerbs):
     @property
     def _reranker(self) -> Reranks:
         return self._verbs.need(self._verbs.rerank, "rerank")
-
-    def _nothing(self, options: EmbedOptions) -> npt.NDArray[np.float32]:
-        return np.empty((0, options.dimensions or self.info.dimensions), np.float32)
 
     def __reduce__(self) -> str:
         msg = "a loaded model cannot be pickled or copied; send its name, and load it where it is used"

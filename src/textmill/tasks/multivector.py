@@ -14,7 +14,6 @@ from textmill.checkpoint.tokenizer import Encoded, Tokenizer
 from textmill.contract import Input, Kind, MultiEmbeddings, MultiOptions, RerankOptions, Scores
 from textmill.errors import InvalidInput, ModelBroken
 from textmill.runtimes.runtime import Row
-from textmill.tasks.best import check_kind
 from textmill.tasks.embed import normalized
 from textmill.tasks.line import Call, Done, Prepared
 from textmill.tasks.texts import TextProfile, Texts
@@ -39,7 +38,6 @@ class MultiEmbedder:
 
     def call(self, inputs: Sequence[Input], options: MultiOptions) -> MultiCall:
         """A call for these inputs; see `textmill.contract.EmbedMulti`."""
-        check_kind(options.kind)
         side = self._sides[options.kind]
         return MultiCall(inputs, side.dress(inputs, options), normalize=options.normalize and self._normalize)
 

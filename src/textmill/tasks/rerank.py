@@ -12,7 +12,7 @@ from textmill.contract import RerankOptions, Scores, Scoring
 from textmill.errors import InvalidInput
 from textmill.runtimes.runtime import Row
 from textmill.tasks.line import Call, Done, Prepared
-from textmill.tasks.scores import check_scoring, scored
+from textmill.tasks.scores import scored
 from textmill.tasks.texts import TextProfile, Texts
 
 
@@ -87,7 +87,6 @@ def query_ids(texts: Texts, query: str) -> Ids:
 
 def scoring_of(options: RerankOptions) -> Scoring:
     """How a call's scores are made; raises InvalidInput for shares, which a text on its own has none of."""
-    check_scoring(options.scoring)
     if options.scoring == "softmax":
         msg = "scoring 'softmax' has no meaning for a reranker, which gives each text one score; use 'sigmoid' or 'raw'"
         raise InvalidInput(msg, param="scoring")
