@@ -139,7 +139,7 @@ def _compile(
     )
     tensors = load_tensors(recipe)
     if recipe.artefact is not None:
-        return compile_file(recipe.artefact.path, recipe.outputs, tensors, target)
+        return compile_file(recipe.artefact.path, recipe.outputs, tensors, target, vocabulary=recipe.vocabulary)
     program = build(recipe.config, tensors, recipe.outputs)
     shapes = check(program)
     _check_labels(recipe, shapes)
