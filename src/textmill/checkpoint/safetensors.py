@@ -20,6 +20,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from textmill.arch.ops import DType, Tensor
+from textmill.checkpoint.lfs import refuse_pointer
 from textmill.errors import ModelBroken
 
 _LENGTH_BYTES = 8
@@ -55,6 +56,7 @@ class SafetensorsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        refuse_pointer(path)
         try:
             with path.open("rb") as file:
                 self._size = file.seek(0, 2)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tokenizers
 
+from textmill.checkpoint.lfs import refuse_pointer
 from textmill.checkpoint.seams import Seams
 from textmill.contract import Side
 from textmill.errors import ConfigInvalid, EmptyInput, InvalidInput, ModelBroken
@@ -378,6 +379,7 @@ def _open(path: Path) -> tokenizers.Tokenizer:
             f"python -c {shlex.quote(code)}"
         )
         raise ModelBroken(msg)
+    refuse_pointer(path)
     try:
         return tokenizers.Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises no other class for whatever is wrong in the file
