@@ -38,7 +38,7 @@ from textmill.tasks.best import check_top, labelled, listed, ranked
 from textmill.tasks.classify import Classifier
 from textmill.tasks.embed import Embedder
 from textmill.tasks.entities import TokenClassifier
-from textmill.tasks.inputs import as_inputs, as_inputs_or_pairs, as_query, as_texts
+from textmill.tasks.inputs import as_inputs, as_inputs_or_pairs, as_labels, as_query, as_texts
 from textmill.tasks.line import Line
 from textmill.tasks.rerank import Reranks
 from textmill.tasks.zero_shot import ZeroShotClassifier
@@ -230,7 +230,7 @@ class Model(VectorVerbs):
             WrongTask: the model has no label for entailment. InvalidInput, Overloaded, Unavailable, ForwardFailed: as `embed`.
 
         """
-        inputs, choices = as_texts(texts, alone=True), as_texts(labels)
+        inputs, choices = as_texts(texts, alone=True), as_labels(labels)
         options = ZeroShotOptions(hypothesis=hypothesis, multi_label=multi_label, truncate=truncate)
         return labelled(self._line.answer_now(self._zero_shot.call(inputs, choices, options))) if inputs else []
 
@@ -244,7 +244,7 @@ class Model(VectorVerbs):
         truncate: bool = True,
     ) -> list[dict[str, float]]:
         """`classify_zero_shot` for event loops."""
-        inputs, choices = as_texts(texts, alone=True), as_texts(labels)
+        inputs, choices = as_texts(texts, alone=True), as_labels(labels)
         options = ZeroShotOptions(hypothesis=hypothesis, multi_label=multi_label, truncate=truncate)
         return labelled(await self.classify_zero_shot_inputs(inputs, choices, options)) if inputs else []
 

@@ -15,6 +15,7 @@ from textmill.contract import Input, Kind, MultiEmbeddings, MultiOptions, Rerank
 from textmill.errors import InvalidInput, ModelBroken
 from textmill.runtimes.runtime import Row
 from textmill.tasks.embed import normalized
+from textmill.tasks.inputs import blamed
 from textmill.tasks.line import Call, Done, Prepared
 from textmill.tasks.texts import TextProfile, Texts
 
@@ -156,7 +157,10 @@ class MaxSimCall:
 
     def prepare(self, inputs: Sequence[str], first: int) -> list[Prepared]:
         """Rows of the query's side, then of the documents'."""
-        queries = self._query.prepare(inputs[:1], 0) if first == 0 else []
+        queries: list[Prepared] = []
+        if first == 0:
+            with blamed(("input 0", "the query"), param="query"):
+                queries = self._query.prepare(inputs[:1], 0)
         return [*queries, *self._documents.prepare(inputs[len(queries) :], first + len(queries) - 1)]
 
     def finish(self, done: Done) -> Scores:
