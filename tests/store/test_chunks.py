@@ -140,6 +140,33 @@ def test_spans_may_come_in_any_list(spans: Any, model: Model) -> None:
     assert model.embed_chunks(["hello"], late=True, spans=[[]]) == [()]
 
 
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"window": 3}, "input 1 has 10001 chunks; at most 10000 are made of one"),
+        ({"window": 3, "late": True}, "input 1 has 10001 chunks; at most 10000 are made of one"),
+        (
+            {"late": True, "spans": [[], [(0, 1)] * 10_001]},
+            "input 1 has 10001 spans; at most 10000 are embedded of one",
+        ),
+    ],
+)
+def test_a_text_has_so_many_chunks_and_no_more(how: dict[str, Any], message: str, model: Model) -> None:
+    words = ["hello", "the " * 10_001]
+    with pytest.raises(InvalidInput, match=message) as told:
+        model.embed_chunks(words, **how)
+    assert told.value.index == 1
+    (chunks,) = model.embed_chunks("the " * 50, late=True, spans=[[(0, 3)] * 10_000])
+    assert len(chunks) == 10_000
+
+
+def test_a_span_without_tokens_is_a_vector_of_zeros(model: Model) -> None:
+    (chunks,) = model.embed_chunks("hello   world", late=True, spans=[[(0, 5), (5, 8)]])
+    assert [chunk.tokens for chunk in chunks] == [1, 0]
+    assert chunks[0].vector.any()
+    assert not chunks[1].vector.any()
+
+
 def test_late_chunking_needs_a_mean_and_nothing_more(tmp_path: Path) -> None:
     folder = tiny_bert(tmp_path, modules=(DenseModule(8),))
     with load(str(folder), threads=1) as dense, pytest.raises(InvalidInput, match="the mean of its tokens' states"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from textmill.checkpoint.tokenizer import Located, Tokenizer
 from textmill.contract import Chunk, Chunking, ChunkOptions, Chunks, EmbedOptions
 from textmill.errors import InvalidInput
-from textmill.tasks.chunker import Chunker, Piece
+from textmill.tasks.chunker import MOST_CHUNKS, Chunker, Piece
 from textmill.tasks.embed import EmbedCall, Embedder
 from textmill.tasks.line import Call, Done, Prepared
 from textmill.tasks.texts import TextProfile, Texts
@@ -105,7 +105,9 @@ class LateCall:
         prepared: list[Prepared] = []
         for index, text in enumerate(inputs, first):
             located = self._tokenizer.locate(text, index)
-            for piece in self._whole.parted(located):
+            if self._spans is None:
+                self._chunker.firsts(located, index)  # too many are refused before anything is computed
+            for piece in self._whole.parted(located, index):
                 row = self._dense.row(piece.ids, index, (piece, located))
                 prepared.append(replace(row, row=replace(row.row, outputs=("tokens",))))
         return prepared
@@ -131,7 +133,7 @@ class LateCall:
 
     def _pooled(self, states: Floats, located: Located, index: int) -> list[Chunk]:
         if self._spans is None:
-            pieces = self._chunker.parted(located)
+            pieces = self._chunker.parted(located, index)
             places = np.array([(piece.start, piece.end) for piece in pieces])
             firsts, lasts = np.array([piece.first for piece in pieces]), np.array([piece.last for piece in pieces])
         else:
@@ -170,6 +172,9 @@ def _checked(inputs: Sequence[str], spans: object) -> Sequence[Places] | None:
 
 def _places(text: str, own: Any, index: int) -> Places:
     """A text's spans as whole numbers (spans, 2)."""
+    if isinstance(own, Sized) and len(own) > MOST_CHUNKS:
+        msg = f"input {index} has {len(own)} spans; at most {MOST_CHUNKS} are embedded of one: part the text"
+        raise InvalidInput(msg, param="spans", index=index)
     try:
         places = np.array(own)
     except ValueError:  # lists of unlike lengths
