@@ -155,6 +155,15 @@ def test_a_table_without_a_row_for_every_token_is_named(tensors: dict[str, Float
     assert f"tokenizer.json has token ids up to 7, but model.safetensors has {rows} rows in {name};" in str(told.value)
 
 
+@pytest.mark.parametrize("asked", [{"backend": "onnx"}, {"file": "model.onnx"}])
+def test_a_graph_of_a_table_is_not_run(asked: dict[str, str], tmp_path: Path) -> None:
+    folder = model2vec(tmp_path, {"embeddings": table()})
+    (folder / "model.onnx").write_bytes(b"model2vec ships one")
+
+    with pytest.raises(ModelBroken, match=f"runs the safetensors only; leave --{' '.join(*asked.items())} out"):
+        textmill.load(str(folder), **asked)
+
+
 def test_the_row_of_a_text_without_tokens_is_no_id_of_a_caller(tmp_path: Path) -> None:
     with textmill.load(str(model2vec(tmp_path, {"embeddings": table()})), dtype="float32") as model:
         model.embed([[7]])
