@@ -11,7 +11,7 @@ PAGE = ROOT / "docs/structure.md"
 HEADING = "## Modules\n\n"
 ROOMS = (
     *("cli", "http", "store", "tasks", "engine", "runtimes", "checkpoint", "arch"),
-    *("config", "telemetry", "contract", "errors", "testing"),
+    *("config", "telemetry", "contract", "typed", "errors", "testing"),
 )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from textmill.typed import Typed
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -42,7 +44,7 @@ Kind = Literal["query", "document"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TextOptions:
+class TextOptions(Typed):
     """How texts become rows; the same for all inputs of a call.
 
     ``prompt`` is put in front of each text; ``prompt_name`` looks one up among the model's own. With neither, the model's
@@ -57,7 +59,7 @@ class TextOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunking:
+class Chunking(Typed):
     """How a text is parted.
 
     A chunk has at most ``window`` tokens, special tokens and prompt included (None: as many as the model takes), and begins

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 from tests.arch.conftest import width
 
 from textmill.arch.heads import Dense, LayerNorm, Normalize, Pooling
+from textmill.arch.ops import DType, Tensor
 from textmill.arch.shapes import check
 from textmill.errors import ModelBroken
 
@@ -126,3 +129,32 @@ def test_a_dense_module_of_another_width_is_refused(checkpoint: Checkpoint) -> N
         ModelBroken, match=r"2_Dense.linear.weight gives shape \(8, 33\), but the model needs \(8, 32\)"
     ):
         check(checkpoint.build(Pooling(("mean",)), Dense("2_Dense.linear")))
+
+
+BROKEN: dict[DType, tuple[npt.NDArray[Any], npt.NDArray[Any]]] = {
+    "float32": (np.array([np.nan, np.inf, -np.inf], np.float32), np.array([3.4e38, 3.4e38, -1.0], np.float32)),
+    "float16": (np.array([np.nan, np.inf, -np.inf], np.float16), np.array([65504, -65504, -0.0], np.float16)),
+    "bfloat16": (np.array([0xFFC0, 0x7F80, 0xFF80], np.uint16), np.array([0x7F7F, 0xFF7F, 0x8000], np.uint16)),
+}
+"""For each dtype NaN and both infinities, and the largest numbers."""
+
+
+@pytest.mark.parametrize("dtype", BROKEN)
+def test_a_weight_that_is_no_number_is_refused_by_name(dtype: DType, checkpoint: Checkpoint) -> None:
+    program = checkpoint.build()
+    name = next(name for name in program.tensors if "layers.0" in name or "layer.0" in name)
+    bad, largest = BROKEN[dtype]
+    assert Tensor(largest, dtype, name).finite
+    for value in bad:
+        data = np.zeros(program.tensors[name].shape, bad.dtype)
+        data[(-1,) * data.ndim] = value
+        damaged = replace(program, tensors={**program.tensors, name: Tensor(data, dtype, name)})
+        with pytest.raises(ModelBroken, match=f"tensor {re.escape(name)} has values that are NaN or infinity"):
+            check(damaged)
+
+
+def test_what_no_output_reads_may_be_no_number(checkpoint: Checkpoint) -> None:
+    program = checkpoint.build()
+    name = next(name for name in program.tensors if name.startswith(tuple(program.architecture.OPTIONAL)))
+    empty = np.full(program.tensors[name].shape, np.nan, np.float32)
+    check(replace(program, tensors={**program.tensors, name: Tensor(empty, "float32", name)}))

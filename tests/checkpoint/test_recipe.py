@@ -465,3 +465,13 @@ def test_a_bare_language_model_is_pooled_by_its_last_token(causal: bool | None, 
     folder = bare(tiny_qwen3(tmp_path))
     change(folder / "config.json", is_causal=causal)
     assert read_recipe(folder).pooling == mode
+
+
+def test_a_model_that_marks_answers_is_refused_for_what_it_is(tmp_path: Path) -> None:
+    folder = tiny_bert(tmp_path)
+    change(folder / "config.json", architectures=["BertForQuestionAnswering"])
+    assert read_recipe(folder).pooling == "mean"  # its modules.json makes an embedding model of it
+    assert broken(bare(folder)) == (
+        f"{folder / 'config.json'}: a BertForQuestionAnswering marks answers in texts, which textmill does not do; it embeds, "
+        "ranks and classifies, so take a model that was trained for one of these"
+    )

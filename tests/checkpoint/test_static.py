@@ -20,7 +20,7 @@ import textmill
 from textmill.checkpoint.cache import missing_files
 from textmill.checkpoint.recipe import read_recipe
 from textmill.checkpoint.static import MAX_TOKENS
-from textmill.errors import ModelBroken
+from textmill.errors import InvalidInput, ModelBroken
 
 Floats = npt.NDArray[Any]
 
@@ -136,6 +136,39 @@ def test_a_damaged_table_is_named(tensors: dict[str, Floats], problem: str, tmp_
 
     assert problem in str(told.value)
     assert str(folder) in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "name"),
+    [
+        ({"embeddings": table(7)}, "embeddings"),
+        ({"embedding.weight": table(5)}, "embedding.weight"),
+        ({"embeddings": table(9), "mapping": np.arange(7)}, "mapping"),
+    ],
+)
+def test_a_table_without_a_row_for_every_token_is_named(tensors: dict[str, Floats], name: str, tmp_path: Path) -> None:
+    rows = len(tensors.get("mapping", tensors[next(iter(tensors))]))
+
+    with pytest.raises(ModelBroken) as told:
+        textmill.load(str(model2vec(tmp_path, tensors)))
+
+    assert f"tokenizer.json has token ids up to 7, but model.safetensors has {rows} rows in {name};" in str(told.value)
+
+
+@pytest.mark.parametrize("asked", [{"backend": "onnx"}, {"file": "model.onnx"}])
+def test_a_graph_of_a_table_is_not_run(asked: dict[str, str], tmp_path: Path) -> None:
+    folder = model2vec(tmp_path, {"embeddings": table()})
+    (folder / "model.onnx").write_bytes(b"model2vec ships one")
+
+    with pytest.raises(ModelBroken, match=f"runs the safetensors only; leave --{' '.join(*asked.items())} out"):
+        textmill.load(str(folder), **asked)
+
+
+def test_the_row_of_a_text_without_tokens_is_no_id_of_a_caller(tmp_path: Path) -> None:
+    with textmill.load(str(model2vec(tmp_path, {"embeddings": table()})), dtype="float32") as model:
+        model.embed([[7]])
+        with pytest.raises(InvalidInput, match="token id 8, but this model's ids go from 0 to 7"):
+            model.embed([[8]])
 
 
 def test_a_table_needs_no_config_of_its_own(tmp_path: Path) -> None:

@@ -93,6 +93,17 @@ def test_weights_of_a_dtype_that_is_not_run_are_refused_by_name(array: Any, dtyp
     assert f"tensor dense.weight has dtype {dtype}" in broken(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["classifier.bias", "encoder.q_bias", "norm.gamma", "norm.beta", "linear.weight"])
+def test_an_integer_parameter_is_refused_by_name_and_dtype(name: str, tmp_path: Path) -> None:
+    write_safetensors(tmp_path / "model.safetensors", {"w": np.ones(2, np.float32), name: np.ones(3, np.int64)})
+    assert f"tensor {name} has dtype I64, but textmill reads F32, F16, BF16" in broken(tmp_path)
+
+
+def test_a_mask_that_is_called_a_bias_is_left_out(tmp_path: Path) -> None:
+    save_file({"attn.bias": np.ones((1, 1, 4, 4), np.bool_)}, tmp_path / "model.safetensors")
+    assert open_tensors(tmp_path).keys() == set()
+
+
 def test_shards_give_the_same_tensors_as_one_file(tmp_path: Path) -> None:
     one, three = open_tensors(tiny_bert(tmp_path / "one")), open_tensors(tiny_bert(tmp_path / "three", shards=3))
     assert one.keys() == three.keys()

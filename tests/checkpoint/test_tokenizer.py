@@ -35,7 +35,7 @@ def vocabulary(folder: Path) -> int:
     return size
 
 
-def opened(folder: Path, **options: bool) -> Tokenizer:
+def opened(folder: Path, **options: Any) -> Tokenizer:
     return Tokenizer(folder, vocabulary=vocabulary(folder), **options)
 
 

@@ -85,8 +85,15 @@ def test_a_vector_that_is_not_finite_fails_only_its_row(value: float) -> None:
     runtime = FakeRuntime(spoil=spoil)
     outcome = Execution(runtime).run(entries(7, 8, 9))
     assert failed(outcome) == [8]
-    assert "NaN or infinity" in outcome.failures[0].message
+    assert outcome.failures[0].message.endswith("gave NaN or infinity for this input; report the model")
     assert done(outcome) == {n: runtime.vector(row_of(n)).tolist() for n in (7, 9)}
+
+
+def test_float32_is_a_way_out_where_it_is_not_what_ran() -> None:
+    runtime = FakeRuntime(dtype="bfloat16", spoil=lambda vectors: vectors * np.float32(np.nan))
+    outcome = Execution(runtime).run(entries(7))
+    assert outcome.failures[0].message.startswith("the bfloat16 runtime gave NaN or infinity")
+    assert "try dtype float32" in outcome.failures[0].message
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -8,6 +9,8 @@ import pytest
 
 from textmill.contract import Chunking, ChunkOptions, EmbedOptions, SparseOptions, TextOptions
 from textmill.testing.served import RecordingModel, vector_of
+
+Connect = Callable[..., httpx.AsyncClient]
 
 
 async def test_embed_all_gives_a_list_of_vectors_for_each_text(
@@ -50,6 +53,14 @@ async def test_spans_are_pooled_late(client: httpx.AsyncClient, model: Recording
     answer = await client.post("/embed_chunks", json={"inputs": "ab", "spans": [[[0, 1], [1, 2]]]})
     assert answer.status_code == 200
     assert model.calls[0][1] == ChunkOptions(late=True, spans=[[(0, 1), (1, 2)]])
+
+
+async def test_a_request_has_no_more_spans_than_it_may_have_inputs(connect: Connect) -> None:
+    client = connect(max_inputs=3)
+    spans = [[[0, 1], [1, 2]], [[0, 1], [1, 2]]]
+    answer = await client.post("/embed_chunks", json={"inputs": ["ab", "cd"], "spans": spans})
+    assert answer.status_code == 422
+    assert answer.json()["error"] == "'spans' has 4 spans; this server takes 3 a request"
 
 
 @pytest.mark.parametrize(

@@ -68,9 +68,14 @@ def write_onnx(
     return path
 
 
-def compiled(path: Path, outputs: dict[Output, tuple[Head, ...]], tensors: dict[str, Tensor] | None = None) -> Runtime:
+def compiled(
+    path: Path,
+    outputs: dict[Output, tuple[Head, ...]],
+    tensors: dict[str, Tensor] | None = None,
+    vocabulary: int = VOCABULARY,
+) -> Runtime:
     target = Target(max_tokens=16, dtype="float32", threads=1, batch_tokens=64)
-    runtime, _ = compile_file(path, outputs, tensors or {}, target)
+    runtime, _ = compile_file(path, outputs, tensors or {}, target, vocabulary=vocabulary)
     next(runtime.warm_up())
     return runtime
 
@@ -130,3 +135,21 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(b"not a graph")
     with pytest.raises(ModelBroken, match=r"a\.onnx cannot be read by OpenVINO"):
         compiled(tmp_path / "a.onnx", {"dense": ()})
+
+
+@pytest.mark.parametrize("between", ["", "Cast", "Reshape"])
+def test_a_table_without_a_row_for_every_id_is_refused(between: str, tmp_path: Path) -> None:
+    path = write_onnx(tmp_path / "a.onnx", "last_hidden_state")
+    if between:
+        model = onnx.load(path)
+        model.graph.initializer.append(numpy_helper.from_array(np.array([0, -1]), "same"))
+        how = {"to": TensorProto.INT32} if between == "Cast" else {}
+        inputs = ["input_ids"] if between == "Cast" else ["input_ids", "same"]
+        model.graph.node.insert(0, helper.make_node(between, inputs, ["between"], **how))
+        model.graph.node[1].input[1] = "between"
+        onnx.save(model, path)
+    compiled(path, {"dense": (Pooling(("mean",)),)})
+    with pytest.raises(
+        ModelBroken, match=r"a\.onnx: its table of token embeddings has 30 rows, but config\.json says voc"
+    ):
+        compiled(path, {"dense": (Pooling(("mean",)),)}, vocabulary=VOCABULARY + 1)

@@ -136,6 +136,18 @@ def test_only_the_text_is_cut(tmp_path: Path) -> None:
             model.rerank(QUERY, TEXTS, instruction="Find rivers")
         with pytest.raises(InvalidInput, match="the query and its question have"):
             model.rerank("river " * 300, TEXTS)
+        with pytest.raises(InvalidInput, match="the query has a lone surrogate") as told:
+            model.rerank("\ud800", TEXTS)
+        assert (told.value.param, told.value.index) == ("query", None)
+
+
+def test_an_instruction_that_is_no_text_is_blamed_as_such(tmp_path: Path) -> None:
+    with (
+        load(str(folder_of(tmp_path, "qwen3")), dtype="float32", threads=1) as model,
+        pytest.raises(InvalidInput, match="the instruction has a lone surrogate") as told,
+    ):
+        model.rerank(QUERY, TEXTS, instruction="\ud800")
+    assert told.value.param == "instruction"
 
 
 def test_a_language_model_ranks_where_its_name_or_the_user_says_so(tmp_path: Path) -> None:

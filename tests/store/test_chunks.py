@@ -112,11 +112,59 @@ def test_an_empty_text_is_one_chunk(model: Model) -> None:
         ({"spans": [[(0, 2)]]}, "set late as well"),
         ({"late": True, "spans": []}, "spans for 0 inputs, but 1 inputs"),
         ({"late": True, "spans": [[(0, 99)]]}, "the span 0 to 99 is no part of it"),
+        ({"late": True, "spans": [[(-1, 3)]]}, "the span -1 to 3 is no part of it"),
+        ({"late": True, "spans": [[(3, 3)]]}, "the span 3 to 3 is no part of it"),
+        ({"late": True, "spans": 3}, "spans are of type int"),
+        ({"late": True, "spans": "a"}, "spans are of type str"),
+        ({"late": True, "spans": [(0, 2)]}, "the spans of input 0 must be a list of pairs of whole numbers"),
+        ({"late": True, "spans": [None]}, "the spans of input 0 must be"),
+        ({"late": True, "spans": [["ab"]]}, "the spans of input 0 must be"),
+        ({"late": True, "spans": [[(0, 1.5)]]}, "the spans of input 0 must be"),
+        ({"late": True, "spans": [[(0, 2), (3,)]]}, "the spans of input 0 must be"),
+        ({"late": True, "spans": [[(0, 1, 2)]]}, "the spans of input 0 must be"),
+        ({"late": True, "spans": [[(0, 2**70)]]}, "the spans of input 0 must be"),
+        ({"window": "a"}, "window is 'a'; it must be a whole number"),
+        ({"overlap": 1.5}, "overlap is 1.5; it must be a whole number"),
+        ({"dimensions": True}, "dimensions is True; it must be a whole number"),
     ],
 )
 def test_chunks_that_cannot_be_made_are_refused(how: dict[str, Any], message: str, model: Model) -> None:
     with pytest.raises(InvalidInput, match=message):
         model.embed_chunks(["hello"], **how)
+
+
+@pytest.mark.parametrize("spans", [[[(0, 5)]], [[[0, 5]]], np.array([[[0, 5]]]), [np.array([[0, 5]], np.uint8)]])
+def test_spans_may_come_in_any_list(spans: Any, model: Model) -> None:
+    ((chunk,),) = model.embed_chunks(["hello world"], late=True, spans=spans)
+    assert (chunk.start, chunk.end, type(chunk.start)) == (0, 5, int)
+    assert model.embed_chunks(["hello"], late=True, spans=[[]]) == [()]
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"window": 3}, "input 1 has 10001 chunks; at most 10000 are made of one"),
+        ({"window": 3, "late": True}, "input 1 has 10001 chunks; at most 10000 are made of one"),
+        (
+            {"late": True, "spans": [[], [(0, 1)] * 10_001]},
+            "input 1 has 10001 spans; at most 10000 are embedded of one",
+        ),
+    ],
+)
+def test_a_text_has_so_many_chunks_and_no_more(how: dict[str, Any], message: str, model: Model) -> None:
+    words = ["hello", "the " * 10_001]
+    with pytest.raises(InvalidInput, match=message) as told:
+        model.embed_chunks(words, **how)
+    assert told.value.index == 1
+    (chunks,) = model.embed_chunks("the " * 50, late=True, spans=[[(0, 3)] * 10_000])
+    assert len(chunks) == 10_000
+
+
+def test_a_span_without_tokens_is_a_vector_of_zeros(model: Model) -> None:
+    (chunks,) = model.embed_chunks("hello   world", late=True, spans=[[(0, 5), (5, 8)]])
+    assert [chunk.tokens for chunk in chunks] == [1, 0]
+    assert chunks[0].vector.any()
+    assert not chunks[1].vector.any()
 
 
 def test_late_chunking_needs_a_mean_and_nothing_more(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from textmill.config import ModelOptions
 from textmill.contract import BatchReport
-from textmill.errors import ConfigInvalid, ModelBroken, ModelNotFound, TextmillError, Unavailable
+from textmill.errors import ConfigInvalid, InvalidInput, ModelBroken, ModelNotFound, TextmillError, Unavailable
 from textmill.store.load import load, load_model
 from textmill.tasks.line import WINDOW
 from textmill.testing.checkpoints import tiny_bert, tiny_qwen3
@@ -212,6 +212,9 @@ def test_no_texts_give_no_vectors(folder: Path) -> None:
     with load(str(folder)) as model:
         assert model.embed([]).shape == (0, 32)
         assert model.embed([], dimensions=8).shape == (0, 8)
+        for dimensions in (0, -3, 33):
+            with pytest.raises(InvalidInput, match=f"dimensions is {dimensions}; this model gives 1 to 32"):
+                model.embed([], dimensions=dimensions)
 
 
 def test_closing_answers_a_call_under_way_to_its_end(folder: Path) -> None:

@@ -253,8 +253,17 @@ async def test_the_answer_counts_the_tokens_of_all_hypotheses(make: Make) -> Non
             model.classify_zero_shot(["river"], [])
         with pytest.raises(InvalidInput, match="no place for a label"):
             model.classify_zero_shot(["river"], ["dog"], hypothesis="This example.")
-        with pytest.raises(InvalidInput, match="second text of input 0 has"):
-            model.classify_zero_shot(["river"], ["dog " * 80])
+        for labels, message in (
+            (["dog", "dog " * 80], "label 1 in its hypothesis has 90 tokens, but the model has room for 61"),
+            (["dog", "\ud800"], "label 1 has a lone surrogate"),
+            (["dog", 3], "label 1 is the number 3"),
+            (["dog", None], "label 1 is None, but must be a text"),
+            (None, "the labels are None"),
+        ):
+            for truncate in (True, False):
+                with pytest.raises(InvalidInput, match=message) as told:
+                    model.classify_zero_shot(["river"], labels, truncate=truncate)  # type: ignore[arg-type]  # what is tested
+                assert (told.value.param, told.value.index) == ("labels", None)
 
 
 def test_a_verb_that_the_model_lacks_names_those_it_has(make: Make) -> None:
@@ -277,8 +286,14 @@ def test_wrong_arguments_are_refused_before_anything_is_computed(make: Make) -> 
             model.rerank(QUERY, TEXTS, instruction="find rivers")
         with pytest.raises(InvalidInput, match="input 1 has"):
             model.rerank(QUERY, ["a", "stone " * 99], truncate=False)
-        with pytest.raises(InvalidInput, match="the query"):
-            model.rerank("\ud800", TEXTS)
+        for query, message in (
+            ("\ud800", "the query has a lone surrogate"),
+            ("stone " * 99, "the query has 99 tokens, but the model has room for 61"),
+            ("stone" * 9999, "the query has 49995 characters"),
+        ):
+            with pytest.raises(InvalidInput, match=message) as told:
+                model.rerank(query, TEXTS, truncate=False)
+            assert (told.value.param, told.value.index) == ("query", None)
         assert model.rerank(QUERY, []) == []
         assert model.classify([]) == []
 

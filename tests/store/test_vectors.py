@@ -23,7 +23,7 @@ from sentence_transformers.sparse_encoder import modules as sparse
 from textmill.checkpoint.recipe import read_recipe
 from textmill.checkpoint.source import Ask
 from textmill.contract import Kind, RerankOptions, SparseVector
-from textmill.errors import ModelBroken, WrongTask
+from textmill.errors import InvalidInput, ModelBroken, WrongTask
 from textmill.store.load import load
 from textmill.store.model import Model
 from textmill.testing.checkpoints import tiny_bert, write_json
@@ -226,6 +226,9 @@ def test_multi_vectors_equal_sentence_transformers(
                     np.testing.assert_allclose(vectors, expected, rtol=0, atol=TOLERANCE)
         call = model._verbs.need(model._verbs.rerank, "rerank").call(TEXTS[0], TEXTS, RerankOptions())
         scores = model._line.answer_now(call).scores
+        with pytest.raises(InvalidInput, match="the query has a lone surrogate") as told:
+            model.rerank("\ud800", TEXTS)
+        assert (told.value.param, told.value.index) == ("query", None)
     expected = [(wanted["query"][0] @ document.T).max(axis=1).sum() for document in wanted["document"]]
     np.testing.assert_allclose(scores, expected, rtol=1e-5)
 

@@ -7,7 +7,7 @@ import pytest
 
 from textmill.contract import Classifications, Timings
 from textmill.errors import InvalidInput
-from textmill.tasks.best import check_kind, check_top, labelled
+from textmill.tasks.best import check_top, labelled
 
 
 def test_labels_of_one_name_keep_their_best_score() -> None:
@@ -21,9 +21,3 @@ def test_labels_of_one_name_keep_their_best_score() -> None:
 def test_a_top_that_is_no_number_of_texts_is_refused(top: Any) -> None:
     with pytest.raises(InvalidInput, match="top is"):
         check_top(top)
-
-
-@pytest.mark.parametrize("kind", ["Query", None, 3])
-def test_a_kind_that_there_is_not_is_refused(kind: Any) -> None:
-    with pytest.raises(InvalidInput, match="one of query, document"):
-        check_kind(kind)

@@ -33,8 +33,8 @@ class Shape:
 def check(program: Program) -> dict[Output, Shape]:
     """The shape of each of the program's outputs, for a token or for a row.
 
-    Raises ModelBroken, naming the tensor, where one is missing, has no place in the model, or does not fit config.json or its
-    neighbours.
+    Raises ModelBroken, naming the tensor, where one is missing, has no place in the model, does not fit config.json or its
+    neighbours, or has values that are no numbers.
     """
     index = Shape((), "token", "the input")
     ops = ShapeOps()
@@ -51,6 +51,10 @@ def check(program: Program) -> dict[Output, Shape]:
             f"{f' (nor have {len(unread) - 1} others)' if unread[1:] else ''}; they do not belong together"
         )
         raise ModelBroken(msg)
+    for tensor in dict.fromkeys(program.tensors.values()):
+        if tensor.name in ops.read and not tensor.finite:
+            msg = f"the checkpoint's tensor {tensor.name} has values that are NaN or infinity; download it again, or report it to its author"
+            raise ModelBroken(msg)
     for output, shape in outputs.items():
         if output in PER_TOKEN and shape.per != "token":
             msg = f"the model's heads pool its tokens, so it has no {output} output"

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from textmill.checkpoint.lfs import refuse_pointer
 from textmill.checkpoint.tensors import INDEX, WEIGHTS
 from textmill.errors import ModelBroken
 
@@ -119,7 +120,14 @@ def _best(folder: Path, kind: str, found: Sequence[Path]) -> Path:
 
 
 def _artefact(path: Path) -> Artefact:
-    """The file and those beside it; raises ModelBroken where an .xml lacks its .bin."""
+    """The file and those beside it; raises ModelBroken where an .xml lacks its .bin, or one is a pointer of Git LFS."""
+    artefact = _with_weights(path)
+    for file in (artefact.path, *artefact.beside):
+        refuse_pointer(file)
+    return artefact
+
+
+def _with_weights(path: Path) -> Artefact:
     if path.suffix == ".xml":
         beside = path.with_suffix(".bin")
         if not beside.is_file():

@@ -28,12 +28,23 @@ _log = logging.getLogger(__name__)
 
 def read_kind(source: Source) -> Kind:
     """The kind of a model; raises ModelBroken, naming the file, for what textmill does not run."""
+    _refuse_answers(source)
     for read in _READERS:
         kind = read(source)
         if kind is not None:
             return kind
     msg = f"{source.folder} holds no kind of model that textmill runs"
     raise ModelBroken(msg)
+
+
+def _refuse_answers(source: Source) -> None:
+    """Raise ModelBroken for a model that marks the answer to a question in a text: embedding is not what it was trained for."""
+    if "ForQuestionAnswering" in source.trained_as and not source.modules and source.artefact is None:
+        msg = (
+            f"{source.config.path}: a {source.trained_as} marks answers in texts, which textmill does not do; it embeds, ranks and "
+            "classifies, so take a model that was trained for one of these"
+        )
+        raise ModelBroken(msg)
 
 
 def _dense(source: Source) -> Kind:

@@ -41,8 +41,9 @@ class Pairs:
         self._types = template.types
         self._segments = segments and any(types.any() for types in (*template.special_types, np.array(template.types)))
         self.max_tokens = max_tokens
-        self._room = max_tokens - sum(map(len, template.specials))
-        if self._room < 2:  # noqa: PLR2004 - a token of each text
+        self.room = max_tokens - sum(map(len, template.specials))
+        """Tokens of both texts that a row has room for."""
+        if self.room < 2:  # noqa: PLR2004 - a token of each text
             msg = f"the model takes {max_tokens} tokens, which leaves no room for a pair beside its special tokens"
             raise ModelBroken(msg)
 
@@ -54,18 +55,18 @@ class Pairs:
         """
         lengths = (len(first), len(second))
         total = sum(lengths)
-        if total > self._room:
+        if total > self.room:
             if not truncate:
                 msg = (
-                    f"input {index} has {self.max_tokens - self._room + total} tokens, {lengths[0]} and {lengths[1]} of its two texts, "
+                    f"input {index} has {self.max_tokens - self.room + total} tokens, {lengths[0]} and {lengths[1]} of its two texts, "
                     f"but the model takes at most {self.max_tokens}; shorten them or allow truncation"
                 )
                 raise InvalidInput(msg, index=index)
-            kept = _kept(lengths, self._room, cut, index)
+            kept = _kept(lengths, self.room, cut, index)
             first, second = (_ends(ids, length, side) for ids, length in zip((first, second), kept, strict=True))
         before, between, after = self._specials
         ids = np.concatenate([before, first, between, second, after], dtype=np.int32)
-        return Paired(ids, self._types_of(len(first), len(second)) if self._segments else None, total > self._room)
+        return Paired(ids, self._types_of(len(first), len(second)) if self._segments else None, total > self.room)
 
     def _types_of(self, first: int, second: int) -> Ids:
         before, between, after = self._special_types

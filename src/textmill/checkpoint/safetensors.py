@@ -20,6 +20,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 
 from textmill.arch.ops import DType, Tensor
+from textmill.checkpoint.lfs import refuse_pointer
 from textmill.errors import ModelBroken
 
 _LENGTH_BYTES = 8
@@ -31,6 +32,10 @@ _DTYPES: Mapping[str, tuple[DType, type[np.generic]]] = {
 _INTEGER_BYTES = {"BOOL": 1, "I8": 1, "U8": 1, "I16": 2, "U16": 2, "I32": 4, "U32": 4, "I64": 8, "U64": 8}
 _OTHERS = {"I8": np.int8, "U8": np.uint8, "I16": np.int16, "I32": np.int32, "I64": np.int64, "F64": np.float64}
 _BYTES = _INTEGER_BYTES | {"F64": 8} | {code: np.dtype(native).itemsize for code, (_, native) in _DTYPES.items()}
+_PARAMETERS = ("weight", "bias", "gamma", "beta")
+"""How the names of layers' parameters end."""
+_MASK_AXES = 3
+"""Older checkpoints call a mask (1, 1, tokens, tokens) the bias of their attention."""
 _open: Any = safe_open  # the library's stub gives no types
 
 
@@ -51,6 +56,7 @@ class SafetensorsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        refuse_pointer(path)
         try:
             with path.open("rb") as file:
                 self._size = file.seek(0, 2)
@@ -69,13 +75,13 @@ class SafetensorsFile:
             raise ModelBroken(msg) from error
 
     def tensor(self, name: str, *, called: str) -> Tensor | None:
-        """A view of a tensor, to be ``called`` so in messages; None for an integer buffer, which is no weight.
+        """A view of a tensor, to be ``called`` so in messages; None for an integer buffer, such as position ids or a mask.
 
         Raises ModelBroken for weights of a dtype that textmill does not compute with.
         """
         entry = self.entries[name]
         if entry.dtype in _INTEGER_BYTES:
-            if name.endswith("weight"):
+            if name.endswith(_PARAMETERS) and not (name.endswith("bias") and len(entry.shape) >= _MASK_AXES):
                 self._refuse_dtype(name, entry.dtype)
             return None
         if entry.dtype not in _DTYPES:

@@ -12,7 +12,7 @@ from textmill.arch import opaque
 from textmill.arch.config import parse_config
 from textmill.arch.families import architecture
 from textmill.checkpoint import static as static_tables
-from textmill.checkpoint.artefacts import Artefact, choose
+from textmill.checkpoint.artefacts import Artefact, choose, is_asked_for
 from textmill.checkpoint.jsonfile import JsonFile
 from textmill.checkpoint.modules import MODULES, Module, class_name, read_modules, read_router
 from textmill.errors import ModelBroken
@@ -79,6 +79,12 @@ def open_source(folder: Path, ask: Ask) -> Source:
     paths = [inside / name for name in _TRANSFORMER_CONFIGS]
     settings = JsonFile.read_if_there(next((path for path in paths if path.is_file()), paths[0]))
     static = bool(modules) and class_name(modules[0], folder) == static_tables.MODULE
+    if static and is_asked_for(ask.backend, ask.file):
+        asked = f"--backend {ask.backend}" if ask.file is None else f"--file {ask.file}"
+        msg = (
+            f"{inside} is a table of static embeddings, of which textmill runs the safetensors only; leave {asked} out"
+        )
+        raise ModelBroken(msg)
     config = static_tables.read_config(inside) if static else JsonFile.read(inside / "config.json")
     # sentence-transformers lets its own file override config.json.
     overrides = {**settings.get("config_args", dict, {}), **settings.get("config_kwargs", dict, {})}

@@ -79,6 +79,13 @@ def open_table(folder: Path) -> Mapping[str, Tensor]:
     return {_TABLE: Tensor(table, "float32", _TABLE)}
 
 
+def rows_said(folder: Path) -> str:
+    """Where the number of token ids stands, for messages, with ``{}`` for it."""
+    file = SafetensorsFile(folder / WEIGHTS)
+    name = _MAPPING if _MAPPING in file.entries else _table_name(file)
+    return f"{WEIGHTS} has {{}} rows in {name}"
+
+
 def max_tokens(folder: Path) -> int:
     """The most tokens of a text: where tokenizer.json cuts, which counts here as it does in sentence-transformers."""
     tokenizer = JsonFile.read_if_there(folder / "tokenizer.json")

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tokenizers
 
+from textmill.checkpoint.lfs import refuse_pointer
 from textmill.checkpoint.seams import Seams
 from textmill.contract import Side
 from textmill.errors import ConfigInvalid, EmptyInput, InvalidInput, ModelBroken
@@ -92,7 +93,8 @@ class Tokenizer:
 
     ``vocabulary`` is the number of rows of the model's embedding table: no other ids come out, none go in. Where ``max_tokens``
     is given, a model that leaves no room for text beside its special tokens is ModelBroken. Without ``special``, no special tokens
-    are put around texts; ``blank`` is then the one id of a text that has no tokens.
+    are put around texts; ``blank`` is then the one id of a text that has no tokens, the last one, which no text may have.
+    ``said`` is where the vocabulary's size stands, for messages.
     """
 
     def __init__(
@@ -104,10 +106,11 @@ class Tokenizer:
         max_tokens: int | None = None,
         special: bool = True,
         blank: int | None = None,
+        said: str = "config.json says vocab_size {}",
     ) -> None:
         self._path = folder / FILE
         self._blank = np.array([] if blank is None else [blank], np.int32)
-        self._vocabulary = vocabulary
+        self._vocabulary = vocabulary if blank is None else blank
         self._tokenizer = _open(self._path)
         # The file may hold the padding and the length its author happened to use last.
         self._tokenizer.no_padding()
@@ -119,7 +122,7 @@ class Tokenizer:
         self._special = {i for i, token in self._tokenizer.get_added_tokens_decoder().items() if token.special}
         self._leading, self._trailing = self._template()
         self._seams = Seams(self._tokenizer)
-        self._check_vocabulary()
+        self._check_vocabulary(said)
         if max_tokens is not None and max_tokens <= self._specials:
             msg = (
                 f"{folder} says that the model takes {max_tokens} tokens, but its special tokens alone are {self._specials}; "
@@ -358,11 +361,11 @@ class Tokenizer:
         ids = np.array(sample.ids, dtype=np.int32)
         return ids[: mask.index(0)], ids[len(ids) - mask[::-1].index(0) :]
 
-    def _check_vocabulary(self) -> None:
+    def _check_vocabulary(self, said: str) -> None:
         highest = max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
         if highest >= self._vocabulary:
             msg = (
-                f"{self._path} has token ids up to {highest}, but config.json says vocab_size {self._vocabulary}; "
+                f"{self._path} has token ids up to {highest}, but {said.format(self._vocabulary)}; "
                 "they belong to different models"
             )
             raise ModelBroken(msg)
@@ -376,6 +379,7 @@ def _open(path: Path) -> tokenizers.Tokenizer:
             f"python -c {shlex.quote(code)}"
         )
         raise ModelBroken(msg)
+    refuse_pointer(path)
     try:
         return tokenizers.Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises no other class for whatever is wrong in the file

@@ -51,6 +51,7 @@ class Execution:
 
     def __init__(self, runtime: Runtime) -> None:
         self._forward = runtime.forward
+        self._dtype = runtime.facts.dtype
         self._widths: dict[Output, int] = {}
 
     def run(self, batch: list[Entry[Ticket]]) -> Outcome:
@@ -87,7 +88,8 @@ class Execution:
         lost = [entry for entry, is_good in zip(piece, good, strict=True) if not is_good]
         if kept:
             outcome.done.append((kept, {output: _rows(made[output], good) for output in asked}))
-        message = "the runtime gave NaN or infinity for this input; try dtype float32, or report the model"
+        way_out = "report the model" if self._dtype == "float32" else "try dtype float32, or report the model"
+        message = f"the {self._dtype} runtime gave NaN or infinity for this input; {way_out}"
         outcome.failures.append(Failure(lost, message))
 
     def _wrong(self, made: Answers, output: Output, lengths: list[int]) -> str | None:

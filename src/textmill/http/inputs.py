@@ -42,9 +42,9 @@ def as_batch(given: Inputs, field: str, limit: int) -> list[Input]:
 
 
 def check_count(field: str, count: int, limit: int) -> None:
-    """Raise InvalidInput for more inputs than a request may have."""
+    """Raise InvalidInput for more inputs, or spans of them, than a request may have."""
     if count > limit:
-        msg = f"'{field}' has {count} inputs; this server takes {limit} a request"
+        msg = f"'{field}' has {count} {'spans' if field == 'spans' else 'inputs'}; this server takes {limit} a request"
         raise InvalidInput(msg, param=field)
 
 

@@ -72,7 +72,7 @@ class ChunksRequest(Struct, frozen=True):
         list[list[tuple[int, int]]] | None,
         Meta(
             description="For each text its chunks, such as its sentences, as pairs of characters: the first, and that behind "
-            "the last. They are pooled late."
+            "the last. They are pooled late. A text has at most 10,000 chunks, a request as many spans as it may have inputs."
         ),
     ] = None
     prompt_name: PromptName = None
@@ -134,6 +134,7 @@ async def embed_chunks(service: Service, request: ChunksRequest) -> Answer:
     inputs = [request.inputs] if isinstance(request.inputs, str) else request.inputs
     check_count("inputs", len(inputs), service.settings.max_inputs)
     refuse_empty_texts(inputs, "inputs")
+    check_count("spans", sum(map(len, request.spans or ())), service.settings.max_inputs)
     options = ChunkOptions(
         chunking=Chunking(request.chunk_tokens, request.chunk_overlap or 0),
         late=request.late is True or request.spans is not None,

@@ -20,14 +20,17 @@ from textmill.runtimes import flat
 from textmill.runtimes.openvino_graph import FlatOps, Graph
 
 _STATES = ("last_hidden_state", "token_embeddings")
+_SAME_IDS = ("Convert", "Reshape", "Squeeze", "Unsqueeze")
+"""What exporters put between the ids and the table that they look up."""
 _FROM_LOGITS: frozenset[Output] = frozenset({"logits", "token_logits", "sparse"})
 
 
 @dataclass(frozen=True, slots=True)
 class GraphFile:
-    """A file's graph, the heads that follow it, and their tensors."""
+    """A file's graph, the heads that follow it, and their tensors; ids that it is given are below ``vocabulary``."""
 
     path: Path
+    vocabulary: int
     outputs: Chains
     tensors: Mapping[str, Tensor]
 
@@ -35,13 +38,15 @@ class GraphFile:
 def read_graph(file: GraphFile) -> Graph:
     """The graph with our inputs and outputs.
 
-    Raises ModelBroken, naming the file, where it cannot be read, asks for what a text does not give, or lacks an output.
+    Raises ModelBroken, naming the file, where it cannot be read, asks for what a text does not give, lacks an output, or has
+    a table of embeddings with fewer rows than there are ids.
     """
     try:
         model = ov.Core().read_model(file.path)
     except RuntimeError as error:
         msg = f"{file.path} cannot be read by OpenVINO: {str(error).strip().splitlines()[-1]}"
         raise ModelBroken(msg) from error
+    _check_table(model, file)
     ops = FlatOps()
     _feed(ops, model, file.path)
     ends = {name: result for result in model.outputs for name in result.get_names()}
@@ -61,6 +66,24 @@ def widths(graph: Graph) -> dict[Output, int]:
             raise ModelBroken(msg)
         found[output] = int(last.get_length())
     return found
+
+
+def _check_table(model: ov.Model, file: GraphFile) -> None:
+    """See that every id has a row in the table that the ids look up, where that is plain to see: OpenVINO does not when it runs."""
+    ends = [node.output(0) for node in model.get_parameters() if "input_ids" in node.output(0).get_names()]
+    while ends:
+        for reader in ends.pop().get_target_inputs():
+            node = reader.get_node()
+            if node.get_type_name() in _SAME_IDS and reader.get_index() == 0:
+                ends.append(node.output(0))
+            elif node.get_type_name() == "Gather" and reader.get_index() == 1:
+                rows = node.input_value(0).get_partial_shape()[0]
+                if rows.is_static and rows.get_length() < file.vocabulary:
+                    msg = (
+                        f"{file.path}: its table of token embeddings has {rows.get_length()} rows, but config.json says "
+                        f"vocab_size {file.vocabulary}; they belong to different models"
+                    )
+                    raise ModelBroken(msg)
 
 
 def _feed(ops: FlatOps, model: ov.Model, path: Path) -> None:

@@ -133,14 +133,16 @@ def compile_program(name: str, program: Program, target: Target) -> Runtime:
 
 
 def compile_file(
-    path: Path, outputs: Chains, tensors: Mapping[str, Tensor], target: Target
+    path: Path, outputs: Chains, tensors: Mapping[str, Tensor], target: Target, *, vocabulary: int
 ) -> tuple[Runtime, dict[Output, int]]:
-    """Compile an ONNX or OpenVINO file with our heads behind it; and the width of each output.
+    """Compile an ONNX or OpenVINO file with our heads behind it, for ids below ``vocabulary``; and the width of each output.
 
-    Raises ModelBroken where the file cannot be read or lacks an input or output.
+    Raises ModelBroken where the file cannot be read, lacks an input or output, or does not know that many ids.
     """
     module = _module("openvino")
-    made: tuple[Runtime, dict[Output, int]] = module.compile_file(module.GraphFile(path, outputs, tensors), target)
+    made: tuple[Runtime, dict[Output, int]] = module.compile_file(
+        module.GraphFile(path, vocabulary, outputs, tensors), target
+    )
     return made
 
 

@@ -14,6 +14,7 @@ from textmill.arch.shapes import Shape, check
 from textmill.checkpoint.hub import resolve
 from textmill.checkpoint.recipe import Recipe, load_tensors, read_recipe
 from textmill.checkpoint.source import Ask
+from textmill.checkpoint.static import rows_said
 from textmill.checkpoint.tokenizer import Tokenizer
 from textmill.config import ModelOptions, available_threads, cache_folder, model_options
 from textmill.contract import BatchReport
@@ -68,15 +69,7 @@ def load_model(model: str, options: ModelOptions, observe: Observer = lambda _na
     with ExitStack() as undo:
         undo.callback(pool.shutdown, wait=False)
         # The tokenizer and the hash take as long as compiling and hold no lock meanwhile, so they run beside it.
-        tokenizer = pool.submit(
-            Tokenizer,
-            recipe.transformer_folder,
-            vocabulary=recipe.vocabulary,
-            lowercase=recipe.lowercase,
-            max_tokens=recipe.max_tokens,
-            special=not recipe.static,
-            blank=recipe.vocabulary - 1 if recipe.static else None,
-        )
+        tokenizer = pool.submit(_tokenizer, recipe)
         digest = pool.submit(recipe.weights_sha256)
         runtime, widths = _compile(
             recipe, options, lambda: calibration(recipe, tokenizer.result(), digest.result(), cache_folder())
@@ -99,6 +92,12 @@ def _ask(options: ModelOptions) -> Ask:
         backend=options.backend,
         file=options.file,
     )
+
+
+def _tokenizer(recipe: Recipe) -> Tokenizer:
+    folder, vocabulary, static = recipe.transformer_folder, recipe.vocabulary, recipe.static
+    table: dict[str, Any] = {"special": False, "blank": vocabulary - 1, "said": rows_said(folder)} if static else {}
+    return Tokenizer(folder, vocabulary=vocabulary, lowercase=recipe.lowercase, max_tokens=recipe.max_tokens, **table)
 
 
 def _expect_task(options: ModelOptions, verbs: Verbs) -> None:
@@ -139,7 +138,7 @@ def _compile(
     )
     tensors = load_tensors(recipe)
     if recipe.artefact is not None:
-        return compile_file(recipe.artefact.path, recipe.outputs, tensors, target)
+        return compile_file(recipe.artefact.path, recipe.outputs, tensors, target, vocabulary=recipe.vocabulary)
     program = build(recipe.config, tensors, recipe.outputs)
     shapes = check(program)
     _check_labels(recipe, shapes)

@@ -38,7 +38,7 @@ from textmill.tasks.best import check_top, labelled, listed, ranked
 from textmill.tasks.classify import Classifier
 from textmill.tasks.embed import Embedder
 from textmill.tasks.entities import TokenClassifier
-from textmill.tasks.inputs import as_inputs, as_inputs_or_pairs, as_query, as_texts
+from textmill.tasks.inputs import as_inputs, as_inputs_or_pairs, as_labels, as_query, as_texts
 from textmill.tasks.line import Line
 from textmill.tasks.rerank import Reranks
 from textmill.tasks.zero_shot import ZeroShotClassifier
@@ -111,7 +111,11 @@ class Model(VectorVerbs):
             chunking=chunking,
         )
         inputs = as_inputs(texts)
-        return self._line.answer_now(self._embedder.call(inputs, options)).vectors if inputs else self._nothing(options)
+        return (
+            self._line.answer_now(self._embedder.call(inputs, options)).vectors
+            if inputs
+            else self._embedder.nothing(options)
+        )
 
     async def aembed(
         self,
@@ -136,7 +140,7 @@ class Model(VectorVerbs):
             chunking=chunking,
         )
         inputs = as_inputs(texts)
-        return (await self.embed_inputs(inputs, options)).vectors if inputs else self._nothing(options)
+        return (await self.embed_inputs(inputs, options)).vectors if inputs else self._embedder.nothing(options)
 
     async def embed_inputs(self, inputs: Sequence[Input], options: EmbedOptions) -> Embeddings:
         """The whole answer, with token counts and timings: what servers need. Errors as `embed`."""
@@ -226,7 +230,7 @@ class Model(VectorVerbs):
             WrongTask: the model has no label for entailment. InvalidInput, Overloaded, Unavailable, ForwardFailed: as `embed`.
 
         """
-        inputs, choices = as_texts(texts, alone=True), as_texts(labels)
+        inputs, choices = as_texts(texts, alone=True), as_labels(labels)
         options = ZeroShotOptions(hypothesis=hypothesis, multi_label=multi_label, truncate=truncate)
         return labelled(self._line.answer_now(self._zero_shot.call(inputs, choices, options))) if inputs else []
 
@@ -240,7 +244,7 @@ class Model(VectorVerbs):
         truncate: bool = True,
     ) -> list[dict[str, float]]:
         """`classify_zero_shot` for event loops."""
-        inputs, choices = as_texts(texts, alone=True), as_texts(labels)
+        inputs, choices = as_texts(texts, alone=True), as_labels(labels)
         options = ZeroShotOptions(hypothesis=hypothesis, multi_label=multi_label, truncate=truncate)
         return labelled(await self.classify_zero_shot_inputs(inputs, choices, options)) if inputs else []
 
@@ -346,9 +350,6 @@ class Model(VectorVerbs):
     @property
     def _reranker(self) -> Reranks:
         return self._verbs.need(self._verbs.rerank, "rerank")
-
-    def _nothing(self, options: EmbedOptions) -> npt.NDArray[np.float32]:
-        return np.empty((0, options.dimensions or self.info.dimensions), np.float32)
 
     def __reduce__(self) -> str:
         msg = "a loaded model cannot be pickled or copied; send its name, and load it where it is used"

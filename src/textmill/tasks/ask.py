@@ -13,6 +13,7 @@ from textmill.checkpoint.tokenizer import Tokenizer
 from textmill.contract import RerankOptions, Scores, Scoring
 from textmill.errors import InvalidInput
 from textmill.runtimes.runtime import Row
+from textmill.tasks.inputs import blamed
 from textmill.tasks.line import Done, Prepared
 from textmill.tasks.rerank import scoring_of
 from textmill.tasks.scores import scored
@@ -82,10 +83,17 @@ class AskCall:
         question = self._question
         given = self._instruction if self._instruction is not None else question.instruction
         instruction = question.around_instruction.replace("{instruction}", given) if given else ""
-        before = [
-            part.replace("{instruction}", instruction).replace("{query}", self._query) for part in question.before
-        ]
-        return self._joined(before), self._joined(question.after)
+        before = [self._filled(part, instruction) for part in question.before]
+        after = [self._texts.bodies([part], 0)[0] for part in question.after]
+        return np.concatenate(before, dtype=np.int32), np.concatenate(after, dtype=np.int32)
 
-    def _joined(self, parts: Sequence[str]) -> Ids:
-        return np.concatenate([self._texts.bodies([part], 0)[0] for part in parts], dtype=np.int32)
+    def _filled(self, part: str, instruction: str) -> Ids:
+        """The ids of a part with what the caller says in it; raises InvalidInput that speaks of that."""
+        filled = part.replace("{instruction}", instruction).replace("{query}", self._query)
+        try:
+            return self._texts.bodies([filled], 0)[0]
+        except InvalidInput:
+            for param, text in (("query", self._query), ("instruction", instruction)):
+                with blamed(("input 0", f"the {param}"), param=param):
+                    self._texts.bodies([text], 0)
+            raise

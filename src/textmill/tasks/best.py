@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from textmill.contract import Classifications, Entities, Entity, Kind, Ranked, Scores
+from textmill.contract import Classifications, Entities, Entity, Ranked, Scores
 from textmill.errors import InvalidInput
 
 
@@ -32,13 +31,6 @@ def check_top(top: int | None) -> None:
     if top is not None and (isinstance(top, bool) or not isinstance(top, int) or top < 1):
         msg = f"top is {top!r}; it must be a number of at least 1"
         raise InvalidInput(msg, param="top")
-
-
-def check_kind(kind: Kind) -> None:
-    """Raise InvalidInput for a kind of text that there is not."""
-    if kind not in get_args(Kind):
-        msg = f"kind is {kind!r}; it must be one of {', '.join(get_args(Kind))}"
-        raise InvalidInput(msg, param="kind")
 
 
 def _by_label(labels: Sequence[str], scores: npt.NDArray[np.float32]) -> dict[str, float]:

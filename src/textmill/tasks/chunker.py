@@ -11,6 +11,9 @@ from textmill.checkpoint.tokenizer import Located, Tokenizer
 from textmill.contract import Chunking
 from textmill.errors import InvalidInput
 
+MOST_CHUNKS = 10_000
+"""Chunks of one text: what a book has in sentences, and few enough that no server is held up by one text."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
@@ -56,13 +59,23 @@ class Chunker:
 
     def pieces(self, text: str, index: int) -> list[Piece]:
         """The chunks of a text, at least one; ``index`` is the input's, for messages."""
-        return self.parted(self._tokenizer.locate(text, index))
+        return self.parted(self._tokenizer.locate(text, index), index)
 
-    def parted(self, located: Located) -> list[Piece]:
+    def parted(self, located: Located, index: int) -> list[Piece]:
         """The chunks of a text whose tokens are known."""
         count = len(located.ids)
-        firsts = range(0, max(1, count - self._room + self._step), self._step)
-        return [self._piece(located, first, min(first + self._room, count)) for first in firsts]
+        return [self._piece(located, first, min(first + self._room, count)) for first in self.firsts(located, index)]
+
+    def firsts(self, located: Located, index: int) -> range:
+        """The first token of each chunk; raises InvalidInput for too many chunks."""
+        found = range(0, max(1, len(located.ids) - self._room + self._step), self._step)
+        if len(found) > MOST_CHUNKS:
+            msg = (
+                f"input {index} has {len(found)} chunks; at most {MOST_CHUNKS} are made of one: "
+                "take a longer window or less overlap, or part the text"
+            )
+            raise InvalidInput(msg, param="window", index=index)
+        return found
 
     def _piece(self, located: Located, first: int, last: int) -> Piece:
         body = np.concatenate([self._prompt, located.ids[first:last]])

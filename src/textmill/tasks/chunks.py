@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +12,15 @@ import numpy.typing as npt
 from textmill.checkpoint.tokenizer import Located, Tokenizer
 from textmill.contract import Chunk, Chunking, ChunkOptions, Chunks, EmbedOptions
 from textmill.errors import InvalidInput
-from textmill.tasks.chunker import Chunker, Piece
+from textmill.tasks.chunker import MOST_CHUNKS, Chunker, Piece
 from textmill.tasks.embed import EmbedCall, Embedder
 from textmill.tasks.line import Call, Done, Prepared
 from textmill.tasks.texts import TextProfile, Texts
 
-Spans = Sequence[tuple[int, int]]
+Places = npt.NDArray[np.int64]
+"""For each chunk its first character and the one behind its last, (chunks, 2)."""
 Floats = npt.NDArray[np.float32]
+_AXES = 2
 
 
 class ChunkEmbedder:
@@ -87,7 +90,7 @@ class LateCall:
         tokenizer: Tokenizer,
         whole: Chunker,
         chunker: Chunker,
-        spans: Sequence[Spans] | None,
+        spans: Sequence[Places] | None,
         dense: EmbedCall,
     ) -> None:
         self.inputs = inputs
@@ -102,7 +105,9 @@ class LateCall:
         prepared: list[Prepared] = []
         for index, text in enumerate(inputs, first):
             located = self._tokenizer.locate(text, index)
-            for piece in self._whole.parted(located):
+            if self._spans is None:
+                self._chunker.firsts(located, index)  # too many are refused before anything is computed
+            for piece in self._whole.parted(located, index):
                 row = self._dense.row(piece.ids, index, (piece, located))
                 prepared.append(replace(row, row=replace(row.row, outputs=("tokens",))))
         return prepared
@@ -128,42 +133,67 @@ class LateCall:
 
     def _pooled(self, states: Floats, located: Located, index: int) -> list[Chunk]:
         if self._spans is None:
-            places = [
-                (piece.start, piece.end, slice(piece.first, piece.last)) for piece in self._chunker.parted(located)
-            ]
+            pieces = self._chunker.parted(located, index)
+            places = np.array([(piece.start, piece.end) for piece in pieces])
+            firsts, lasts = np.array([piece.first for piece in pieces]), np.array([piece.last for piece in pieces])
         else:
-            places = [(start, end, _tokens_of(located, start, end)) for start, end in self._spans[index]]
-        sums = np.concatenate([np.zeros((1, states.shape[1]), np.float64), np.cumsum(states, axis=0, dtype=np.float64)])
-        means = [(sums[t.stop] - sums[t.start]) / max(1, t.stop - t.start) for _, _, t in places]
-        if not means:
+            places = self._spans[index]
+            firsts, lasts = _tokens_of(located, places)
+        if not len(places):
             return []
-        vectors = self._dense.shaped(np.array(means, np.float32))
+        sums = np.concatenate([np.zeros((1, states.shape[1]), np.float64), np.cumsum(states, axis=0, dtype=np.float64)])
+        means = (sums[lasts] - sums[firsts]) / np.maximum(1, lasts - firsts)[:, None]
+        vectors = self._dense.shaped(means.astype(np.float32))
         return [
-            Chunk(start, end, tokens.stop - tokens.start, vector)
-            for (start, end, tokens), vector in zip(places, vectors, strict=True)
+            Chunk(start, end, tokens, vector)
+            for (start, end), tokens, vector in zip(places.tolist(), (lasts - firsts).tolist(), vectors, strict=True)
         ]
 
 
-def _tokens_of(located: Located, start: int, end: int) -> slice:
-    """The tokens that stand for at least one of the characters."""
-    first = int(np.searchsorted(located.ends, start, side="right"))
-    last = int(np.searchsorted(located.starts, end, side="left"))
-    return slice(first, max(first, last))
+def _tokens_of(located: Located, places: Places) -> tuple[Places, Places]:
+    """For each span the first token that stands for at least one of the characters, and the one behind the last."""
+    firsts = np.searchsorted(located.ends, places[:, 0], side="right")
+    lasts = np.searchsorted(located.starts, places[:, 1], side="left")
+    return firsts, np.maximum(firsts, lasts)
 
 
-def _checked(inputs: Sequence[str], spans: Sequence[Spans] | None) -> Sequence[Spans] | None:
-    """The spans; raises InvalidInput where they are not of these texts."""
+def _checked(inputs: Sequence[str], spans: object) -> Sequence[Places] | None:
+    """The spans of each text; raises InvalidInput where they are not such, or not of these texts."""
     if spans is None:
         return None
+    if not isinstance(spans, Sequence | np.ndarray) or isinstance(spans, str):
+        msg = f"spans are of type {type(spans).__name__}; give for each input a list of pairs of characters"
+        raise InvalidInput(msg, param="spans")
     if len(spans) != len(inputs):
         msg = f"there are spans for {len(spans)} inputs, but {len(inputs)} inputs"
         raise InvalidInput(msg, param="spans")
-    for index, (text, own) in enumerate(zip(inputs, spans, strict=True)):
-        for start, end in own:
-            if not 0 <= start < end <= len(text):
-                msg = f"input {index} has {len(text)} characters; the span {start} to {end} is no part of it"
-                raise InvalidInput(msg, param="spans", index=index)
-    return spans
+    return [_places(text, own, index) for index, (text, own) in enumerate(zip(inputs, spans, strict=True))]
+
+
+def _places(text: str, own: Any, index: int) -> Places:
+    """A text's spans as whole numbers (spans, 2)."""
+    if isinstance(own, Sized) and len(own) > MOST_CHUNKS:
+        msg = f"input {index} has {len(own)} spans; at most {MOST_CHUNKS} are embedded of one: part the text"
+        raise InvalidInput(msg, param="spans", index=index)
+    try:
+        places = np.array(own)
+    except ValueError:  # lists of unlike lengths
+        places = np.array(None)
+    if places.shape == (0,):
+        return np.zeros((0, 2), np.int64)
+    if places.dtype.kind not in "iu" or places.ndim != _AXES or places.shape[1] != _AXES:
+        msg = (
+            f"the spans of input {index} must be a list of pairs of whole numbers: the first character of each, "
+            "and the one behind its last, such as [(0, 14), (15, 34)]"
+        )
+        raise InvalidInput(msg, param="spans", index=index)
+    starts, ends = places.T
+    wrong = np.flatnonzero((starts < 0) | (starts >= ends) | (ends > len(text)))
+    if len(wrong):
+        start, end = places[wrong[0]]
+        msg = f"input {index} has {len(text)} characters; the span {start} to {end} is no part of it"
+        raise InvalidInput(msg, param="spans", index=index)
+    return places.astype(np.int64)
 
 
 def _answer(chunks: Sequence[Sequence[Chunk]], done: Done) -> Chunks:

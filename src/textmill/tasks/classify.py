@@ -10,7 +10,7 @@ from textmill.checkpoint.tokenizer import Tokenizer
 from textmill.contract import Classifications, ClassifyOptions, Input, Pair, Scoring
 from textmill.runtimes.runtime import Row
 from textmill.tasks.line import Done, Prepared
-from textmill.tasks.scores import check_scoring, scored
+from textmill.tasks.scores import scored
 from textmill.tasks.texts import TextProfile, Texts
 
 
@@ -29,7 +29,6 @@ class Classifier:
     def call(self, inputs: Sequence[Input | Pair], options: ClassifyOptions) -> ClassifyCall:
         """A call for these inputs; see `textmill.contract.Classify`."""
         texts = Texts(self._tokenizer, self._texts, inputs, options)
-        check_scoring(options.scoring)
         return ClassifyCall(inputs, texts, self._pairs, self.labels, options.scoring or self._scoring)
 
 

@@ -44,6 +44,10 @@ class Embedder:
         """A call for these inputs; see `textmill.contract.Embed`."""
         return EmbedCall(self._tokenizer, self._texts, self._profile, inputs, options)
 
+    def nothing(self, options: EmbedOptions) -> npt.NDArray[np.float32]:
+        """The vectors of no inputs, (0, dimensions)."""
+        return np.empty((0, _width(self._profile, options)), np.float32)
+
 
 class EmbedCall:
     """The options of one call, checked."""
@@ -59,12 +63,7 @@ class EmbedCall:
         self.inputs = inputs
         self._texts = Texts(tokenizer, texts, inputs, options)
         self._normalize = options.normalize
-        self._dimensions = options.dimensions
-        if self._dimensions is None:
-            self._dimensions = profile.default_dimensions
-        elif not 1 <= self._dimensions <= profile.dimensions:
-            msg = f"dimensions is {self._dimensions}; this model gives 1 to {profile.dimensions}"
-            raise InvalidInput(msg, param="dimensions")
+        self._dimensions = _width(profile, options)
         skips = bool(self._texts.prompt) and not profile.include_prompt
         self._prompt_tokens = tokenizer.prompt_tokens(self._texts.prompt) if skips else 0
         self._adapter = _adapter(profile, options)
@@ -106,7 +105,7 @@ class EmbedCall:
 
     def shaped(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Vectors cut to the first dimensions, then scale to unit length; a zero vector stays zero."""
-        if self._dimensions is not None:
+        if self._dimensions < vectors.shape[1]:
             vectors = np.ascontiguousarray(vectors[:, : self._dimensions])
         return normalized(vectors) if self._normalize else vectors
 
@@ -125,6 +124,16 @@ def normalized(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
     scaled: npt.NDArray[np.float32] = vectors / np.maximum(lengths, np.float32(1e-12))[:, None]
     return scaled
+
+
+def _width(profile: EmbedProfile, options: EmbedOptions) -> int:
+    """The width of a call's vectors; raises InvalidInput for one that the model does not give."""
+    if options.dimensions is None:
+        return min(profile.default_dimensions or profile.dimensions, profile.dimensions)
+    if not 1 <= options.dimensions <= profile.dimensions:
+        msg = f"dimensions is {options.dimensions}; this model gives 1 to {profile.dimensions}"
+        raise InvalidInput(msg, param="dimensions")
+    return options.dimensions
 
 
 def _adapter(profile: EmbedProfile, options: EmbedOptions) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import numpy as np
@@ -56,6 +57,24 @@ def as_texts(texts: object, *, alone: bool = False) -> list[str]:
             msg = f"input {index} is {_kind(item)}, but must be a text"
             raise InvalidInput(msg, index=index)
     return [item for item in items if isinstance(item, str)]
+
+
+def as_labels(labels: object) -> list[str]:
+    """Labels of the caller's; raises InvalidInput, which speaks of the label, for what is none."""
+    with blamed(("the texts are", "the labels are"), ("input ", "label "), param="labels"):
+        return as_texts(labels)
+
+
+@contextmanager
+def blamed(*words: tuple[str, str], param: str) -> Iterator[None]:
+    """Blame InvalidInput on the field ``param``, whose texts go the way of inputs, with these words for those of inputs."""
+    try:
+        yield
+    except InvalidInput as error:
+        message = str(error)
+        for said, meant in words:
+            message = message.replace(said, meant, 1)
+        raise InvalidInput(message, param=param) from None
 
 
 def as_query(query: object) -> str:

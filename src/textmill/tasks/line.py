@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 
-from textmill.arch.heads import Output
+from textmill.arch.heads import PER_TOKEN, Output
 from textmill.contract import Timings
 from textmill.engine.engine import Engine
 from textmill.engine.scheduler import Lane
@@ -33,7 +33,7 @@ _IN_PLACE = 1024
 
 
 _FINISHED_IN_PLACE = 256
-"""Rows whose answers are put together on the event loop."""
+"""Rows, or tokens where each has an answer, whose answers are put together on the event loop."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +61,11 @@ class Done:
     def tokens(self) -> tuple[int, ...]:
         """Tokens of each row."""
         return tuple(len(each.row) for each in self.prepared)
+
+    @property
+    def answers(self) -> int:
+        """How many vectors or scores there are: one of each row, or of each token."""
+        return sum(self.tokens) if PER_TOKEN.intersection(self.outputs) else len(self.prepared)
 
     @property
     def truncated(self) -> tuple[bool, ...]:
@@ -125,7 +130,7 @@ class Line:
             while call.waiting:
                 call.take(await asyncio.wrap_future(call.waiting[0].future))
             done = call.done()
-            if len(done.prepared) <= _FINISHED_IN_PLACE:
+            if done.answers <= _FINISHED_IN_PLACE:
                 return asked.finish(done)
             return await asyncio.wrap_future(self._submit(asked.finish, done))
 

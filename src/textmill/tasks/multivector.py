@@ -14,8 +14,8 @@ from textmill.checkpoint.tokenizer import Encoded, Tokenizer
 from textmill.contract import Input, Kind, MultiEmbeddings, MultiOptions, RerankOptions, Scores
 from textmill.errors import InvalidInput, ModelBroken
 from textmill.runtimes.runtime import Row
-from textmill.tasks.best import check_kind
 from textmill.tasks.embed import normalized
+from textmill.tasks.inputs import blamed
 from textmill.tasks.line import Call, Done, Prepared
 from textmill.tasks.texts import TextProfile, Texts
 
@@ -39,7 +39,6 @@ class MultiEmbedder:
 
     def call(self, inputs: Sequence[Input], options: MultiOptions) -> MultiCall:
         """A call for these inputs; see `textmill.contract.EmbedMulti`."""
-        check_kind(options.kind)
         side = self._sides[options.kind]
         return MultiCall(inputs, side.dress(inputs, options), normalize=options.normalize and self._normalize)
 
@@ -158,7 +157,10 @@ class MaxSimCall:
 
     def prepare(self, inputs: Sequence[str], first: int) -> list[Prepared]:
         """Rows of the query's side, then of the documents'."""
-        queries = self._query.prepare(inputs[:1], 0) if first == 0 else []
+        queries: list[Prepared] = []
+        if first == 0:
+            with blamed(("input 0", "the query"), param="query"):
+                queries = self._query.prepare(inputs[:1], 0)
         return [*queries, *self._documents.prepare(inputs[len(queries) :], first + len(queries) - 1)]
 
     def finish(self, done: Done) -> Scores:

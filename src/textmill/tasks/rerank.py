@@ -11,8 +11,9 @@ from textmill.checkpoint.tokenizer import Tokenizer
 from textmill.contract import RerankOptions, Scores, Scoring
 from textmill.errors import InvalidInput
 from textmill.runtimes.runtime import Row
+from textmill.tasks.inputs import blamed
 from textmill.tasks.line import Call, Done, Prepared
-from textmill.tasks.scores import check_scoring, scored
+from textmill.tasks.scores import scored
 from textmill.tasks.texts import TextProfile, Texts
 
 
@@ -73,21 +74,20 @@ class CrossCall:
 
     @cached_property
     def _query_ids(self) -> Ids:
-        """Tokenised with the first texts, off the event loop where they are long, and once for all of them."""
-        return query_ids(self._texts, self._texts.prompt + self._query)
+        """Tokenised with the first texts, off the event loop where they are long, and once for all of them.
 
-
-def query_ids(texts: Texts, query: str) -> Ids:
-    """The query's ids without special tokens; raises InvalidInput that speaks of the query, for what is not text or too long."""
-    try:
-        return texts.bodies([query], 0)[0]
-    except InvalidInput as error:
-        raise InvalidInput(str(error).replace("input 0", "the query", 1), param="query") from None
+        Raises InvalidInput that speaks of the query, for what is not text, or fills the model where it must not be cut.
+        """
+        with blamed(("input 0", "the query"), param="query"):
+            ids = self._texts.bodies([self._texts.prompt + self._query], 0)[0]
+        if len(ids) > self._pairs.room and not self._texts.truncate:
+            msg = f"the query has {len(ids)} tokens, but the model has room for {self._pairs.room}; shorten it or allow truncation"
+            raise InvalidInput(msg, param="query")
+        return ids
 
 
 def scoring_of(options: RerankOptions) -> Scoring:
     """How a call's scores are made; raises InvalidInput for shares, which a text on its own has none of."""
-    check_scoring(options.scoring)
     if options.scoring == "softmax":
         msg = "scoring 'softmax' has no meaning for a reranker, which gives each text one score; use 'sigmoid' or 'raw'"
         raise InvalidInput(msg, param="scoring")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import numpy as np
 import numpy.typing as npt
 
 from textmill.contract import Scoring
-from textmill.errors import InvalidInput
 
 Floats = npt.NDArray[np.float32]
 
@@ -27,15 +24,8 @@ def sigmoid(logits: Floats) -> Floats:
     return scores
 
 
-def check_scoring(scoring: Scoring | None) -> None:
-    """Raise InvalidInput for a way to score that there is not."""
-    if scoring is not None and scoring not in get_args(Scoring):
-        msg = f"scoring is {scoring!r}; it must be one of {', '.join(get_args(Scoring))}"
-        raise InvalidInput(msg, param="scoring")
-
-
 def scored(logits: Floats, scoring: Scoring) -> Floats:
-    """The scores of logits (rows, classes); `check_scoring` has seen to it that there is such a way."""
+    """The scores of logits (rows, classes)."""
     if scoring == "raw":
         return logits
     return softmax(logits) if scoring == "softmax" else sigmoid(logits)

@@ -12,7 +12,7 @@ from textmill.arch.heads import Output
 from textmill.checkpoint.tokenizer import Tokenizer
 from textmill.contract import Input, SparseEmbeddings, SparseOptions, SparseVector
 from textmill.runtimes.runtime import Row
-from textmill.tasks.best import check_kind, check_top
+from textmill.tasks.best import check_top
 from textmill.tasks.line import Call, Done, Prepared
 from textmill.tasks.texts import TextProfile, Texts
 
@@ -39,7 +39,6 @@ class SparseEmbedder:
 
     def call(self, inputs: Sequence[Input], options: SparseOptions) -> Call[Input, SparseEmbeddings]:
         """A call for these inputs; see `textmill.contract.EmbedSparse`."""
-        check_kind(options.kind)
         check_top(options.top)
         if options.kind == "query" and self._queries is not None:
             texts = Texts(self._queries.tokenizer, self._texts, inputs, options)

@@ -16,6 +16,7 @@ from textmill.checkpoint.tokenizer import Tokenizer
 from textmill.contract import Classifications, ZeroShotOptions
 from textmill.errors import EmptyInput, InvalidInput
 from textmill.runtimes.runtime import Row
+from textmill.tasks.inputs import blamed
 from textmill.tasks.line import Done, Prepared
 from textmill.tasks.scores import softmax
 from textmill.tasks.texts import TextProfile, Texts
@@ -102,8 +103,15 @@ class ZeroShotCall:
 
     @cached_property
     def _hypotheses(self) -> list[Ids]:
-        """Tokenised once for all texts."""
-        return self._texts.bodies([self._options.hypothesis.replace("{}", label) for label in self._labels], 0)
+        """Tokenised once for all texts; raises InvalidInput that speaks of the label, for what is not text or fills the model."""
+        room = self._pairs.room
+        with blamed(("input ", "label "), param="labels"):
+            made = self._texts.bodies([self._options.hypothesis.replace("{}", label) for label in self._labels], 0)
+        for index, ids in enumerate(made):
+            if len(ids) > room:
+                msg = f"label {index} in its hypothesis has {len(ids)} tokens, but the model has room for {room}; shorten either"
+                raise InvalidInput(msg, param="labels")
+        return made
 
     def _row(self, text: Ids, hypothesis: Ids, index: int) -> Prepared:
         row = self._pairs.join(

@@ -71,6 +71,7 @@ class FakeRuntime:
         dimensions: int = 8,
         *,
         batch_tokens: int = 256,
+        dtype: str = "float32",
         warm_up: Sequence[str | BaseException] = ("first",),
         fail: Callable[[Row], BaseException | None] | None = None,
         spoil: Callable[[Any], object] | None = None,
@@ -82,6 +83,7 @@ class FakeRuntime:
         self.diary: list[str] = []
         self.threads: set[int] = set()
         self._batch_tokens = batch_tokens
+        self._dtype = dtype
         self._steps = tuple(warm_up)
         self.fail = fail
         self.spoil = spoil
@@ -89,7 +91,7 @@ class FakeRuntime:
     @property
     def facts(self) -> Facts:
         """Facts of a machine that does not exist."""
-        return Facts(runtime="fake", device="cpu", dtype="float32", threads=1, batch_tokens=self._batch_tokens)
+        return Facts(runtime="fake", device="cpu", dtype=self._dtype, threads=1, batch_tokens=self._batch_tokens)
 
     def vector(self, row: Row, output: Output = "dense") -> npt.NDArray[np.float32]:
         """What `forward` gives this row, in any company, as an output for each row: (dimensions,), all in [-1, 1)."""
