@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 import numpy as np
@@ -37,12 +37,12 @@ WRONG: list[tuple[type[Typed], str, Any, str]] = [
     (EmbedOptions, "dimensions", np.arange(3), "dimensions is array([0, 1, 2]); it must be a whole number or None"),
     (EmbedOptions, "normalize", None, "normalize is None; it must be True or False"),
     (EmbedOptions, "adapter", 0, "adapter is 0; it must be a text or None"),
-    (EmbedOptions, "chunking", 64, "chunking is 64; it must be a Chunking or None"),
+    (EmbedOptions, "chunking", 64, "chunking is 64; it must be a textmill.contract.Chunking or None"),
     (EmbedOptions, "prompt", 3, "prompt is 3; it must be a text or None"),
     (Chunking, "window", "a", "window is 'a'; it must be a whole number or None"),
     (Chunking, "window", 2.5, "window is 2.5; it must be a whole number or None"),
     (Chunking, "overlap", 1.5, "overlap is 1.5; it must be a whole number"),
-    (ChunkOptions, "chunking", None, "chunking is None; it must be a Chunking"),
+    (ChunkOptions, "chunking", None, "chunking is None; it must be a textmill.contract.Chunking"),
     (ChunkOptions, "late", 0, "late is 0; it must be True or False"),
     (SparseOptions, "kind", "Query", "kind is 'Query'; it must be one of query, document"),
     (SparseOptions, "kind", None, "kind is None; it must be one of query, document"),
@@ -88,3 +88,12 @@ def test_numbers_of_numpy_and_texts_of_an_enum_become_plain() -> None:
     options = EmbedOptions(dimensions=np.int64(8), normalize=np.True_, prompt_name=Side.QUERY)  # type: ignore[arg-type]  # numpy's
     assert [type(value) for value in (options.dimensions, options.normalize, options.prompt_name)] == [int, bool, str]
     assert SparseOptions(kind=Side.QUERY).kind == "query"  # type: ignore[arg-type]  # as the enum's users have it
+
+
+def test_a_whole_number_of_an_enum_becomes_plain() -> None:
+    class Width(IntEnum):
+        SMALL = 8
+
+    options = EmbedOptions(dimensions=Width.SMALL)
+    assert type(options.dimensions) is int
+    assert options.dimensions == 8

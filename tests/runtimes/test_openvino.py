@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,16 @@ def test_a_checkpoint_s_pages_are_given_back_when_its_weights_are_packed(folder:
     assert resident(weights) > 0
     next(compile_program(program, TARGET).warm_up())
     assert resident(weights) == 0
+
+
+def test_a_closed_runtime_does_not_keep_the_checkpoint_mapped(folder: Path) -> None:
+    program = program_of(folder)
+    mapping = weakref.ref(program.tensors["embeddings.word_embeddings.weight"].data.base)
+    runtime = compile_program(program, TARGET)
+    runtime.close()
+    del program
+    gc.collect()
+    assert mapping() is None
 
 
 def test_every_warm_up_step_leaves_answers_as_they_were(folder: Path) -> None:

@@ -58,6 +58,13 @@ def test_a_failure_of_what_reads_is_passed_on(weights: npt.NDArray[np.float32]) 
     assert not [thread for thread in threading.enumerate() if thread.name == "textmill-pages"]
 
 
+def test_pages_that_the_kernel_keeps_stay(weights: npt.NDArray[np.float32], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textmill.runtimes.pages._DROP", 12345)  # no advice that a kernel knows
+    total = weights.sum()
+    with Pages(tensors_over([weights])).dropped():
+        assert weights.sum() == total
+
+
 def test_a_tensor_in_memory_of_its_own_is_left_alone() -> None:
     array = np.arange(4096, dtype=np.float32)
     Pages(tensors_over([array, array[::2]])).drop()

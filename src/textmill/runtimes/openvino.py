@@ -220,6 +220,7 @@ class OpenVINORuntime:
     def close(self) -> None:
         """Give the compiled graph and its memory back; closing twice is closing once."""
         self._compiled = self._compile_long = self._long = self._holds = None
+        self._pages = Pages(())
 
     def _warm(self, shape: Shape) -> None:
         row = Row(np.zeros(min(shape.tokens, shape.length), np.int32))

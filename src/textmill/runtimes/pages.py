@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event, Thread
 
 from textmill.arch.ops import Tensor
@@ -32,7 +32,8 @@ class Pages:
         """
         if _DROP is not None:
             for mapping in self._mappings.values():
-                mapping.madvise(_DROP)
+                with suppress(OSError):  # pages that are locked in memory stay
+                    mapping.madvise(_DROP)
 
     @contextmanager
     def dropped(self) -> Iterator[None]:

@@ -20,6 +20,7 @@ from textmill.config import ModelOptions, available_threads, cache_folder, model
 from textmill.contract import BatchReport
 from textmill.engine.engine import Engine, Policy
 from textmill.errors import ConfigInvalid
+from textmill.runtimes.pages import Pages
 from textmill.runtimes.runtime import Calibration, Runtime, Target, compile_file, compile_program
 from textmill.store.calibration import calibration
 from textmill.store.info import describe
@@ -140,7 +141,8 @@ def _compile(
     if recipe.artefact is not None:
         return compile_file(recipe.artefact.path, recipe.outputs, tensors, target, vocabulary=recipe.vocabulary)
     program = build(recipe.config, tensors, recipe.outputs)
-    shapes = check(program)
+    with Pages(tensors.values()).dropped():  # every weight is looked at
+        shapes = check(program)
     _check_labels(recipe, shapes)
     widths = {output: shape.axes[-1] for output, shape in shapes.items()}
     return compile_program("torch" if options.backend == "torch" else "openvino", program, target), widths

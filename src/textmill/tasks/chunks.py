@@ -179,7 +179,7 @@ def _places(text: str, own: Any, index: int) -> Places:
         places = np.array(own)
     except ValueError:  # lists of unlike lengths
         places = np.array(None)
-    if places.shape == (0,):
+    if places.shape in ((0,), (0, _AXES)):
         return np.zeros((0, 2), np.int64)
     if places.dtype.kind not in "iu" or places.ndim != _AXES or places.shape[1] != _AXES:
         msg = (
