@@ -255,6 +255,7 @@ async def test_the_answer_counts_the_tokens_of_all_hypotheses(make: Make) -> Non
             model.classify_zero_shot(["river"], ["dog"], hypothesis="This example.")
         for labels, message in (
             (["dog", "dog " * 80], "label 1 in its hypothesis has 90 tokens, but the model has room for 61"),
+            (["dog", "dog " * 51], "label 1 in its hypothesis has 61 tokens, but the model has room for 61"),
             (["dog", "\ud800"], "label 1 has a lone surrogate"),
             (["dog", 3], "label 1 is the number 3"),
             (["dog", None], "label 1 is None, but must be a text"),

@@ -53,7 +53,7 @@ class Tensor:
 
     @property
     def finite(self) -> bool:
-        """Whether no value is NaN or infinity: some 25 ms for 100 million values, most of it reading them."""
+        """Whether no value is NaN or infinity: some 40 ms for 110 million values that are in memory."""
         if not self.data.size:
             return True
         if self.dtype == "float32":

@@ -56,8 +56,8 @@ class Attention:
             if relative is not None:
                 mask = op.add(mask, op.multiply(self._relative(q, k, relative), factor))
             states = _attended(q, k, v, mask, factor)
-        key = ("scatter", heads)
-        scatter = self._inputs.feed(key, lambda: flat.by_head(flat.scatter, heads, lambda batch: batch.shape.length))
+        place = ("scatter", heads)
+        scatter = self._inputs.feed(place, lambda: flat.by_head(flat.scatter, heads, lambda batch: batch.shape.length))
         return _tokens(states, self._inputs.of(scatter, [-1, heads], np.int32))
 
     def _near(self, query: Node, key: Node, value: Node, sight: Window, factor: Node) -> Node:

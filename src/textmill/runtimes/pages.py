@@ -14,7 +14,7 @@ from threading import Event, Thread
 from textmill.arch.ops import Tensor
 
 _SECONDS = 0.01
-"""Between two looks: about 10 MB are read in that time."""
+"""Between two rounds."""
 _DROP: int | None = getattr(mmap, "MADV_DONTNEED", None)  # not on Windows
 
 

@@ -108,8 +108,8 @@ class ZeroShotCall:
         with blamed(("input ", "label "), param="labels"):
             made = self._texts.bodies([self._options.hypothesis.replace("{}", label) for label in self._labels], 0)
         for index, ids in enumerate(made):
-            if len(ids) > room:
-                msg = f"label {index} in its hypothesis has {len(ids)} tokens, but the model has room for {room}; shorten either"
+            if len(ids) >= room:  # a token of the text at least
+                msg = f"label {index} in its hypothesis has {len(ids)} tokens, but the model has room for {room} beside special ones, a text included; shorten either"
                 raise InvalidInput(msg, param="labels")
         return made
 
