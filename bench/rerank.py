@@ -16,6 +16,7 @@ import sentence_transformers
 import torch  # noqa: TID253 - bench compares with it
 
 import textmill
+from bench.products import products
 from bench.shapes import BERT_BASE, MINI_LM, cross_encoder
 from textmill.cli.throughput import Workload
 
@@ -32,10 +33,10 @@ def main() -> None:
     torch.set_num_threads(textmill.config.available_threads())
     for name, shape in SHAPES.items():
         with tempfile.TemporaryDirectory() as folder:
-            _compare(name, cross_encoder(Path(folder), shape), rounds)
+            _compare(name, shape, cross_encoder(Path(folder), shape), rounds)
 
 
-def _compare(name: str, folder: Path, rounds: int) -> None:
+def _compare(name: str, shape: dict[str, int], folder: Path, rounds: int) -> None:
     reference = sentence_transformers.CrossEncoder(str(folder), device="cpu", max_length=512)
     models = {dtype: textmill.load(str(folder), dtype=dtype) for dtype in DTYPES}
     for model in models.values():
@@ -46,6 +47,8 @@ def _compare(name: str, folder: Path, rounds: int) -> None:
         ).tolist(),
         **{dtype: partial(_scores, model) for dtype, model in models.items()},
     }
+    alone = products(512, shape, "float32")
+    least: list[float] = []
     times: dict[str, list[float]] = {contender: [] for contender in runs}
     scores: dict[str, list[list[float]]] = {contender: [] for contender in runs}
     for turn in range(rounds + 1):  # the first warms
@@ -56,6 +59,8 @@ def _compare(name: str, folder: Path, rounds: int) -> None:
             if turn:
                 times[contender].append(time.perf_counter() - start)
                 scores[contender].append(made)
+        if turn:
+            least.append(_tokens(reference, query, texts) / alone())
     print(f"{name}: {PASSAGES} passages of 20 to 200 tokens, median of {rounds} rounds")
     base = times["sentence-transformers"]
     for contender, spent in times.items():
@@ -67,8 +72,15 @@ def _compare(name: str, folder: Path, rounds: int) -> None:
             f"  {contender:22} {statistics.median(spent):6.2f} s, {ratio:4.1f} x; largest difference {worst:.1e}, "
             f"ranking {'the same' if same else 'differs'}"
         )
+    ratio = statistics.median(b / s for b, s in zip(base, least, strict=True))
+    print(f"  {'float32 products alone':22} {statistics.median(least):6.2f} s, {ratio:4.1f} x")
     for model in models.values():
         model.close()
+
+
+def _tokens(reference: sentence_transformers.CrossEncoder, query: str, texts: Sequence[str]) -> int:
+    made = reference.tokenizer([query] * len(texts), list(texts))
+    return sum(len(ids) for ids in made["input_ids"])
 
 
 def _scores(model: textmill.Model, query: str, texts: Sequence[str]) -> list[float]:

@@ -116,31 +116,29 @@ def _compile(build: Callable[[str, bool], Graph], holds: object, target: Target)
     options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _PRECISION[dtype], "PERFORMANCE_HINT": "LATENCY"}
     if target.threads is not None:
         options["INFERENCE_NUM_THREADS"] = target.threads
-    try:
-        graph = build(dtype, False)  # noqa: FBT003 - not for long batches
-        with Pages(graph.weights).dropped():
-            compiled = core.compile_model(graph.model, device, options)
-    except RuntimeError as error:  # what OpenVINO raises for everything, shapes that do not fit included
-        msg = f"OpenVINO cannot compile this model: {_first_line(error)}"
-        raise ModelBroken(msg) from error
+
+    def compiled(*, long: bool) -> tuple[ov.CompiledModel, Graph]:
+        try:
+            graph = build(dtype, long)
+            with Pages(graph.weights).dropped():
+                return core.compile_model(graph.model, device, options), graph
+        except RuntimeError as error:  # what OpenVINO raises for everything, shapes that do not fit included
+            msg = f"OpenVINO cannot compile this model: {_first_line(error)}"
+            raise ModelBroken(msg) from error
+
+    model, graph = compiled(long=False)
     # What was compiled, which is float32 where a CPU cannot do what was asked for.
-    computed = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    computed = model.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     facts = Facts(
         runtime="openvino",
         device=target.device,
         dtype=_DTYPES.get(computed, computed),
-        threads=int(compiled.get_property("INFERENCE_NUM_THREADS")),
+        threads=int(model.get_property("INFERENCE_NUM_THREADS")),
         batch_tokens=target.batch_tokens or min(_BATCH_TOKENS[dtype], max(_FEWEST, _POOLED // graph.widest)),
     )
     shapes = Shapes(facts.batch_tokens, target.max_tokens)
-
-    def long() -> Compiled:
-        made = build(dtype, True)  # noqa: FBT003 - for long ones
-        with Pages(made.weights).dropped():
-            return Compiled(core.compile_model(made.model, device, options), made)
-
-    ready = Compiled(compiled, graph)
-    return OpenVINORuntime(holds, ready, graph.outputs, shapes, facts, long=long if graph.biased else None)
+    long = (lambda: Compiled(*compiled(long=True))) if graph.biased else None
+    return OpenVINORuntime(holds, Compiled(model, graph), graph.outputs, shapes, facts, long=long)
 
 
 class Compiled:
