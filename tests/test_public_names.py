@@ -44,6 +44,8 @@ MODEL_NAMES = {
     "classify_tokens_inputs",
     "classify_zero_shot",
     "close",
+    "decode",
+    "decode_inputs",
     "embed",
     "embed_chunks",
     "embed_chunks_inputs",
@@ -60,6 +62,8 @@ MODEL_NAMES = {
     "ready",
     "rerank",
     "rerank_inputs",
+    "tokenize",
+    "tokenize_inputs",
     "wait_until_warm",
     "waiting",
 }

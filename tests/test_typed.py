@@ -19,6 +19,7 @@ from textmill.contract import (
     RerankOptions,
     SparseOptions,
     TextOptions,
+    TokenizeOptions,
     ZeroShotOptions,
 )
 from textmill.errors import InvalidInput
@@ -53,6 +54,7 @@ WRONG: list[tuple[type[Typed], str, Any, str]] = [
     (ZeroShotOptions, "hypothesis", None, "hypothesis is None; it must be a text"),
     (ZeroShotOptions, "multi_label", "yes", "multi_label is 'yes'; it must be True or False"),
     (RerankOptions, "instruction", ("a", "b"), "instruction is ('a', 'b'); it must be a text or None"),
+    (TokenizeOptions, "special_tokens", 1, "special_tokens is 1; it must be True or False"),
 ]
 
 

@@ -144,6 +144,15 @@ class RerankOptions(TextOptions):
     instruction: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenizeOptions(Typed):
+    """How to tokenise: behind which prompt, as `TextOptions` has it, and whether ``special_tokens`` are put around."""
+
+    prompt: str | None = None
+    prompt_name: str | None = None
+    special_tokens: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Timings:
     """Where the time of a call went, in seconds: means over its rows."""
@@ -171,6 +180,20 @@ class Embeddings(Answered):
     """``vectors`` is float32 of shape (inputs, dimensions)."""
 
     vectors: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token of a text: its id, what it stands for, and the UTF-8 bytes ``start`` up to ``stop`` of prompt and text together.
+
+    Special tokens stand nowhere: their ``text`` is the token's own name, their places are None.
+    """
+
+    id: int
+    text: str
+    special: bool
+    start: int | None
+    stop: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,4 +420,16 @@ class Rerank(Protocol):
 
     async def rerank_inputs(self, query: str, texts: Sequence[str], options: RerankOptions) -> Scores:
         """Score the texts."""
+        ...
+
+
+class Tokenize(Protocol):
+    """A model that says what tokens it makes of texts, and what texts ids stand for. Nothing is computed, nothing waits in line."""
+
+    async def tokenize_inputs(self, inputs: Sequence[str], options: TokenizeOptions) -> tuple[tuple[Token, ...], ...]:
+        """The tokens of each text, never cut. Raises InvalidInput."""
+        ...
+
+    async def decode_inputs(self, inputs: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> tuple[str, ...]:
+        """The text of each list of ids. Raises EmptyInput or InvalidInput."""
         ...

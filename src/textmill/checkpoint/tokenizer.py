@@ -215,6 +215,16 @@ class Tokenizer:
         places = np.array(made.offsets, dtype=np.int64).reshape(-1, 2)
         return Located(np.array(made.ids, dtype=np.int32), places[:, 0], places[:, 1])
 
+    def pieces(self, text: str, *, specials: bool, max_tokens: int, index: int) -> tokenizers.Encoding:
+        """All tokens of a text, with their names and the characters that they stand for; ``specials`` puts special ones around.
+
+        Raises InvalidInput for what is not text, and for more characters than a text of ``max_tokens`` may have.
+        """
+        _refuse_surrogates(text, index, 0)
+        _refuse_characters(text, index, max_tokens)
+        # A batch of one lets other threads run meanwhile.
+        return self._tokenizer.encode_batch([text], add_special_tokens=specials)[0]
+
     def dress(self, body: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
         """Ids with the special tokens that stand around every text."""
         dressed = np.concatenate([self._leading, body, self._trailing], dtype=np.int32)
@@ -254,9 +264,9 @@ class Tokenizer:
         ids = next(self._encodings([prompt], _Work(0, 0, truncate=True))).ids
         return len(ids) - (len(ids) > 0 and ids[-1] in self._special)
 
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text of ids without special tokens, as far as the tokenizer can give it back."""
-        return self._tokenizer.decode(list(ids))
+    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
+        """The text of ids, as far as the tokenizer can give it back; by default without special tokens."""
+        return self._tokenizer.decode(list(ids), skip_special_tokens=skip_special_tokens)
 
     def check_ids(self, ids: Sequence[int], index: int) -> npt.NDArray[np.int32]:
         """The caller's token ids of input ``index`` as a row.

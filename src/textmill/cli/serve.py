@@ -70,7 +70,7 @@ def ready_line(url: str, models: Sequence[ModelInfo], seconds: float) -> str:
 
 
 def _settings(options: ServeOptions) -> HttpSettings:
-    from textmill.http.settings import HttpSettings  # noqa: PLC0415 - with the app
+    from textmill.http.settings import MAX_INPUTS, HttpSettings  # noqa: PLC0415 - with the app
 
     return HttpSettings(
         api_keys=options.api_key,
@@ -78,6 +78,10 @@ def _settings(options: ServeOptions) -> HttpSettings:
         body_limit=options.body_limit,
         drain_s=options.drain_seconds,
         version=__version__,
+        max_inputs=options.max_client_batch_size or MAX_INPUTS,
+        auto_truncate=options.auto_truncate,
+        tei_compat=options.tei_compat,
+        max_concurrent_requests=options.max_concurrent_requests,
     )
 
 

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 from textmill.config.option import hidden, options_of
 
 Count = Annotated[int, Meta(ge=1)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
 # An empty key would let everyone in who sends none; it comes from an unset variable in a script.
 Word = Annotated[str, Meta(min_length=1)]
 
@@ -69,9 +70,24 @@ class ModelOptions(_Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_batch_tokens: Annotated[
         Count | None, Meta(description="Tokens in a batch, padding included; by default the backend's own choice.")
     ] = None
+    max_batch_requests: Annotated[
+        Count | None, Meta(description="Rows in a batch; by default as many as its tokens allow.")
+    ] = None
     max_queue_tokens: Annotated[
         Count, Meta(description="Tokens that may wait before requests are refused as too many.")
     ] = 1 << 20
+    tokenization_workers: Annotated[
+        Count | None, Meta(description="Threads that tokenise beside what computes; 2 by default.")
+    ] = None
+    default_prompt_name: Annotated[
+        Word | None, Meta(description="The model's own prompt for texts whose request names none.")
+    ] = None
+    default_prompt: Annotated[
+        str | None, Meta(description="What stands before texts whose request names no prompt.")
+    ] = None
+    dense_path: Annotated[
+        Word | None, Meta(description="Folder of the Dense module to use in place of that in modules.json.")
+    ] = None
 
 
 class ServeOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,6 +99,35 @@ class ServeOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_field
     # Whoever reaches the port may use the machine, so the way in from outside is opened on purpose, not by default.
     host: Annotated[Word, Meta(description="Address to listen on; 0.0.0.0 for all, as in a container.")] = "127.0.0.1"
     port: Annotated[int, Meta(description="Port to listen on; 0 takes a free one.", ge=0, le=65535)] = 8080
+    grpc_port: Annotated[
+        Port | None, Meta(description="Port for gRPC beside HTTP; 0 takes a free one, none by default.")
+    ] = None
+    prometheus_port: Annotated[
+        Port | None,
+        Meta(description="Port that serves the metrics alone; they are on the main port too."),
+    ] = None
+    served_model_name: Annotated[
+        Word | None, Meta(description="What the first model is called, in place of its own name.")
+    ] = None
+    tei_compat: Annotated[
+        Literal["1.6", "1.9"],
+        Meta(description="The version of Text Embeddings Inference whose statuses and defaults its routes have."),
+    ] = "1.9"
+    auto_truncate: Annotated[
+        bool,
+        Meta(description="Cut texts that are too long where a request does not say; --no-auto-truncate refuses them."),
+    ] = True
+    max_client_batch_size: Annotated[
+        Count | None,
+        Meta(description="Inputs a request; by default 32,768, which are computed in batches like any others."),
+    ] = None
+    max_concurrent_requests: Annotated[
+        Count | None,
+        Meta(description="Requests under way at once before more are refused; by default only tokens count."),
+    ] = None
+    api_key_file: Annotated[
+        Word | None, Meta(description="File of such keys, one a line; lines that begin with # are remarks.")
+    ] = None
     api_key: Annotated[
         tuple[Word, ...],
         Meta(
@@ -100,6 +145,15 @@ class ServeOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_field
         Literal["debug", "info", "warning", "error"], Meta(description="Least severe messages to log.")
     ] = "info"
     log_format: Annotated[Literal["text", "json"], Meta(description="Form of the log on standard error.")] = "text"
+    otlp_endpoint: Annotated[
+        Word | None,
+        Meta(description="Where traces are sent: http://host:4317 (gRPC), or http://host:4318/v1/traces (HTTP)."),
+    ] = None
+    otlp_service_name: Annotated[Word, Meta(description="The service's name in traces.")] = "textmill"
+    trace_sample: Annotated[
+        float, Meta(description="Share of traces that are kept, of those that begin here.", ge=0, le=1)
+    ] = 1.0
+    disable_spans: Annotated[bool, Meta(description="Leave trace ids out of the log's JSON lines.")] = False
     config: Annotated[
         str | None, Meta(description="YAML file of options; flags and the environment come before it.")
     ] = None

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from textmill.contract import Answered, Classify, Embed, EmbedChunks, EmbedSparse, EmbedTokens, ModelInfo, Rerank
+from textmill.contract import (
+    Answered,
+    Classify,
+    Embed,
+    EmbedChunks,
+    EmbedSparse,
+    EmbedTokens,
+    ModelInfo,
+    Rerank,
+    Tokenize,
+)
 from textmill.http.keys import Keys
 from textmill.http.settings import HttpSettings
 from textmill.telemetry import Telemetry
@@ -13,7 +23,7 @@ from textmill.telemetry import Telemetry
 A = TypeVar("A", bound=Answered)
 
 
-class Model(Embed, EmbedChunks, EmbedSparse, EmbedTokens, Classify, Rerank, Protocol):
+class Model(Embed, EmbedChunks, EmbedSparse, EmbedTokens, Classify, Rerank, Tokenize, Protocol):
     """What routes ask of a loaded model; `textmill.store.model.Model` is one."""
 
     @property

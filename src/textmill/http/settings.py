@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
+
+MAX_INPUTS = 32_768
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,4 +21,7 @@ class HttpSettings:
     body_limit: int
     drain_s: float
     version: str
-    max_inputs: int = 32_768
+    max_inputs: int = MAX_INPUTS
+    auto_truncate: bool = True
+    tei_compat: Literal["1.6", "1.9"] = "1.9"
+    max_concurrent_requests: int | None = None

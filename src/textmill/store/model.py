@@ -32,6 +32,7 @@ from textmill.contract import (
     ZeroShotOptions,
 )
 from textmill.engine.engine import Engine
+from textmill.store.reading import ReadingVerbs
 from textmill.store.vectors import VectorVerbs
 from textmill.store.verbs import Verbs
 from textmill.tasks.best import check_top, labelled, listed, ranked
@@ -44,7 +45,7 @@ from textmill.tasks.rerank import Reranks
 from textmill.tasks.zero_shot import ZeroShotClassifier
 
 
-class Model(VectorVerbs):
+class Model(VectorVerbs, ReadingVerbs):
     """A model that is loaded and ready; made by `textmill.load`.
 
     Thread-safe: calls from any threads and event loops share batches. Use it as a context manager or call `close`.

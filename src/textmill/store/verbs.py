@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict, TypeVar
+from typing import TypedDict, TypeVar, get_args
 
 from textmill.arch.heads import Output, Pooling
 from textmill.checkpoint.pairs import Pairs
@@ -24,6 +24,7 @@ from textmill.tasks.multivector import MaxSimReranker, MultiEmbedder
 from textmill.tasks.rerank import CrossEncoder, Reranks
 from textmill.tasks.sparse import QueryTable, SparseEmbedder
 from textmill.tasks.texts import TextProfile
+from textmill.tasks.tokenize import Reader
 from textmill.tasks.tokens import TokenEmbedder
 from textmill.tasks.zero_shot import ZeroShotClassifier, entailment
 
@@ -32,8 +33,9 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verbs:
-    """What makes the calls of each verb; None for a verb that the model does not have."""
+    """What makes the calls of each verb; None for a verb that the model does not have. All can ``read``."""
 
+    read: Reader
     embed: Embedder | None = None
     embed_chunks: ChunkEmbedder | None = None
     embed_sparse: SparseEmbedder | None = None
@@ -48,7 +50,7 @@ class Verbs:
     @property
     def tasks(self) -> tuple[Task, ...]:
         """The verbs that the model has."""
-        return tuple(field.name for field in fields(self) if getattr(self, field.name) is not None)  # type: ignore[misc]  # the fields are tasks
+        return tuple(name for name in get_args(Task) if getattr(self, name) is not None)
 
     def need(self, verb: V | None, name: Task) -> V:
         """The verb, by its name for messages; raises WrongTask where the model does not have it."""
@@ -75,6 +77,7 @@ def make_verbs(recipe: Recipe, tokenizer: Tokenizer, widths: Mapping[Output, int
     dense = Embedder(tokenizer, texts, embed) if "dense" in recipe.outputs else None
     sparse, multi = _sparse(recipe, tokenizer, texts), _multi(recipe, tokenizer, texts)
     return Verbs(
+        read=Reader(tokenizer, texts),
         embed=dense,
         embed_chunks=ChunkEmbedder(tokenizer, texts, dense, late=_pools_by_mean(recipe)) if dense else None,
         embed_sparse=sparse,

@@ -134,6 +134,10 @@ class Line:
                 return asked.finish(done)
             return await asyncio.wrap_future(self._submit(asked.finish, done))
 
+    async def aside(self, work: Callable[[X], Y], given: X) -> Y:
+        """Do what needs no engine in the pool, so that the event loop stays free. Raises what the work raises, or Unavailable."""
+        return await asyncio.wrap_future(self._submit(work, given))
+
     def _beside(self, call: _Underway[I], part: Sequence[I]) -> Future[tuple[Sequence[Prepared], float]]:
         return self._submit(call.prepare_timed, part)
 

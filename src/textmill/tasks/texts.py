@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textmill.checkpoint.tokenizer import Encoded, Tokenizer
-from textmill.contract import Input, Side, TextOptions
+from textmill.contract import Input, Side, TextOptions, TokenizeOptions
 from textmill.errors import EmptyInput, InvalidInput
 
 
@@ -36,7 +36,7 @@ class Texts:
         refuse_nothing(inputs)
         self._tokenizer = tokenizer
         self.truncate = options.truncate
-        self.prompt = _prompt(profile, options)
+        self.prompt = prompt_of(profile, options)
         self.side: Side = options.truncate_side or profile.truncate_side
         self.max_tokens = profile.max_tokens
 
@@ -96,7 +96,8 @@ def refuse_nothing(inputs: Sequence[object]) -> None:
         raise EmptyInput(msg, param="input")
 
 
-def _prompt(profile: TextProfile, options: TextOptions) -> str:
+def prompt_of(profile: TextProfile, options: TextOptions | TokenizeOptions) -> str:
+    """What the options put in front of each text; raises InvalidInput for a prompt that the model does not have."""
     if options.prompt is not None:
         return options.prompt
     if options.prompt_name is None:

@@ -29,6 +29,8 @@ from textmill.contract import (
     SparseVector,
     TextOptions,
     Timings,
+    Token,
+    TokenizeOptions,
 )
 from textmill.errors import ModelNotFound
 
@@ -124,6 +126,19 @@ class RecordingModel:
         counts = await self._counted([(query, text) for text in texts], options)
         return Scores(scores=np.array([len(text) for text in texts], np.float32), **counts)
 
+    async def tokenize_inputs(self, inputs: Sequence[str], options: TokenizeOptions) -> tuple[tuple[Token, ...], ...]:
+        """Answer a token for each character between two special ones."""
+        self.calls.append((list(inputs), options))
+        return tuple(_tokens(text, special=options.special_tokens) for text in inputs)
+
+    async def decode_inputs(self, inputs: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> tuple[str, ...]:
+        """Answer the character of each id but 101 and 102, which are special."""
+        self.calls.append((list(inputs), skip_special_tokens))
+        special = {101: "[CLS]", 102: "[SEP]"}
+        return tuple(
+            "".join(special.get(i, chr(i)) for i in ids if not (skip_special_tokens and i in special)) for ids in inputs
+        )
+
     async def _counted(self, inputs: Sequence[Input | Pair], options: object) -> _Counts:
         self.calls.append((list(inputs), options))
         if self.error is not None:
@@ -139,6 +154,19 @@ class RecordingModel:
             truncated=tuple(len(item) > MAX_TOKENS for item in inputs),
             timings=Timings(tokenize=0.001, queue=0.002, inference=0.003),
         )
+
+
+def _tokens(text: str, *, special: bool) -> tuple[Token, ...]:
+    found = []
+    for index, character in enumerate(text):
+        start = len(text[:index].encode())
+        found.append(Token(ord(character), character, special=False, start=start, stop=start + len(character.encode())))
+    if not special:
+        return tuple(found)
+    first, last = (
+        Token(id_, name, special=True, start=None, stop=None) for id_, name in ((101, "[CLS]"), (102, "[SEP]"))
+    )
+    return (first, *found, last)
 
 
 class _Counts(TypedDict):
