@@ -8,7 +8,7 @@ from textmill import __version__
 from textmill.cli.bench import bench
 from textmill.cli.classify import classify, classify_tokens, zero_shot
 from textmill.cli.embed import embed
-from textmill.cli.embed_kinds import embed_multi, embed_sparse, embed_tokens
+from textmill.cli.embed_kinds import embed_chunks, embed_hybrid, embed_multi, embed_sparse, embed_tokens
 from textmill.cli.rerank import rerank
 from textmill.cli.serve import serve
 from textmill.cli.tune import tune
@@ -45,6 +45,8 @@ class _Commands(click.Group):
         embed,
         embed_sparse,
         embed_multi,
+        embed_hybrid,
+        embed_chunks,
         embed_tokens,
         rerank,
         classify,
