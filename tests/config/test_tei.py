@@ -129,6 +129,10 @@ def test_a_host_name_that_is_no_address_does_not_matter(name: str) -> None:
     assert [level for level, _ in serving.notes] == [30] * bool(name)
 
 
+def test_another_task_is_not_ours_to_take() -> None:
+    assert serve_options({}, {"TASK": "feature-extraction"}) == serve_options({}, {})
+
+
 def test_a_variable_that_something_else_overrides_may_hold_anything() -> None:
     serving = serve_options({"port": "9"}, {"PORT": "tcp://10.0.0.1:80", "DTYPE": "x", "TEXTMILL_DTYPE": "float32"})
 

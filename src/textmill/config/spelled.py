@@ -76,7 +76,8 @@ class _Reading:
             text = str(value).lower() if isinstance(value, bool) else str(value)
             value = spelling.read(text, where)
             if value is None:
-                self._notes.append((logging.WARNING, f"{where} is {text!r} and ignored: it {spelling.ignored}"))
+                if spelling.ignored:
+                    self._notes.append((logging.WARNING, f"{where} is ignored: {text!r} {spelling.ignored}"))
                 return
         # TEI's variables have one value each; commas do not part them.
         stated = Stated(option.convert(value, where), where)

@@ -56,7 +56,7 @@ def _log_level(text: str, _: str) -> object:
 
 
 def _root_task(text: str, _: str) -> object:
-    return "similarity" if text == "sentence-similarity" else "auto"
+    return "similarity" if text == "sentence-similarity" else None
 
 
 def _folder(text: str, _: str) -> object:
@@ -71,7 +71,8 @@ def _stripped(text: str, _: str) -> object:
 class Spelling:
     """TEI's name for an option: a flag without its dashes, or a variable in upper case where there is no flag.
 
-    ``option`` is ours, None where it has no effect here. A value that ``read`` leaves alone is ``ignored`` for that reason.
+    ``option`` is ours, None where it has no effect here. A value that ``read`` leaves alone is ``ignored`` for that reason, or
+    without a word where that is empty.
     ``blank`` says whether a variable may be set but blank. ``help`` is that of a flag that is not spelt as ours.
     """
 
@@ -133,7 +134,7 @@ SPELLINGS = (
     _same("dense-path"),
     _other("hf-token", "token", read=_stripped),
     _other("hf-api-token", "token", read=_stripped),
-    _other("hostname", "host", read=_address, ignored="is no IP address, such as the names that containers get"),
+    _other("hostname", "host", read=_address, ignored="is no IP address"),
     Spelling(name="AIP_HTTP_PORT", option="port"),  # before PORT, as Vertex AI means it
     _same("port"),
     _nothing("uds-path"),
