@@ -92,7 +92,8 @@ def test_a_request_under_way_at_sigterm_is_answered_before_the_exit(start: Start
     assert len(json.loads(answer.split(b"\r\n\r\n")[-1])["data"]) == 2000
     output, log = process.communicate()
     assert (output, process.returncode) == ("", 0)
-    assert [line.partition(" INFO ")[2] for line in log.splitlines()] == ["textmill: Ready"]
+    lines = [line.partition(" INFO ")[2] for line in log.splitlines()]
+    assert [line.partition(" on ")[0] for line in lines] == ["textmill: Starting HTTP server", "textmill: Ready"]
 
 
 def test_a_client_that_stalls_delays_the_exit_no_longer_than_the_deadline(start: Start, tiny: str) -> None:
@@ -244,11 +245,12 @@ def test_a_command_line_of_tei_works_as_it_is(start: Start, tiny: str) -> None:
     process.send_signal(signal.SIGTERM)
     output, log = process.communicate()
     lines = [json.loads(line) for line in log.splitlines()]
-    assert [line["message"].partition(":")[0] for line in lines] == [
+    assert [line["message"].partition(":")[0].partition(" on ")[0] for line in lines] == [
         "taken, but without effect in textmill",
         "HOSTNAME is ignored",
         "taken from the environment, as Text Embeddings Inference names them",
         "taken, but without effect in textmill",
+        "Starting HTTP server",
         "Ready",
     ]
     assert lines[2]["message"].endswith("MODEL_ID, PORT, API_KEY")

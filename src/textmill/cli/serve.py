@@ -84,7 +84,7 @@ def run(serving: Serving) -> None:
                 create_app(store, _settings(serving), telemetry),
                 door,
                 drain_s=options.drain_seconds,
-                announce=lambda: _announce(ready_line(url_of(door), infos, time.perf_counter() - start)),
+                announce=lambda: _announce(url_of(door), infos, time.perf_counter() - start),
             )
         finally:
             # The app has closed it, unless it never ran: another process may have taken the port meanwhile.
@@ -97,9 +97,11 @@ def ready_line(url: str, models: Sequence[ModelInfo], seconds: float) -> str:
     return f"textmill {__version__} ready on {url} with {shown} after {seconds:.1f} s"
 
 
-def _announce(line: str) -> None:
-    click.echo(line)
-    _log.info("Ready")  # what deployments of TEI wait for in a log
+def _announce(url: str, models: Sequence[ModelInfo], seconds: float) -> None:
+    click.echo(ready_line(url, models, seconds))
+    # Deployments of TEI wait for these in its log. Not before the port listens: it may have been taken meanwhile.
+    _log.info("Starting HTTP server on %s", url)
+    _log.info("Ready")
 
 
 def _settings(serving: Serving) -> HttpSettings:
