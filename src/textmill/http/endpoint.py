@@ -41,7 +41,18 @@ class Endpoint(Generic[T]):
             service.keys.check(scope["headers"])
         body = b"null" if operation.method == "GET" else await read_body(scope, receive, service.settings.body_limit)
         taken = self._decoder.decode(body)
-        return await while_connected(receive, operation.handle(service, taken))
+        if operation.form is None:
+            return await while_connected(receive, operation.handle(service, taken))
+        scope["textmill.form"] = form = operation.form(taken)
+        service.telemetry.observe_entry(form)
+        try:
+            return await while_connected(receive, operation.handle(service, taken))
+        except ClientLeft:
+            service.telemetry.observe_dropped()
+            raise
+        except BaseException as error:
+            service.telemetry.observe_failure(error)
+            raise
 
 
 async def respond(answer: Answer, send: Send) -> None:
