@@ -31,13 +31,13 @@ def bind(host: str, port: int, flag: str = "--port") -> socket.socket:
     return door
 
 
-def listen(door: socket.socket) -> None:
+def listen(door: socket.socket, flag: str = "--port") -> None:
     """Let connections in. Raises ConfigInvalid where another process has begun to listen meanwhile."""
     host, port = door.getsockname()[:2]
     try:
         door.listen(_BACKLOG)
     except OSError as error:
-        raise _refusal(error, host, port) from error
+        raise _refusal(error, host, port, flag) from error
 
 
 _BACKLOG = 2048
@@ -50,7 +50,7 @@ def url_of(door: socket.socket) -> str:
     return f"http://[{host}]:{port}" if door.family == socket.AF_INET6 else f"http://{host}:{port}"
 
 
-def _refusal(error: OSError, host: str, port: int, flag: str = "--port") -> ConfigInvalid:
+def _refusal(error: OSError, host: str, port: int, flag: str) -> ConfigInvalid:
     reasons = {
         errno.EADDRINUSE: f"port {port} on {host} is taken; choose another with {flag}, or 0 for any free one",
         errno.EACCES: f"port {port} is reserved for the system; choose one from 1024 with {flag}",

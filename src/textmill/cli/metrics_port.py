@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from textmill.cli.door import listen
 
+FLAG = "--prometheus-port"
 Render = Callable[[], tuple[bytes, str]]
 """Gives the metrics and their content type."""
 
@@ -21,7 +22,7 @@ _PATIENCE_S = 10.0
 @contextmanager
 def serving(door: socket.socket, render: Render) -> Iterator[None]:
     """Answer ``GET /metrics`` and ``GET /health`` on a bound socket, which stays its caller's, while this lasts."""
-    listen(door)
+    listen(door, FLAG)
     server = _Server(door, render)
     thread = threading.Thread(
         target=server.serve_forever, name="textmill-metrics", daemon=True, kwargs={"poll_interval": 0.1}

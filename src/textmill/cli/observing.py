@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from textmill.cli.door import bind
 from textmill.config import ServeOptions, otlp_protocol
+from textmill.errors import ConfigInvalid
 
 if TYPE_CHECKING:
     from textmill.telemetry import Telemetry
@@ -26,6 +27,7 @@ def observing(options: ServeOptions) -> Iterator[Telemetry]:
     from textmill.telemetry import Telemetry  # noqa: PLC0415 - imports prometheus_client, which the help does not need
 
     telemetry = Telemetry(log_requests=options.log_requests)
+    telemetry.expect(options.models)
     with ExitStack() as opened:
         if options.otlp_endpoint is not None:
             from textmill.telemetry.otlp import open_tracer  # noqa: PLC0415 - an extra, and slow to import
@@ -39,8 +41,11 @@ def observing(options: ServeOptions) -> Iterator[Telemetry]:
             )
             opened.callback(telemetry.tracer.close, _FLUSH_S)
         if options.prometheus_port is not None:
-            from textmill.cli.metrics_port import serving  # noqa: PLC0415 - its server costs start-up time
+            from textmill.cli.metrics_port import FLAG, serving  # noqa: PLC0415 - its server costs start-up time
 
-            door = opened.enter_context(bind(options.host, options.prometheus_port, "--prometheus-port"))
+            if options.prometheus_port == options.port != 0:
+                msg = f"{FLAG} is {options.port}, as is --port; the metrics are there anyway, at /metrics"
+                raise ConfigInvalid(msg)
+            door = opened.enter_context(bind(options.host, options.prometheus_port, FLAG))
             opened.enter_context(serving(door, telemetry.render))
         yield telemetry

@@ -66,9 +66,9 @@ class Count:
         except ClientLeft:
             status = _CLIENT_LEFT
         finally:
+            self._report(scope, request, status, time.perf_counter() - started)
             if entered is not None:
                 CURRENT.reset(entered)
-            self._report(scope, request, status, time.perf_counter() - started)
 
     def _report(self, scope: Scope, request: Request | None, status: int, seconds: float) -> None:
         endpoint = scope.get("endpoint")

@@ -36,8 +36,8 @@ class _Counted:
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._model, name)
         family = _VERBS.get(name)
-        if family is None:
-            return found
+        if family is None or name.removesuffix("_inputs") not in self._model.info.tasks:
+            return found  # what the model cannot do it refuses, and no input is counted
         counts, place = self._counts, 1 if name == "rerank_inputs" else 0
 
         def verb(*given: Any, **options: Any) -> Any:

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
 from textmill.contract import Answered, BatchReport, ModelInfo, Timings
+from textmill.errors import ForwardFailed, TextmillError
 from textmill.telemetry.request import CURRENT, Request
 from textmill.telemetry.tei import Family, Form, TeiSeries, err_of
 from textmill.telemetry.tracer import Headers, Tracer, Value
@@ -129,10 +130,13 @@ class Telemetry:
         self._tei.taken(family, inputs)
 
     def observe_failure(self, error: BaseException) -> None:
-        """Count a request that ended with an error after its entry."""
+        """Count a request that ended with an error after its entry; log it where requests are logged."""
         err = err_of(error)
         if err is not None:
             self._tei.failed(err)
+        # The HTTP room logs failures of the runtime, and the server logs bugs.
+        if self.log_requests and isinstance(error, TextmillError) and not isinstance(error, ForwardFailed):
+            _log.error("%s", error)
 
     def observe_dropped(self) -> None:
         """Count a request whose client left before the answer."""
@@ -186,6 +190,11 @@ class Telemetry:
         self._child(self._waiting_rows, model).set(waiting[0])
         self._child(self._waiting_tokens, model).set(waiting[1])
         self._enter(model, "ready" if ready else "failed")
+
+    def expect(self, models: Sequence[str]) -> None:
+        """Say that these models are to be loaded."""
+        for model in models:
+            self._enter(model, "loading")
 
     @contextmanager
     def loading(self, model: str) -> Iterator[None]:

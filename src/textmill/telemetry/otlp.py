@@ -47,7 +47,7 @@ def open_tracer(
     Without a ``protocol`` an endpoint with a path or with port 4318 is taken for HTTP, any other for gRPC. Sending begins
     with the first span, and its failures are told in the log once. Raises ConfigInvalid for what is no URL.
     """
-    # What the exporters log of each attempt, `_Reporting` says once.
+    # What the exporters log of each attempt, `Reporting` says once.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     url = _url(endpoint)
     http = protocol == "http/protobuf" or (protocol is None and (url.path.strip("/") != "" or url.port == _HTTP_PORT))
@@ -59,7 +59,7 @@ def open_tracer(
         msg = f"OpenTelemetry's exporter cannot be made; see the OTEL_ variables of the environment: {error}"
         raise ConfigInvalid(msg) from error
     shown = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"
-    return tracer_of(_Reporting(exporter, shown, observe), service, share)
+    return tracer_of(Reporting(exporter, shown, observe), service, share)
 
 
 def tracer_of(exporter: SpanExporter, service: str, share: float) -> Tracer:
@@ -87,7 +87,7 @@ def _resource(service: str) -> Resource:
     return found if given and service == _DEFAULT_NAME else found.merge(Resource({"service.name": service}))
 
 
-class _Reporting(SpanExporter):
+class Reporting(SpanExporter):
     """An exporter that says once that traces do not arrive, and once that they do again."""
 
     def __init__(self, exporter: SpanExporter, collector: str, observe: Callable[[str, int], None]) -> None:

@@ -10,7 +10,6 @@ from typing import Literal
 
 from textmill.contract import Answered, Classifications, Entities, Scores, Timings
 from textmill.errors import (
-    EmptyInput,
     ForwardFailed,
     InvalidInput,
     Overloaded,
@@ -57,9 +56,7 @@ _ERRS: dict[type[BaseException], Err] = {
 
 def err_of(error: BaseException) -> Err | None:
     """The label of an error; None where TEI has none. What an input is to blame for is found while it is tokenised."""
-    if isinstance(error, InvalidInput) and error.index is not None:
-        return "tokenization"
-    if isinstance(error, EmptyInput) and error.param == "query":
+    if isinstance(error, InvalidInput) and (error.index is not None or error.param == "query"):
         return "tokenization"
     return next((_ERRS[cls] for cls in type(error).__mro__ if cls in _ERRS), None)
 
