@@ -21,6 +21,7 @@ NAMES = {
     "ModelNotFound",
     "Overloaded",
     "TextmillError",
+    "TooManyInputs",
     "Unavailable",
     "WrongTask",
     "__version__",

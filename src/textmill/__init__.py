@@ -20,6 +20,7 @@ from textmill.errors import (
     ModelNotFound,
     Overloaded,
     TextmillError,
+    TooManyInputs,
     Unavailable,
     WrongTask,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "ModelNotFound",
     "Overloaded",
     "TextmillError",
+    "TooManyInputs",
     "Unavailable",
     "WrongTask",
     "__version__",

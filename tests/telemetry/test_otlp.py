@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 
@@ -47,6 +50,19 @@ def test_spans_reach_the_exporter_as_a_tree_with_links() -> None:
     assert [link.context.span_id for link in spans["inference"].links] == [batch.context.span_id]
     assert batch.parent is None
     assert batch.status.status_code is StatusCode.ERROR
+
+
+def test_without_opentelemetry_the_way_to_install_it_is_said() -> None:
+    program = (
+        "import sys; sys.modules['opentelemetry.sdk.trace'] = None\n"
+        "from textmill.errors import ExtraMissing\n"
+        "try: import textmill.telemetry.otlp\n"
+        "except ExtraMissing as error: print(error)"
+    )
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # noqa: TID251 - to pass it on
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environ)  # noqa: S603 - ours
+    assert "pip install 'textmill[otel]'" in done.stdout
 
 
 class Flaky(SpanExporter):

@@ -142,14 +142,16 @@ class Telemetry:
         """Count a request whose client left before the answer."""
         self._tei.failed("dropped")
 
-    def observe_request(self, route: str, status: int, model: str, seconds: float, *, form: Form | None = None) -> None:
+    def observe_request(
+        self, route: str, status: int | str, model: str, seconds: float, *, form: Form | None = None
+    ) -> None:
         """Count an answered request. ``route`` and ``model`` must come from closed sets, never from the client.
 
-        ``form`` is that of its entry, None where it computed nothing.
+        ``status`` is HTTP's number or the name of gRPC's; ``form`` that of its entry, None where it computes nothing.
         """
         self._child(self._requests, route, str(status), model).inc()
         self._child(self._request_seconds, route).observe(seconds)
-        if form is not None and status < HTTPStatus.BAD_REQUEST:
+        if form is not None and (status == "OK" if isinstance(status, str) else status < HTTPStatus.BAD_REQUEST):
             self._tei.succeeded(form, seconds)
 
     def observe_answer(self, model: str, made: Answered) -> None:
