@@ -11,6 +11,7 @@ HEAVY = {
     "huggingface_hub",
     "msgspec",
     "numpy",
+    "opentelemetry",
     "openvino",
     "orjson",
     "prometheus_client",

@@ -22,6 +22,7 @@ NAMES = {
     "ModelNotFound",
     "Overloaded",
     "TextmillError",
+    "TooManyInputs",
     "Unavailable",
     "WrongTask",
     "__version__",

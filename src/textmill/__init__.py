@@ -20,6 +20,7 @@ from textmill.errors import (
     ModelNotFound,
     Overloaded,
     TextmillError,
+    TooManyInputs,
     Unavailable,
     WrongTask,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "ModelNotFound",
     "Overloaded",
     "TextmillError",
+    "TooManyInputs",
     "Unavailable",
     "WrongTask",
     "__version__",

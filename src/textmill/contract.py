@@ -329,7 +329,9 @@ class BatchReport:
     """What a batch was, for metrics.
 
     ``rows`` distinct rows with ``tokens`` tokens, ``padded_tokens`` = longest * rows, computed in ``seconds``;
-    ``deduplicated_rows`` more were answered by them; ``failed_rows`` got no vector.
+    ``deduplicated_rows`` more were answered by them; ``failed_rows`` got no vector. It ``began`` at that moment of
+    `time.monotonic`; ``traced`` has the calls in it that are traced, by what they gave the engine to be known by, each with
+    the moment it came in line.
     """
 
     rows: int
@@ -338,6 +340,8 @@ class BatchReport:
     seconds: float
     deduplicated_rows: int
     failed_rows: int
+    began: float = 0.0
+    traced: tuple[tuple[object, float], ...] = ()
 
 
 class Embed(Protocol):

@@ -3,6 +3,7 @@
     TextmillError
     ├── InvalidInput          the caller's text, ids or options are wrong; changing the request helps
     │   ├── EmptyInput        there is nothing to embed
+    │   ├── TooManyInputs     a request has more inputs than the server takes
     │   └── WrongTask         the model does not have this verb; the message says which ones it has
     ├── ModelNotFound         no model of that name is loaded or can be found
     ├── ModelBroken           the files of a model are missing, damaged or of a kind textmill does not run
@@ -39,6 +40,10 @@ class InvalidInput(TextmillError):
 
 class EmptyInput(InvalidInput):
     """There is nothing to embed: an empty list of inputs, an empty list of ids, or a text that the dialect forbids."""
+
+
+class TooManyInputs(InvalidInput):
+    """A request has more inputs than this server takes at once; the message says how many it takes."""
 
 
 class WrongTask(InvalidInput):

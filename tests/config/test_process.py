@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from textmill.config import available_threads, prepare_process
+from textmill.config import available_threads, otlp_protocol, prepare_process
+from textmill.errors import ConfigInvalid
 
 
 @pytest.fixture
@@ -77,3 +78,26 @@ def test_libraries_get_their_threads_unless_the_user_has_said() -> None:
     prepare_process(2, environ)
 
     assert environ == {"RAYON_NUM_THREADS": "9", "TOKENIZERS_PARALLELISM": "true"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "protocol"),
+    [
+        ({}, None),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": ""}, None),
+        ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "grpc"),
+        (
+            {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf"},
+            "http/protobuf",
+        ),
+    ],
+)
+def test_the_protocol_of_traces_is_that_of_opentelemetrys_variables(
+    environ: dict[str, str], protocol: str | None
+) -> None:
+    assert otlp_protocol(environ) == protocol
+
+
+def test_a_protocol_that_textmill_does_not_have_is_refused() -> None:
+    with pytest.raises(ConfigInvalid, match="OTEL_EXPORTER_OTLP_PROTOCOL is 'http/json'"):
+        otlp_protocol({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"})

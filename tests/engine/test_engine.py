@@ -475,3 +475,23 @@ def test_a_failing_observer_is_logged_once_and_harms_nobody(serve: Serve, caplog
         vectors(engine.submit([row_of(number)]))
     assert engine.ready
     assert caplog.text.count("RuntimeError: no metrics today") == 1
+
+
+def test_a_report_has_the_traces_of_its_calls_and_since_when_they_wait(serve: Serve) -> None:
+    reports: list[BatchReport] = []
+    times = iter(range(1000))
+    runtime = FakeRuntime()
+    engine = serve(runtime, observe=reports.append, clock=lambda: float(next(times)))
+    occupy(engine, runtime)
+    calls = [
+        engine.submit([row_of(1), row_of(2)], trace="a"),
+        engine.submit([row_of(1)]),
+        engine.submit([row_of(3)], trace="b"),
+    ]
+    runtime.gate.open()
+    for call in calls:
+        vectors(call)
+    assert reports[0].traced == ()
+    [first, second] = reports[1].traced
+    assert (first[0], second[0]) == ("a", "b")
+    assert first[1] < second[1] < reports[1].began

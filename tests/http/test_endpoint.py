@@ -71,6 +71,7 @@ async def test_a_client_that_leaves_withdraws_its_work(
     assert model.withdrawn.is_set()
     assert wire.sent == []
     assert b'status="499"' in telemetry.render()[0]
+    assert b'te_request_failure{err="dropped"} 1\n' in telemetry.render()[0]
 
 
 async def test_a_client_that_leaves_while_it_sends_never_reaches_the_model(

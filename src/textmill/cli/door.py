@@ -9,10 +9,10 @@ import sys
 from textmill.errors import ConfigInvalid
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, flag: str = "--port") -> socket.socket:
     """A TCP socket bound to the address; it refuses connections until `listen`.
 
-    Raises ConfigInvalid, in words that name the option, where that cannot be.
+    Raises ConfigInvalid, in words that name the option of the port, where that cannot be.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -27,17 +27,17 @@ def bind(host: str, port: int) -> socket.socket:
         door.bind(address)
     except OSError as error:
         door.close()
-        raise _refusal(error, host, port) from error
+        raise _refusal(error, host, port, flag) from error
     return door
 
 
-def listen(door: socket.socket) -> None:
+def listen(door: socket.socket, flag: str = "--port") -> None:
     """Let connections in. Raises ConfigInvalid where another process has begun to listen meanwhile."""
     host, port = door.getsockname()[:2]
     try:
         door.listen(_BACKLOG)
     except OSError as error:
-        raise _refusal(error, host, port) from error
+        raise _refusal(error, host, port, flag) from error
 
 
 _BACKLOG = 2048
@@ -50,10 +50,10 @@ def url_of(door: socket.socket) -> str:
     return f"http://[{host}]:{port}" if door.family == socket.AF_INET6 else f"http://{host}:{port}"
 
 
-def _refusal(error: OSError, host: str, port: int) -> ConfigInvalid:
+def _refusal(error: OSError, host: str, port: int, flag: str) -> ConfigInvalid:
     reasons = {
-        errno.EADDRINUSE: f"port {port} on {host} is taken; choose another with --port, or 0 for any free one",
-        errno.EACCES: f"port {port} is reserved for the system; choose one from 1024 with --port",
+        errno.EADDRINUSE: f"port {port} on {host} is taken; choose another with {flag}, or 0 for any free one",
+        errno.EACCES: f"port {port} is reserved for the system; choose one from 1024 with {flag}",
         errno.EADDRNOTAVAIL: f"{host} is no address of this machine; choose another with --host",
     }
     return ConfigInvalid(reasons.get(error.errno or 0, f"cannot listen on {host}, port {port}: {error.strerror}"))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+from datetime import UTC, datetime
+
+from textmill.telemetry.request import CURRENT
 
 
-def start_logging(level: str, form: str) -> None:
-    """Log messages of ``level`` and above to standard error. ``form`` is text or json."""
+def start_logging(level: str, form: str, *, spans: bool = True) -> None:
+    """Log messages of ``level`` and above to standard error. ``form`` is text or json.
+
+    With ``spans`` JSON lines say which trace and which request they belong to.
+    """
     handler = logging.StreamHandler()
-    handler.setFormatter(
-        _Json() if form == "json" else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    )
+    handler.setFormatter(_Json(spans=spans) if form == "json" else _Text())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     if level == "info":
         # What uvicorn and httpx say of themselves at this level, the ready line says in one.
@@ -19,16 +23,59 @@ def start_logging(level: str, form: str) -> None:
             logging.getLogger(name).setLevel(logging.WARNING)
 
 
-class _Json(logging.Formatter):
-    """One JSON object a line."""
+class _Text(logging.Formatter):
+    """Time, level, name and message; the times of a request stand before the message, as TEI has them."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(about)s%(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        fields = {
-            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
+        span = getattr(record, "span", None)
+        record.about = f"{_told(span)}: " if isinstance(span, dict) else ""
+        return super().format(record)
+
+
+class _Json(logging.Formatter):
+    """One JSON object a line, with TEI's keys: timestamp, level, message, target, filename, line_number, span and spans."""
+
+    def __init__(self, *, spans: bool) -> None:
+        super().__init__()
+        self._spans = spans
+
+    def format(self, record: logging.LogRecord) -> str:
+        when = datetime.fromtimestamp(record.created, UTC)
+        fields: dict[str, object] = {
+            "timestamp": when.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "level": _LEVELS.get(record.levelname, record.levelname),
             "message": record.getMessage(),
+            "target": record.name,
+            "filename": record.filename,
+            "line_number": record.lineno,
         }
+        if self._spans:
+            fields |= _about(record)
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
         return json.dumps(fields, ensure_ascii=False)
+
+
+_LEVELS = {"WARNING": "WARN", "CRITICAL": "ERROR"}
+"""Where Python's names are not those of TEI's log."""
+
+
+def _about(record: logging.LogRecord) -> dict[str, object]:
+    """The span that a line tells of, and the trace that it belongs to."""
+    fields: dict[str, object] = {}
+    span = getattr(record, "span", None)
+    if span is not None:
+        fields |= {"span": span, "spans": [span]}
+    request = CURRENT.get()
+    if request is not None and request.id is not None:
+        fields |= {"trace_id": f"{request.id.trace:032x}", "span_id": f"{request.id.span:016x}"}
+    return fields
+
+
+def _told(span: dict[str, str]) -> str:
+    """A span as text: its name, and its fields in braces."""
+    shown = " ".join(f'{name}="{value}"' for name, value in span.items() if name != "name")
+    return f"{span['name']}{{{shown}}}"

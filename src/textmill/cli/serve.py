@@ -19,6 +19,7 @@ from textmill import __version__
 from textmill.cli.door import bind, url_of
 from textmill.cli.flags import Grouped, flags, spellings
 from textmill.cli.logs import start_logging
+from textmill.cli.observing import observing
 from textmill.config import TEI_DEFAULTS, ServeOptions, Serving, available_threads, prepare_process, serve_options
 
 if TYPE_CHECKING:
@@ -64,20 +65,24 @@ def run(serving: Serving) -> None:
     """Load the models and answer until told to stop."""
     start = time.perf_counter()
     options = serving.options
-    start_logging(options.log_level, options.log_format)
+    start_logging(options.log_level, options.log_format, spans=not options.disable_spans)
     for level, sentence in serving.notes:
         _log.log(level, "%s", sentence)
     prepare_process(options.threads or available_threads())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     # The port first: that it is taken should be known before models load. It refuses connections until they have.
-    with bind(options.host, options.port) as door, ThreadPoolExecutor(1) as pool:
-        loading = pool.submit(_load, options)
+    with (
+        bind(options.host, options.port) as door,
+        observing(options) as telemetry,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        loading = pool.submit(_load, options, telemetry)
         # While the models load in their thread, this one imports what answers.
         from textmill.cli.server import run_server  # noqa: PLC0415
         from textmill.http.app import create_app  # noqa: PLC0415
 
-        store, telemetry = loading.result()
+        store = loading.result()
         infos = [model.info for model in store.models()]
         try:
             run_server(
@@ -125,21 +130,21 @@ def _settings(serving: Serving) -> HttpSettings:
     )
 
 
-def _load(options: ServeOptions) -> tuple[Store, Telemetry]:
+def _load(options: ServeOptions, telemetry: Telemetry) -> Store:
     """All models, or none: those that loaded before one that failed are closed."""
     from textmill.store.load import load_model  # noqa: PLC0415 - imports the runtime
     from textmill.store.store import Store  # noqa: PLC0415
-    from textmill.telemetry import Telemetry  # noqa: PLC0415
+    from textmill.telemetry.counted import counted  # noqa: PLC0415
 
-    telemetry = Telemetry()
     with ExitStack() as opened:
-        models = [
-            opened.enter_context(load_model(name, options.for_model(), telemetry.observe_batch, called=called))
-            for name, called in zip_longest(options.models, [options.served_model_name])
-        ]
-        store = Store(models)
+        models = []
+        for name, called in zip_longest(options.models, [options.served_model_name]):
+            with telemetry.loading(called or name):
+                loaded = load_model(name, options.for_model(), telemetry.observe_batch, called=called)
+                models.append(opened.enter_context(loaded))
+        store = Store([counted(model, telemetry) for model in models])
         opened.pop_all()
-    return store, telemetry
+    return store
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

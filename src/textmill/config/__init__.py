@@ -1,7 +1,7 @@
 """Options: read once at the edge from flags, environment and YAML; the only room that reads the environment."""
 
 from textmill.config.options import ModelOptions, ServeOptions
-from textmill.config.process import available_threads, cache_folder, prepare_process
+from textmill.config.process import available_threads, cache_folder, otlp_protocol, prepare_process
 from textmill.config.serving import Serving, serve_options
 from textmill.config.sources import command_options, model_options
 from textmill.config.tei import DEFAULTS as TEI_DEFAULTS
@@ -15,6 +15,7 @@ __all__ = [
     "cache_folder",
     "command_options",
     "model_options",
+    "otlp_protocol",
     "prepare_process",
     "serve_options",
 ]

@@ -187,6 +187,9 @@ class ServeOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_field
     ] = "info"
     log_format: Annotated[Literal["text", "json"], Meta(description="Form of the log on standard error.")] = "text"
     disable_spans: Annotated[bool, Meta(description="Leave trace ids out of the log's JSON lines.")] = False
+    log_requests: Annotated[
+        bool, Meta(description="A line in the log for each request that computes, with its times.")
+    ] = False
     otlp_endpoint: Annotated[
         Word | None,
         Meta(description="Where traces are sent: http://host:4317 (gRPC), or http://host:4318/v1/traces (HTTP)."),

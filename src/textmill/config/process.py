@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, MutableMapping
 from pathlib import Path
+from typing import Literal
+
+from textmill.errors import ConfigInvalid
 
 
 def available_threads(root: Path = Path("/")) -> int:
@@ -25,6 +28,21 @@ def prepare_process(threads: int, environ: MutableMapping[str, str] | None = Non
     environ = os.environ if environ is None else environ  # noqa: TID251 - the one place that writes it
     environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     environ.setdefault("RAYON_NUM_THREADS", str(threads))
+
+
+def otlp_protocol(environ: Mapping[str, str] | None = None) -> Literal["grpc", "http/protobuf"] | None:
+    """How OpenTelemetry's own variables want traces sent; None where they do not say. Raises ConfigInvalid for another."""
+    environ = os.environ if environ is None else environ  # noqa: TID251 - as above
+    for name in ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"):
+        wanted = environ.get(name, "").strip()
+        if wanted == "grpc":
+            return "grpc"
+        if wanted == "http/protobuf":
+            return "http/protobuf"
+        if wanted:
+            msg = f"{name} is {wanted!r}; textmill sends traces by grpc or http/protobuf"
+            raise ConfigInvalid(msg)
+    return None
 
 
 def cache_folder(environ: Mapping[str, str] | None = None) -> Path:

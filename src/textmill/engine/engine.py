@@ -145,11 +145,13 @@ class Engine:
                 self._calls -= 1
                 self._work.notify()
 
-    def submit(self, rows: Sequence[Row], *, lane: Lane | None = None, admitted: bool = False) -> Future[Answer]:
+    def submit(
+        self, rows: Sequence[Row], *, lane: Lane | None = None, admitted: bool = False, trace: object | None = None
+    ) -> Future[Answer]:
         """Put a call's rows, which all want the same outputs, in line. Cancelling the future withdraws those that have not started.
 
         Without a ``lane``, a call whose tokens fit a batch is interactive and a larger one bulk. ``admitted`` skips the
-        overload check, for later parts of a call that was let in. The future fails with ForwardFailed when one of the
+        overload check, for later parts of a call that was let in. Reports of its batches carry the ``trace``. The future fails with ForwardFailed when one of the
         rows fails, or Unavailable when the engine ends before them.
 
         Raises EmptyInput for no rows or a row without tokens, Overloaded, or Unavailable.
@@ -165,7 +167,7 @@ class Engine:
         if lane is None:
             lane = Lane.INTERACTIVE if tokens <= self.policy.batch_tokens else Lane.BULK
         now = self._clock()
-        ticket = Ticket(rows, now)
+        ticket = Ticket(rows, now, trace)
         ticket.add_done_callback(self._settle)
         self._check_process()
         with self._work:
@@ -261,13 +263,13 @@ class Engine:
         began = self._clock()
         outcome = self._execution.run(batch)
         seconds = self._clock() - began
-        self._report(batch, outcome, seconds)
+        self._report(batch, outcome, began, seconds)
         for entries, made in outcome.done:
             deliver(entries, made, began=began, seconds=seconds)
         for failure in outcome.failures:
             failure.tell()
 
-    def _report(self, batch: list[Entry[Ticket]], outcome: Outcome, seconds: float) -> None:
+    def _report(self, batch: list[Entry[Ticket]], outcome: Outcome, began: float, seconds: float) -> None:
         lengths = [entry.length for entry in batch]
         tokens = sum(lengths)
         self._admission.measure(tokens, seconds)
@@ -278,6 +280,8 @@ class Engine:
             seconds=seconds,
             deduplicated_rows=sum(entry.wanted for entry in batch) - len(batch),
             failed_rows=sum(len(failure.entries) for failure in outcome.failures),
+            began=began,
+            traced=_traced(batch),
         )
         try:
             self._observe(report)
@@ -321,3 +325,9 @@ class Engine:
             self._runtime.close()
         except Exception:  # noqa: BLE001 - logged; nobody is left to tell
             _log.exception("the runtime of %s failed to close", self.name)
+
+
+def _traced(batch: list[Entry[Ticket]]) -> tuple[tuple[object, float], ...]:
+    """The traces of the calls that have rows in the batch, each with the moment its call came in line."""
+    tickets = {ticket: None for entry in batch for ticket, _ in entry.waiters if ticket.trace is not None}
+    return tuple((ticket.trace, ticket.since) for ticket in tickets)

@@ -32,15 +32,17 @@ class Answer:
 class Ticket(Future[Answer]):
     """The future of one call, whose rows all want the same outputs.
 
-    Only the engine's thread fills it; it never counts as running, so it can always be cancelled.
+    Only the engine's thread fills it; it never counts as running, so it can always be cancelled. ``since`` is when it came in
+    line; a ``trace`` is handed on to those who are told of its batches.
     """
 
-    def __init__(self, rows: Sequence[Row], since: float) -> None:
+    def __init__(self, rows: Sequence[Row], since: float, trace: object | None = None) -> None:
         super().__init__()
+        self.trace = trace
         self.entries: list[Entry[Ticket]] = []
         self._rows = len(rows)
         self._left = len(rows)
-        self._since = since
+        self.since = since
         self._outputs: dict[Output, Any] = dict.fromkeys(rows[0].outputs)
         self._queued = 0.0
         self._computed = 0.0
@@ -54,7 +56,7 @@ class Ticket(Future[Answer]):
             return
         for output, kept in self._outputs.items():
             self._outputs[output] = self._put(kept, positions, sources, made[output])
-        self._queued += len(positions) * (began - self._since)
+        self._queued += len(positions) * (began - self.since)
         self._computed += len(positions) * seconds
         self._left -= len(positions)
         if not self._left:

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
-from textmill.errors import Unavailable
+from textmill.errors import Overloaded, Unavailable
 from textmill.http.body import BodyDecoder, read_body
 from textmill.http.failures import ClientLeft
 from textmill.http.operation import Answer, Operation
@@ -31,7 +31,12 @@ class Endpoint(Generic[T]):
             answer = await self._answer(scope, receive)
         except asyncio.CancelledError:  # by the server, when a drain has reached its deadline
             msg = "the server is shutting down and did not get to this request in time"
-            raise Unavailable(msg) from None
+            late = Unavailable(msg)
+            self._count(scope, late)
+            raise late from None
+        except BaseException as error:
+            self._count(scope, error)
+            raise
         scope["textmill.model"] = answer.model
         await respond(answer, send)
 
@@ -41,7 +46,16 @@ class Endpoint(Generic[T]):
             service.keys.check(scope["headers"])
         body = b"null" if operation.method == "GET" else await read_body(scope, receive, service.settings.body_limit)
         taken = self._decoder.decode(body)
+        if operation.form is not None:
+            scope["textmill.form"] = form = operation.form(taken)
+            service.telemetry.observe_entry(form)
         return await while_connected(receive, operation.handle(service, taken))
+
+    def _count(self, scope: Scope, error: BaseException) -> None:
+        """Count an error of what computes; one that comes before its form is known counts only where it is our own no."""
+        if "textmill.form" in scope or (self.operation.form is not None and isinstance(error, Overloaded)):
+            telemetry = self._service.telemetry
+            telemetry.observe_dropped() if isinstance(error, ClientLeft) else telemetry.observe_failure(error)
 
 
 async def respond(answer: Answer, send: Send) -> None:

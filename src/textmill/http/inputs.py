@@ -8,8 +8,9 @@ from typing import Annotated
 from msgspec import Meta
 
 from textmill.contract import Input
-from textmill.errors import EmptyInput, InvalidInput
+from textmill.errors import EmptyInput, TooManyInputs
 from textmill.http.failures import WrongShape
+from textmill.telemetry.tei import Form
 
 TokenId = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Inputs = str | list[str | TokenId | list[TokenId]]
@@ -18,7 +19,7 @@ Inputs = str | list[str | TokenId | list[TokenId]]
 def as_batch(given: Inputs, field: str, limit: int) -> list[Input]:
     """The inputs of a request, one a row: a bare list of ids is one input.
 
-    Raises EmptyInput for an empty list (of inputs or of ids), WrongShape for ids beside texts, InvalidInput beyond
+    Raises EmptyInput for an empty list (of inputs or of ids), WrongShape for ids beside texts, TooManyInputs beyond
     ``limit`` inputs. Empty texts pass.
     """
     if isinstance(given, str):
@@ -41,11 +42,16 @@ def as_batch(given: Inputs, field: str, limit: int) -> list[Input]:
     return list[Input](batch)
 
 
+def form_of(given: Inputs) -> Form:
+    """Whether a request gives one input by itself, a text or its ids, or a list of them."""
+    return "single" if isinstance(given, str) or (given and isinstance(given[0], int)) else "batch"
+
+
 def check_count(field: str, count: int, limit: int) -> None:
-    """Raise InvalidInput for more inputs, or spans of them, than a request may have."""
+    """Raise TooManyInputs for more inputs, or spans of them, than a request may have."""
     if count > limit:
         msg = f"'{field}' has {count} {'spans' if field == 'spans' else 'inputs'}; this server takes {limit} a request"
-        raise InvalidInput(msg, param=field)
+        raise TooManyInputs(msg, param=field)
 
 
 def refuse_empty_texts(batch: Sequence[Input], field: str) -> None:

@@ -1,4 +1,4 @@
-"""Two thin layers around the routes: CORS for browsers, and a count of every request."""
+"""Two thin layers around the routes: CORS for browsers, and a look at every request for metrics, traces and the log."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from textmill.http.endpoint import Endpoint
 from textmill.http.failures import ClientLeft
 from textmill.telemetry import Telemetry
+from textmill.telemetry.request import CURRENT, Request
 
 _CLIENT_LEFT = 499
 """nginx's status for a client that closed the connection; it is counted, never sent."""
@@ -38,7 +39,7 @@ class Cors:
 
 
 class Count:
-    """Reports each request's route, status, model and duration."""
+    """Reports each request's route, status, model and duration, and watches those that are to be traced or logged."""
 
     def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
         self._app = app
@@ -50,6 +51,8 @@ class Count:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
+        request = self._telemetry.begin(scope["headers"])
+        entered = None if request is None else CURRENT.set(request)
         status = 500
 
         async def note(message: Message) -> None:
@@ -63,8 +66,19 @@ class Count:
         except ClientLeft:
             status = _CLIENT_LEFT
         finally:
-            endpoint = scope.get("endpoint")
-            # Unknown paths share one label: clients must not be able to grow the registry.
-            route = endpoint.operation.paths[0] if isinstance(endpoint, Endpoint) else "unknown"
-            seconds = time.perf_counter() - started
-            self._telemetry.observe_request(route, status, scope.get("textmill.model", ""), seconds)
+            self._report(scope, request, status, time.perf_counter() - started)
+            if entered is not None:
+                CURRENT.reset(entered)
+
+    def _report(self, scope: Scope, request: Request | None, status: int, seconds: float) -> None:
+        endpoint = scope.get("endpoint")
+        operation = endpoint.operation if isinstance(endpoint, Endpoint) else None
+        # Unknown paths share one label: clients must not be able to grow the registry.
+        route = "unknown" if operation is None else operation.paths[0]
+        model, form = scope.get("textmill.model", ""), scope.get("textmill.form")
+        self._telemetry.observe_request(route, status, model, seconds, form=form)
+        # Nobody wants to see every probe and every scrape, or what strangers try.
+        if request is not None and operation is not None and not operation.public:
+            method = scope["method"]
+            attributes = {"http.request.method": method, "http.route": route, "http.response.status_code": status}
+            self._telemetry.end(request, f"{method} {route}", attributes, seconds, status)

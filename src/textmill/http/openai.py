@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 
 from textmill.contract import EmbedOptions
 from textmill.http.failures import Failure
-from textmill.http.inputs import Inputs, as_batch
+from textmill.http.inputs import Inputs, as_batch, form_of
 from textmill.http.operation import Answer, Operation
 from textmill.http.overflow import OnOverflow, Overlap, Window, policy
 from textmill.http.service import Model, Service
@@ -237,6 +237,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
             "usage": {"prompt_tokens": 13, "total_tokens": 13},
         },
         statuses=_FAILURES | {404: "No model of that name is loaded."},
+        form=lambda request: form_of(request.input),
     ),
     Operation(
         method="GET",

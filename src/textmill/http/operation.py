@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from textmill.http.failures import Failure
 from textmill.http.service import Service
+from textmill.telemetry.tei import Form
 
 T = TypeVar("T")
 
@@ -56,7 +57,8 @@ class Operation(Generic[T]):
     """One operation. A GET takes nothing: its ``takes`` is NoneType and its handler gets None.
 
     ``gives`` is the type of a successful answer's JSON, or its content type where it is not JSON. The first of ``paths``
-    names the operation in metrics and documentation. ``statuses`` are the failures worth documenting.
+    names the operation in metrics and documentation. ``statuses`` are the failures worth documenting. ``form`` says of a
+    request that computes whether it has one input or a list; an operation without it counts nothing in TEI's metrics.
     """
 
     method: Literal["GET", "POST"]
@@ -71,3 +73,4 @@ class Operation(Generic[T]):
     answers_with: Any = None
     statuses: Mapping[int, str] = field(default_factory=dict)
     public: bool = False
+    form: Callable[[T], Form] | None = None

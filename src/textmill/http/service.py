@@ -70,6 +70,7 @@ class Service:
         self.store = store
         self.settings = settings
         self.telemetry = telemetry
+        telemetry.watch(store.models)
         self.keys = Keys(settings.api_keys)
 
     def count(self, model: Model, made: A) -> A:

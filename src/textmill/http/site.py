@@ -28,8 +28,6 @@ SITE = Site()
 
 async def metrics(service: Service, _: None) -> Answer:
     """GET /metrics."""
-    for model in service.store.models():
-        service.telemetry.observe_model(model.info.name, ready=model.ready, waiting=model.waiting)
     body, content_type = service.telemetry.render()
     return Answer(body, content_type=content_type)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from textmill.contract import Chunking, ChunkOptions, EmbedOptions, Input, SparseOptions, TextOptions
-from textmill.http.inputs import Inputs, as_batch, check_count, refuse_empty_texts
+from textmill.http.inputs import Inputs, as_batch, check_count, form_of, refuse_empty_texts
 from textmill.http.operation import Answer, Operation
 from textmill.http.overflow import OnOverflow, Overlap, Window, policy
 from textmill.http.service import Service
@@ -195,6 +195,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         example={"inputs": ["The mill turns.", "Water drives the wheel."], "normalize": True},
         answers_with=[[0.020964134, -0.041305967, 0.07319605], [-0.011502886, 0.05937732, 0.0019301853]],
         statuses=FAILURES,
+        form=lambda request: form_of(request.inputs),
     ),
     Operation(
         method="POST",
@@ -213,6 +214,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
             ]
         ],
         statuses=FAILURES,
+        form=lambda request: form_of(request.inputs),
     ),
     Operation(
         method="POST",
@@ -226,6 +228,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         example={"inputs": "The mill turns."},
         answers_with=[[[0.020964134, -0.041305967], [0.05937732, 0.0019301853]]],
         statuses=FAILURES,
+        form=lambda request: form_of(request.inputs),
     ),
     Operation(
         method="POST",
@@ -239,5 +242,6 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         example={"inputs": "The mill turns."},
         answers_with=[[{"index": 1996, "value": 0.41}, {"index": 4971, "value": 1.92}]],
         statuses=FAILURES,
+        form=lambda request: form_of(request.inputs),
     ),
 )

@@ -25,6 +25,7 @@ from textmill.http.tei_dialect import (
     side_of,
 )
 from textmill.http.timing import timing_headers
+from textmill.telemetry.tei import Form
 
 _PAIR = 2
 
@@ -132,6 +133,11 @@ def _example(texts: Sequence[str], where: str) -> Input | Pair:
     return texts[0] if len(texts) == 1 else (texts[0], texts[1])
 
 
+def _form(request: PredictRequest) -> Form:
+    given = request.inputs
+    return "single" if isinstance(given, str) or all(isinstance(item, str) for item in given) else "batch"
+
+
 def _descending(scores: Any) -> Any:
     """Indices from the best score down; of equal scores the later comes first, as TEI has it."""
     return np.argsort(scores, kind="stable")[::-1]
@@ -154,6 +160,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         example={"inputs": [["I like the mill."], ["The wheel turns.", "The wheel stands still."]]},
         answers_with=[[{"score": 0.98, "label": "joy"}, {"score": 0.02, "label": "anger"}]],
         statuses=FAILURES,
+        form=_form,
     ),
     Operation(
         method="POST",
@@ -167,5 +174,6 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         example={"query": "What drives the mill?", "texts": ["Bread is baked.", "Water drives the wheel."]},
         answers_with=[{"index": 1, "score": 0.97}, {"index": 0, "score": 0.01}],
         statuses=FAILURES,
+        form=lambda _: "batch",
     ),
 )

@@ -19,6 +19,7 @@ from textmill.engine.scheduler import Lane
 from textmill.engine.ticket import Answer
 from textmill.errors import Unavailable
 from textmill.runtimes.runtime import Row
+from textmill.telemetry.request import Request, traced
 
 I = TypeVar("I", bound=Sequence[Any])  # noqa: E741 - an input
 A_co = TypeVar("A_co", covariant=True)
@@ -153,7 +154,9 @@ class Line:
         alone = Lane.INTERACTIVE if len(call.asked.inputs) == 1 else None
         lane = Lane.BULK if len(call.asked.inputs) > WINDOW else alone
         if rows[0].row.outputs:
-            future = self._engine.submit([each.row for each in rows], lane=lane, admitted=call.queued > 0)
+            future = self._engine.submit(
+                [each.row for each in rows], lane=lane, admitted=call.queued > 0, trace=call.trace
+            )
         else:
             future = Future()
             future.set_result(Answer({}, 0.0, 0.0))
@@ -178,6 +181,7 @@ class _Underway(Generic[I]):
     queued: int = 0
     waiting: deque[_Window] = field(default_factory=deque)
     parts: list[tuple[Answer, _Window]] = field(default_factory=list)
+    trace: Request | None = field(default_factory=traced)
 
     def windows(self) -> Iterator[Sequence[I]]:
         for start in range(0, len(self.asked.inputs), WINDOW):
@@ -185,7 +189,11 @@ class _Underway(Generic[I]):
 
     def prepare_timed(self, part: Sequence[I]) -> tuple[Sequence[Prepared], float]:
         start = time.perf_counter()
-        return self.asked.prepare(part, self.queued), time.perf_counter() - start
+        prepared = self.asked.prepare(part, self.queued)
+        seconds = time.perf_counter() - start
+        if self.trace is not None:
+            self.trace.stage("tokenize", time.monotonic() - seconds, seconds)
+        return prepared, seconds
 
     def take(self, answer: Answer) -> None:
         """Keep the answer of the window that has waited longest."""

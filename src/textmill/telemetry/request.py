@@ -1,0 +1,68 @@
+"""A request that is watched while it is under way: what its spans and its line in the log are made of.
+
+Only requests that are traced or logged have one; for all others `CURRENT` is None, and watching costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from contextvars import ContextVar
+from typing import NamedTuple
+
+from textmill.contract import Answered
+
+CURRENT: ContextVar[Request | None] = ContextVar("textmill_request", default=None)
+"""The request that this code works on."""
+
+_STAGES = 256
+"""Stages of one request that are kept: a call of very many inputs is computed in very many batches."""
+
+
+class SpanId(NamedTuple):
+    """Where a span is: its trace and its number in it (W3C trace context). ``state`` is the trace's vendors' own."""
+
+    trace: int
+    span: int
+    state: str = ""
+
+
+class Stage(NamedTuple):
+    """A part of a request's time: its name, when it began (`time.monotonic`), its seconds, and the span that it took part in."""
+
+    name: str
+    began: float
+    seconds: float
+    link: SpanId | None
+
+
+class Request:
+    """One request. Its stages may come from any thread; all else is its own task's.
+
+    ``id`` is its span, None where it is not traced; ``parent`` the caller's, where there is one.
+    """
+
+    __slots__ = ("answer", "began", "id", "model", "parent", "stages", "wall_ns")
+
+    def __init__(self, id: SpanId | None = None, parent: SpanId | None = None) -> None:  # noqa: A002 - what it is
+        self.id = id
+        self.parent = parent
+        self.began = time.monotonic()
+        self.wall_ns = time.time_ns()
+        self.stages: list[Stage] = []
+        self.model = ""
+        self.answer: Answered | None = None
+
+    def stage(self, name: str, began: float, seconds: float, link: SpanId | None = None) -> None:
+        """Keep a part of its time, up to the 256th."""
+        if len(self.stages) < _STAGES:
+            self.stages.append(Stage(name, began, seconds, link))
+
+    def wall(self, moment: float) -> int:
+        """Nanoseconds since 1970 at a moment of `time.monotonic`."""
+        return self.wall_ns + round((moment - self.began) * 1e9)
+
+
+def traced() -> Request | None:
+    """The current request, where it is traced."""
+    request = CURRENT.get()
+    return None if request is None or request.id is None else request

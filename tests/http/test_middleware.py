@@ -1,0 +1,151 @@
+"""What a request leaves behind in metrics, traces and the log."""
+
+from __future__ import annotations
+
+import logging
+
+import httpx
+import pytest
+
+from textmill.errors import ForwardFailed, Overloaded
+from textmill.http.app import create_app
+from textmill.http.settings import HttpSettings
+from textmill.telemetry import Telemetry
+from textmill.telemetry.request import CURRENT
+from textmill.telemetry.tracer import Span, Tracer
+from textmill.testing.served import RecordingModel, RecordingStore
+
+
+async def series(client: httpx.AsyncClient) -> set[str]:
+    text = (await client.get("/metrics")).text
+    return {line for line in text.splitlines() if line.startswith("te_") and not line.endswith((" 0", '"} 0'))}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "form"),
+    [
+        ("/embed", {"inputs": "a"}, "single"),
+        ("/embed", {"inputs": [1, 2]}, "single"),
+        ("/embed", {"inputs": ["a"]}, "batch"),
+        ("/embed", {"inputs": [[1, 2]]}, "batch"),
+        ("/embed_all", {"inputs": "a"}, "single"),
+        ("/embed_sparse", {"inputs": ["a"]}, "batch"),
+        ("/v1/embeddings", {"input": "a"}, "single"),
+        ("/v1/embeddings", {"input": ["a", "b"]}, "batch"),
+        ("/predict", {"inputs": "a"}, "single"),
+        ("/predict", {"inputs": ["a", "b"]}, "single"),
+        ("/predict", {"inputs": [["a"]]}, "batch"),
+        ("/rerank", {"query": "a", "texts": ["b"]}, "batch"),
+    ],
+)
+async def test_a_request_counts_once_by_its_form(
+    client: httpx.AsyncClient, path: str, body: dict[str, object], form: str
+) -> None:
+    assert (await client.post(path, json=body)).status_code == 200
+    found = await series(client)
+    assert {line for line in found if line.startswith(("te_request_count", "te_request_success"))} == {
+        f'te_request_count{{method="{form}"}} 1',
+        f'te_request_success{{method="{form}"}} 1',
+    }
+    assert "te_request_duration_count 1" in found
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "err"),
+    [
+        ({"inputs": []}, None, "validation"),
+        ({"inputs": ["a", ""]}, None, "tokenization"),
+        ({"inputs": ["a"] * 40_000}, None, "batch_size"),
+        ({"inputs": "a"}, Overloaded("full", retry_after=1.0), "overloaded"),
+        ({"inputs": "a"}, ForwardFailed("broke"), "inference"),
+    ],
+)
+async def test_a_failure_counts_once_by_its_reason(
+    client: httpx.AsyncClient, model: RecordingModel, body: dict[str, object], error: Exception | None, err: str
+) -> None:
+    model.error = error
+    assert (await client.post("/embed", json=body)).is_error
+    found = await series(client)
+    assert f'te_request_failure{{err="{err}"}} 1' in found
+    assert sum(line.startswith("te_request_failure") for line in found) == 1
+    assert sum(line.startswith("te_request_count") for line in found) == 1
+    assert not any(line.startswith("te_request_success") for line in found)
+
+
+async def test_what_does_not_compute_and_what_never_reached_a_route_counts_nothing(client: httpx.AsyncClient) -> None:
+    for path in ("/health", "/info", "/v1/models", "/docs"):
+        assert (await client.get(path)).status_code == 200
+    assert (await client.post("/embed", content=b"{")).status_code == 400
+    assert (await client.post("/embed", json={"inputs": 7})).status_code == 422
+    assert not any(line.startswith(("te_request", "te_embed")) for line in await series(client))
+
+
+@pytest.fixture
+def spans(telemetry: Telemetry) -> list[Span]:
+    """The spans of all that the app does."""
+    found: list[Span] = []
+    telemetry.tracer = Tracer(1.0, found.extend)
+    return found
+
+
+async def test_a_request_is_a_span_by_its_route(client: httpx.AsyncClient, spans: list[Span]) -> None:
+    await client.post("/embeddings", json={"input": ["a", "bc"]})
+    [span] = spans
+    assert span.name == "POST /v1/embeddings"
+    assert span.attributes == {
+        "http.request.method": "POST",
+        "http.route": "/v1/embeddings",
+        "http.response.status_code": 200,
+        "textmill.model": "tiny",
+        "textmill.inputs": 2,
+        "textmill.tokens": 7,
+        "textmill.truncated_inputs": 0,
+    }
+
+
+async def test_a_refused_request_is_a_span_too(client: httpx.AsyncClient, spans: list[Span]) -> None:
+    await client.post("/embed", json={"inputs": []})
+    assert [span.attributes["http.response.status_code"] for span in spans] == [400]
+
+
+async def test_probes_scrapes_and_strangers_leave_no_span(client: httpx.AsyncClient, spans: list[Span]) -> None:
+    for path in ("/health", "/metrics", "/docs", "/wp-login.php"):
+        await client.get(path)
+    assert spans == []
+
+
+async def test_a_request_is_over_when_its_task_goes_on(client: httpx.AsyncClient, spans: list[Span]) -> None:
+    await client.post("/embed", json={"inputs": "a"})
+    assert spans
+    assert CURRENT.get() is None
+
+
+async def test_requests_are_logged_where_that_is_wanted(
+    model: RecordingModel, settings: HttpSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "textmill.request")
+    transport = httpx.ASGITransport(create_app(RecordingStore(model), settings, Telemetry(log_requests=True)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        await client.post("/v1/embeddings", json={"input": "a"})
+        await client.post("/embed", json={"inputs": "a"})
+        await client.get("/info")
+        await client.post("/embed", json={"inputs": ""})
+    lines = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert lines[:2] == [("INFO", "Success")] * 2
+    [(level, message)] = lines[2:]
+    assert level == "ERROR"
+    assert "empty text" in message
+    names = [record.__dict__["span"]["name"] for record in caplog.records[:2]]
+    assert names == ["openai_embed", "embed"]
+    shown = caplog.records[0].__dict__["span"]
+    assert {key: shown[key] for key in ("tokenization_time", "queue_time", "inference_time")} == {
+        "tokenization_time": "1ms",
+        "queue_time": "2ms",
+        "inference_time": "3ms",
+    }
+
+
+async def test_requests_are_not_logged_by_default(client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "textmill.request")
+    await client.post("/embed", json={"inputs": "a"})
+    assert [record for record in caplog.records if record.name == "textmill.request"] == []
