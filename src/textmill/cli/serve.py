@@ -48,13 +48,16 @@ def serve(**given: Any) -> None:
         # While the models load in their thread, this one imports what answers.
         from textmill.cli.server import run_server  # noqa: PLC0415
         from textmill.http.app import create_app  # noqa: PLC0415
+        from textmill.store.permits import Permits  # noqa: PLC0415
 
         store, telemetry = loading.result()
         infos = [model.info for model in store.models()]
+        permits = Permits(options.max_concurrent_requests)
         try:
             run_server(
-                create_app(store, _settings(options), telemetry),
+                create_app(store, _settings(options), telemetry, permits),
                 door,
+                permits=permits,
                 drain_s=options.drain_seconds,
                 announce=lambda: click.echo(ready_line(url_of(door), infos, time.perf_counter() - start)),
             )

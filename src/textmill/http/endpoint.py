@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import nullcontext
 from typing import Generic, TypeVar
 
 from starlette.types import Receive, Scope, Send
@@ -39,9 +40,12 @@ class Endpoint(Generic[T]):
         operation, service = self.operation, self._service
         if not operation.public:
             service.keys.check(scope["headers"])
-        body = b"null" if operation.method == "GET" else await read_body(scope, receive, service.settings.body_limit)
-        taken = self._decoder.decode(body)
-        return await while_connected(receive, operation.handle(service, taken))
+        if operation.method == "GET":
+            return await while_connected(receive, operation.handle(service, self._decoder.decode(b"null")))
+        with service.permits.begin():
+            taken = self._decoder.decode(await read_body(scope, receive, service.settings.body_limit))
+            with nullcontext() if operation.free else service.permits.compute():
+                return await while_connected(receive, operation.handle(service, taken))
 
 
 async def respond(answer: Answer, send: Send) -> None:

@@ -56,7 +56,8 @@ class Operation(Generic[T]):
     """One operation. A GET takes nothing: its ``takes`` is NoneType and its handler gets None.
 
     ``gives`` is the type of a successful answer's JSON, or its content type where it is not JSON. The first of ``paths``
-    names the operation in metrics and documentation. ``statuses`` are the failures worth documenting.
+    names the operation in metrics and documentation. ``statuses`` are the failures worth documenting. A POST
+    computes, and so counts among the requests that may do so at once, unless it is ``free``.
     """
 
     method: Literal["GET", "POST"]
@@ -71,3 +72,4 @@ class Operation(Generic[T]):
     answers_with: Any = None
     statuses: Mapping[int, str] = field(default_factory=dict)
     public: bool = False
+    free: bool = False
