@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -26,24 +25,6 @@ from textmill.testing.served import info_of
 pytestmark = pytest.mark.timeout(60)  # a process imports everything anew, and the machine may be busy
 
 Start = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Starts `textmill serve` with these arguments; what still runs at the end is killed."""
-    started: list[subprocess.Popen[str]] = []
-
-    def run(*arguments: str, **variables: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "textmill", "serve", *arguments]
-        environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **variables}  # noqa: TID251 - to pass it on
-        pipe = subprocess.PIPE
-        started.append(subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environ))  # noqa: S603 - ours
-        return started[-1]
-
-    yield run
-    for process in started:
-        process.kill()
-        process.communicate()
 
 
 def port_of(process: subprocess.Popen[str]) -> int:
