@@ -52,6 +52,36 @@ def test_it_says_when_it_is_ready_and_answers_those_who_have_the_key(start: Star
     assert len(answer.json()["data"]) == 2
 
 
+def test_keys_come_from_a_file_beside_those_given_and_show_nowhere(start: Start, tiny: str, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("# clients\nkey-in-file\n")
+    process = start(
+        *(tiny, "--port", "0", "--threads", "1", "--api-key-file", str(tmp_path / "keys"), "--log-level", "debug"),
+        TEXTMILL_DTYPE="float32",
+        TEXTMILL_API_KEY="key-given, key-second",
+    )
+    url = f"http://127.0.0.1:{port_of(process)}/embed"
+    statuses = [
+        httpx.post(url, json={"inputs": "a"}, headers={"authorization": f"Bearer {key}"}).status_code
+        for key in ("key-in-file", "key-given", "key-second", "key-wrong")
+    ]
+    process.terminate()
+    output, errors = process.communicate()
+
+    assert statuses == [200, 200, 200, 401]
+    assert "key-" not in output + errors.replace("api-key-file", "")
+
+
+def test_a_file_without_a_key_stops_the_start_before_a_model_loads(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "keys").touch()
+    process = start("no-such-model", "--port", "0", "--api-key-file", str(tmp_path / "keys"))
+
+    _, errors = process.communicate()
+
+    assert process.returncode == 1
+    assert "keys holds none" in errors
+    assert len(errors.splitlines()) == 1
+
+
 @contextmanager
 def request_without_its_body(port: int, body: bytes) -> Iterator[socket.socket]:
     """A connection whose request the server has begun to handle: it waits for the body."""

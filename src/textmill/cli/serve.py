@@ -17,7 +17,7 @@ from textmill import __version__
 from textmill.cli.door import bind, url_of
 from textmill.cli.flags import flags
 from textmill.cli.logs import start_logging
-from textmill.config import ServeOptions, available_threads, command_options, prepare_process
+from textmill.config import ServeOptions, available_threads, command_options, prepare_process, read_keys
 
 if TYPE_CHECKING:
     from textmill.contract import ModelInfo
@@ -39,6 +39,7 @@ def serve(**given: Any) -> None:
     start = time.perf_counter()
     options = command_options(ServeOptions, given)
     start_logging(options.log_level, options.log_format)
+    keys = (*options.api_key, *(read_keys(options.api_key_file) if options.api_key_file else ()))
     prepare_process(options.threads or available_threads())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
@@ -55,7 +56,7 @@ def serve(**given: Any) -> None:
         permits = Permits(options.max_concurrent_requests)
         try:
             run_server(
-                create_app(store, _settings(options), telemetry, permits),
+                create_app(store, _settings(options, keys), telemetry, permits),
                 door,
                 permits=permits,
                 drain_s=options.drain_seconds,
@@ -72,11 +73,11 @@ def ready_line(url: str, models: Sequence[ModelInfo], seconds: float) -> str:
     return f"textmill {__version__} ready on {url} with {shown} after {seconds:.1f} s"
 
 
-def _settings(options: ServeOptions) -> HttpSettings:
+def _settings(options: ServeOptions, keys: tuple[str, ...]) -> HttpSettings:
     from textmill.http.settings import MAX_INPUTS, HttpSettings  # noqa: PLC0415 - with the app
 
     return HttpSettings(
-        api_keys=options.api_key,
+        api_keys=keys,
         cors_origins=options.cors_origin,
         body_limit=options.body_limit,
         drain_s=options.drain_seconds,
