@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import signal
 import statistics
 import subprocess
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from bench.report import table
 
 MODEL: Final = "all-MiniLM-L6-v2"
 START_SECONDS: Final = 120.0
-EXIT_SECONDS: Final = 20.0
+EXIT_SECONDS: Final = 60.0
 WARM_SECONDS: Final = 5.0
 GROWTH: Final = 0.05
 """By how much of itself memory may grow from the second sixth of a run to its last."""
@@ -51,6 +52,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.load", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long the crowd asks (default 60)")
     parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--drain-seconds", type=int, default=30, help="the server's own option (default 30)")
     parser.add_argument("--model", default=MODEL)
     options = parser.parse_args()
     port = free_port()
@@ -58,13 +60,13 @@ def main() -> int:
     with Progress() as progress:
         progress.step("computing the right answers")
         cases = Cases(options.model, f"{HOST}:{port}")
-        with served(options.model, port) as (server, log):
+        with served(options.model, port, options.drain_seconds) as (server, log):
             progress.step("warming the server")
             asyncio.run(crowd(cases, server, port, options.clients, WARM_SECONDS))
             runs["load"] = asyncio.run(crowd(cases, server, port, options.clients, options.seconds, progress))
             runs["load"].failures += [*stopped(server), *errors_in(log)]
         part = options.seconds / 4
-        with served(options.model, port) as (server, log):
+        with served(options.model, port, options.drain_seconds) as (server, log):
             progress.step("stop: SIGTERM in the middle")
             stop = crowd(cases, server, port, options.clients, 2 * part, stop_after=part)
             runs["SIGTERM in the middle"] = asyncio.run(stop)
@@ -74,22 +76,18 @@ def main() -> int:
 
 
 @contextmanager
-def served(model: str, port: int) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+def served(model: str, port: int, drain: int) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """A server that answers, and its log; the process ends here if it has not."""
     with tempfile.TemporaryDirectory(prefix="textmill-load-") as folder:
         log = Path(folder) / "log"
         with log.open("wb") as file:
-            server = spawn(model, port, _descriptor(file))
+            server = spawn(model, port, file.fileno(), ("--drain-seconds", str(drain)))
         try:
             asyncio.run(answers(server, port))
             yield server, log
         finally:
             server.kill()
             server.wait()
-
-
-def _descriptor(file: IO[bytes]) -> int:
-    return file.fileno()
 
 
 async def answers(server: subprocess.Popen[bytes], port: int) -> None:
@@ -124,10 +122,10 @@ async def crowd(
     while not asking.done():
         await asyncio.wait([asking], timeout=1.0)
         spent = time.monotonic() - begin
-        if stop_after is not None and spent >= stop_after and not people.leaving.is_set():
-            people.leaving.set()
+        if stop_after is not None and spent >= stop_after and people.left_at == math.inf:
+            people.left_at = time.monotonic()
             server.send_signal(signal.SIGTERM)
-        if server.poll() is None and not people.leaving.is_set():
+        if server.poll() is None and people.left_at == math.inf:
             run.megabytes.append(resident(server.pid)[0])
             if progress is not None and len(run.megabytes) % 5 == 0:
                 progress.step(

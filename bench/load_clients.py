@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import socket
 import struct
@@ -21,6 +22,8 @@ TOO_LONG: Final = 0.05
 PATIENCE: Final = 60.0
 """Seconds after which an answer counts as lost."""
 GONE: Final = 503
+ON_ITS_WAY: Final = 0.5
+"""Seconds after which a request that was sent has begun, and may be refused no more."""
 SHOWN: Final = 5
 
 
@@ -52,8 +55,8 @@ class Crowd:
 
     def __init__(self, host: str, port: int, cases: Cases) -> None:
         self.tally = Tally()
-        self.leaving = asyncio.Event()
-        """Set when the server was told to stop: from then on it may refuse, in words or by a closed door."""
+        self.left_at = math.inf
+        """When the server was told to stop: from then on it may refuse, in words or by a closed door."""
         self._address = host, port
         self._cases = cases
 
@@ -85,7 +88,7 @@ class Crowd:
         try:
             return _Streams(*await asyncio.open_connection(*self._address, limit=LIMIT))
         except OSError as error:
-            if not self.leaving.is_set():
+            if time.monotonic() < self.left_at:
                 self.tally.lost.append(f"no connection: {error}")
             return None
 
@@ -100,19 +103,21 @@ class Crowd:
 
     async def _ask(self, streams: _Streams, case: Case) -> bool:
         """One request; whether to go on."""
-        begin = time.perf_counter()
+        begin = time.monotonic()
         try:
             status, body = await asyncio.wait_for(streams.ask(case.request), PATIENCE)
         except (OSError, EOFError, TimeoutError) as error:
             self.tally.lost.append(f"{case.kind}: no answer: {error!r}")
             streams.close()
             return False
-        if status == GONE and self.leaving.is_set():
+        if status == GONE and time.monotonic() >= self.left_at:
             self.tally.refused += 1
+            if begin < self.left_at - ON_ITS_WAY:
+                self.tally.lost.append(f"{case.kind}: refused, but sent {self.left_at - begin:.1f} s before the signal")
             streams.close()
             return False
         self.tally.answers[case.kind, status] += 1
-        self.tally.milliseconds.append((time.perf_counter() - begin) * 1e3)
+        self.tally.milliseconds.append((time.monotonic() - begin) * 1e3)
         if wrong := case.wrong(status, body):
             self.tally.wrong.append(wrong)
         return True

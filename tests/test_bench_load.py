@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -61,7 +62,7 @@ async def asked(reply: Answer, cases: Cases, *, leaving: bool = False) -> Crowd:
     async with server(reply) as port:
         crowd = Crowd("127.0.0.1", port, cases)
         if leaving:
-            crowd.leaving.set()
+            crowd.left_at = time.monotonic()
         await crowd.run(4, 0.3)
     return crowd
 
