@@ -46,7 +46,7 @@ class Client:
 class Served:
     """The app: it answers a body with its length; ``bodies`` has what it got, None where the client was gone before the end.
 
-    A path of /slow is not answered before ``go_on`` is set.
+    A path of /slow is not answered before ``go_on`` is set, one of /early before its body has come.
     """
 
     bodies: list[bytes | None] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Served:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         body = b""
-        more = True
+        more = scope["path"] != "/early"
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -164,6 +164,13 @@ async def test_a_body_that_never_begins_is_408(knock: Knock) -> None:
     client = await knock()
     client.send(HEAD)
     assert (await client.rest()).startswith(TIMEOUT)
+
+
+async def test_a_body_that_stalls_behind_its_answer_gets_no_second_one(knock: Knock) -> None:
+    client = await knock()
+    client.send(HEAD.replace(b"/", b"/early", 1))
+    assert (await client.head()).startswith(OK)
+    assert await client.rest() == b""
 
 
 async def test_a_body_that_keeps_coming_may_take_longer_than_one_pause(knock: Knock, served: Served) -> None:

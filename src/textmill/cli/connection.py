@@ -139,10 +139,13 @@ class Connection(HttpToolsProtocol):
         self._refuse(_TOO_SLOW)
 
     def _refuse(self, status: bytes) -> None:
-        """Close, and say why unless an answer has begun, or nothing was ever asked."""
-        started = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
-        waiting = self._awaited is _Awaited.HEAD and self._answering
-        if not (started or waiting or self._awaited is _Awaited.REQUEST):
+        """Close, and say why unless an answer has begun, or nothing was asked."""
+        quiet = {
+            _Awaited.REQUEST: True,
+            _Awaited.HEAD: self._answering,  # the request before it; this would be taken for its answer
+            _Awaited.BODY: self.cycle is not None and self.cycle.response_started,
+        }
+        if not quiet[self._awaited]:
             head = b"HTTP/1.1 %b\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % status
             self.transport.write(head)
         self.transport.close()
