@@ -32,21 +32,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def spawn(model: str, port: int, log: int = 2) -> subprocess.Popen[bytes]:
-    """Start the server as a user would; what it prints goes to the file descriptor ``log``."""
-    command = [sys.executable, "-m", "textmill", "serve", model, "--host", HOST, "--port", str(port)]
+def spawn(model: str, port: int, log: int = 2, flags: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+    """Start the server as a user would, with more ``flags``; what it prints goes to the file descriptor ``log``."""
+    command = [sys.executable, "-m", "textmill", "serve", model, "--host", HOST, "--port", str(port), *flags]
     return subprocess.Popen(command, stdout=log, stderr=log)
 
 
 class TextmillHttp:
     """A server and a client that renders its requests before the clock starts."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, flags: Sequence[str] = ()) -> None:
         library("textmill")
         self.runner = asyncio.Runner(loop_factory=library("uvloop").new_event_loop)
         self.model = settings.model
         self.port = free_port()
-        self.server = spawn(settings.model, self.port)
+        self.server = spawn(settings.model, self.port, flags=flags)
         self._wait()
         settle(os.getpgrp(), START_SECONDS)  # there is no route that tells when all shapes are warm
         self.note = f"client: {'wrk for single texts, else asyncio' if wrk.available() else 'asyncio streams'}"

@@ -8,7 +8,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -26,24 +25,6 @@ from textmill.testing.served import info_of
 pytestmark = pytest.mark.timeout(60)  # a process imports everything anew, and the machine may be busy
 
 Start = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Starts `textmill serve`, or another command, with these arguments; what still runs at the end is killed."""
-    started: list[subprocess.Popen[str]] = []
-
-    def run(*arguments: str, command: str = "serve", **variables: str) -> subprocess.Popen[str]:
-        command_line = [sys.executable, "-m", "textmill", command, *arguments]
-        environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **variables}  # noqa: TID251 - to pass it on
-        pipe = subprocess.PIPE
-        started.append(subprocess.Popen(command_line, stdout=pipe, stderr=pipe, text=True, env=environ))  # noqa: S603 - ours
-        return started[-1]
-
-    yield run
-    for process in started:
-        process.kill()
-        process.communicate()
 
 
 def port_of(process: subprocess.Popen[str], *, name: str = "tiny", dtype: str = "float32", threads: str = "1") -> int:
@@ -69,6 +50,36 @@ def test_it_says_when_it_is_ready_and_answers_those_who_have_the_key(start: Star
 
     assert "access-control-allow-origin" not in answer.headers  # no page may call unless an option lets it
     assert len(answer.json()["data"]) == 2
+
+
+def test_keys_come_from_a_file_beside_those_given_and_show_nowhere(start: Start, tiny: str, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("# clients\nkey-in-file\n")
+    process = start(
+        *(tiny, "--port", "0", "--threads", "1", "--api-key-file", str(tmp_path / "keys"), "--log-level", "debug"),
+        TEXTMILL_DTYPE="float32",
+        TEXTMILL_API_KEY="key-given, key-second",
+    )
+    url = f"http://127.0.0.1:{port_of(process)}/embed"
+    statuses = [
+        httpx.post(url, json={"inputs": "a"}, headers={"authorization": f"Bearer {key}"}).status_code
+        for key in ("key-in-file", "key-given", "key-second", "key-wrong")
+    ]
+    process.terminate()
+    output, errors = process.communicate()
+
+    assert statuses == [200, 200, 200, 401]
+    assert "key-" not in output + errors.replace("api-key-file", "")
+
+
+def test_a_file_without_a_key_stops_the_start_before_a_model_loads(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "keys").touch()
+    process = start("no-such-model", "--port", "0", "--api-key-file", str(tmp_path / "keys"))
+
+    _, errors = process.communicate()
+
+    assert process.returncode == 1
+    assert "keys holds none" in errors
+    assert len(errors.splitlines()) == 1
 
 
 @contextmanager
@@ -109,21 +120,19 @@ def test_a_second_signal_ends_it_at_once(start: Start, tiny: str) -> None:
     port = port_of(process)
     with request_without_its_body(port, b"never sent"):
         process.send_signal(signal.SIGTERM)
-        wait_until_closed(port)
+        wait_until_draining(port)
         process.send_signal(signal.SIGTERM)
 
         assert process.wait() == 128 + signal.SIGTERM
 
 
-def wait_until_closed(port: int) -> None:
-    """Return when the port refuses connections: the first signal has been taken."""
+def wait_until_draining(port: int) -> None:
+    """Return when the server says that it takes no more requests: the first signal has been taken."""
     end = time.monotonic() + 30
     while time.monotonic() < end:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=30).close()
-        except ConnectionError:
+        if httpx.get(f"http://127.0.0.1:{port}/health/ready", timeout=30).status_code == 503:
             return
-    pytest.fail(f"port {port} still takes connections 30 s after SIGTERM")
+    pytest.fail(f"port {port} is still ready 30 s after SIGTERM")
 
 
 def test_sigint_drains_too(start: Start, tiny: str) -> None:

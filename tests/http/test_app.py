@@ -131,36 +131,6 @@ async def test_a_bug_is_500_without_internals_and_raised_for_the_servers_log(
     assert (await client.post(path, json={"input": "a", "inputs": "a"})).status_code == 200
 
 
-async def test_a_page_from_an_allowed_origin_may_call_with_a_key(connect: Connect) -> None:
-    client = connect(api_keys=(SECRET,), cors_origins=("https://page.example",))
-    asked = {"access-control-request-method": "POST", "access-control-request-headers": "authorization, content-type"}
-    allowed = await client.options("/embed", headers=asked | {"origin": "https://page.example"})
-    assert allowed.status_code == 200
-    assert allowed.headers["access-control-allow-origin"] == "https://page.example"
-    assert "authorization" in allowed.headers["access-control-allow-headers"]
-    refused = await client.options("/embed", headers=asked | {"origin": "https://other.example"})
-    assert "access-control-allow-origin" not in refused.headers
-    call = await client.post(
-        "/embed",
-        json={"inputs": "a"},
-        headers={"origin": "https://page.example", "authorization": f"Bearer {SECRET}"},
-    )
-    assert call.headers["access-control-allow-origin"] == "https://page.example"
-
-
-async def test_a_star_lets_any_page_call(connect: Connect) -> None:
-    client = connect(cors_origins=("*",))
-    answer = await client.post("/embed", json={"inputs": "a"}, headers={"origin": "null"})
-    assert answer.headers["access-control-allow-origin"] == "*"
-    plain = await client.post("/embed", json={"inputs": "a"})
-    assert "access-control-allow-origin" not in plain.headers
-
-
-async def test_without_an_origin_no_page_may_call(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/embed", json={"inputs": "a"}, headers={"origin": "https://page.example"})
-    assert "access-control-allow-origin" not in answer.headers
-
-
 async def test_shutting_down_closes_the_store_with_the_deadline(model: RecordingModel, settings: HttpSettings) -> None:
     store = RecordingStore(model)
     app = create_app(store, replace(settings, drain_s=7.0), Telemetry())

@@ -42,6 +42,8 @@ async def test_the_document_names_every_route(document: dict[str, Any]) -> None:
         "/rerank",
         "/info",
         "/health",
+        "/health/live",
+        "/health/ready",
         "/metrics",
         "/docs",
         "/openapi.json",

@@ -57,7 +57,7 @@ def make_embedder(tokenizer: Tokenizer, runtime: FakeRuntime) -> Iterator[MakeEm
     engine = Engine(runtime, Policy(batch_tokens=runtime.facts.batch_tokens), name="fake")
     engine.start()
     with ThreadPoolExecutor(1) as pool:
-        line = Line(engine, pool)
+        line = Line(engine, pool, MAX_TOKENS)
 
         def make(texts: TextProfile = TEXTS, **changes: Any) -> Embeds:
             return Embeds(line, Embedder(tokenizer, texts, replace(PROFILE, **changes)))

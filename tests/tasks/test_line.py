@@ -1,103 +1,148 @@
-"""A call's way to the engine, as those see it who trace it."""
+"""Too large a call is refused before it costs anything."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
-from textmill.checkpoint.tokenizer import Tokenizer
-from textmill.contract import BatchReport, EmbedOptions
 from textmill.engine.engine import Engine, Policy
-from textmill.tasks.embed import Embedder, EmbedProfile
-from textmill.tasks.line import Line
-from textmill.tasks.texts import TextProfile
-from textmill.telemetry.request import CURRENT, Request
-from textmill.telemetry.tracer import Span, Tracer
-from textmill.testing.runtime import FakeRuntime
+from textmill.errors import InvalidInput, Overloaded
+from textmill.tasks.line import WINDOW, Done, Line, Prepared
+from textmill.testing.runtime import FakeRuntime, row_of
 
-TEXTS = TextProfile(prompts={}, default_prompt="", max_tokens=12)
+LIMIT = 100
+MAX_TOKENS = 50
 
 
-class Traced:
-    """A task on an engine whose batches a tracer is told of."""
+class Lengths:
+    """A call whose inputs have a token for each character; the answer is how many inputs there were."""
 
-    def __init__(self, engine: Engine, tokenizer: Tokenizer, pool: ThreadPoolExecutor, tracer: Tracer) -> None:
-        self._line = Line(engine, pool)
-        self._task = Embedder(tokenizer, TEXTS, EmbedProfile(dimensions=8, include_prompt=True))
-        self._tracer = tracer
+    def __init__(self, inputs: Sequence[Any]) -> None:
+        self.inputs = inputs
+        self.prepared = 0
 
-    async def embed(self, *texts: str) -> Request | None:
-        """Embed in a request of its own; the request, where it is traced."""
-        request = self._tracer.begin([])
-        entered = CURRENT.set(request)
-        await self._line.answer(self._task.call(texts, EmbedOptions()))
-        CURRENT.reset(entered)
-        if request is not None:
-            self._tracer.end(request, "POST /embed", {}, 1.0, 200)
-        return request
+    def prepare(self, inputs: Sequence[Any], first: int) -> Sequence[Prepared]:
+        self.prepared += len(inputs)
+        if "wrong" in inputs:
+            msg = "wrong"
+            raise InvalidInput(msg)
+        return [
+            Prepared(row_of(index, *[7] * (len(text) - 1)), index, truncated=False)
+            for index, text in enumerate(inputs, first)
+        ]
 
-
-@pytest.fixture
-def spans() -> list[Span]:
-    return []
+    def finish(self, done: Done) -> int:
+        return len(done.prepared)
 
 
 @pytest.fixture
-def make(tokenizer: Tokenizer, runtime: FakeRuntime, spans: list[Span]) -> Iterator[Callable[[float], Traced]]:
-    """Makes the task with that share of traces."""
-    engines: list[Engine] = []
+def runtime() -> FakeRuntime:
+    return FakeRuntime(batch_tokens=4096)
+
+
+@pytest.fixture
+def engine(runtime: FakeRuntime) -> Iterator[Engine]:
+    engine = Engine(runtime, Policy(batch_tokens=4096, waiting_tokens=LIMIT), name="fake")
+    engine.start()
+    yield engine
+    runtime.gate.open()
+    engine.close()
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
     with ThreadPoolExecutor(1) as pool:
-
-        def traced(share: float) -> Traced:
-            tracer = Tracer(share, spans.extend)
-
-            def observe(report: BatchReport) -> None:
-                tracer.batch("fake", report)
-
-            engines.append(Engine(runtime, Policy(batch_tokens=256), name="fake", observe=observe))
-            engines[-1].start()
-            return Traced(engines[-1], tokenizer, pool, tracer)
-
-        yield traced
-        runtime.gate.open()
-        for engine in engines:
-            engine.close()
+        yield pool
 
 
-async def test_requests_that_share_a_batch_are_both_linked_with_it(
-    make: Callable[[float], Traced], runtime: FakeRuntime, spans: list[Span]
-) -> None:
-    traced = make(1.0)
+@pytest.fixture
+def line(engine: Engine, pool: ThreadPoolExecutor) -> Line:
+    return Line(engine, pool, MAX_TOKENS)
+
+
+def occupy(engine: Engine, runtime: FakeRuntime) -> None:
+    """Hold the runtime, and have a token wait."""
     runtime.gate.shut()
-    occupying = asyncio.create_task(traced.embed("first"))
-    await asyncio.to_thread(runtime.gate.wait_for_arrival)
-    together = [asyncio.create_task(traced.embed(text)) for text in ("a", "b c")]
-    while any(not task.done() for task in (occupying, *together)):
-        await asyncio.sleep(0.001)
-        runtime.gate.open()
-    first, second = (task.result() for task in together)
-
-    assert first is not None
-    assert second is not None
-    [batch] = [span for span in spans if span.name == "batch" and len(span.links) == 2]
-    assert set(batch.links) == {first.id, second.id}
-    for request in (first, second):
-        children = [span for span in spans if span.parent == request.id]
-        assert [span.name for span in children] == ["tokenize", "queue", "inference"]
-        tokenize, queue, inference = children
-        assert tokenize.start_ns <= queue.start_ns <= queue.end_ns <= inference.end_ns
-        assert list(inference.links) == [batch.id]
-    assert [span.parent for span in spans if span.name == "runtime"].count(batch.id) == 1
+    engine.submit([row_of(1)])
+    runtime.gate.wait_for_arrival()
+    engine.submit([row_of(2)])
 
 
-async def test_what_is_not_sampled_leaves_nothing(make: Callable[[float], Traced], spans: list[Span]) -> None:
-    assert await make(0.0).embed("a") is None
-    assert spans == []
+async def test_a_large_call_is_refused_without_being_tokenised(
+    line: Line, engine: Engine, runtime: FakeRuntime
+) -> None:
+    occupy(engine, runtime)
+    large = Lengths(["x" * 240] * 3)
+    with pytest.raises(Overloaded) as caught:
+        await line.answer(large)
+    with pytest.raises(Overloaded):
+        line.answer_now(large)
+    assert caught.value.retry_after >= 1
+    assert large.prepared == 0
 
 
-async def test_tokenising_in_a_thread_is_traced_too(make: Callable[[float], Traced], spans: list[Span]) -> None:
-    await make(1.0).embed(*(["a b c"] * 500))
-    assert [span.name for span in spans].count("tokenize") == 1
+async def test_a_call_that_only_looked_small_is_refused_once_it_is_counted(
+    line: Line, engine: Engine, runtime: FakeRuntime
+) -> None:
+    occupy(engine, runtime)
+    dense = Lengths(["x" * 240])
+    with pytest.raises(Overloaded, match="1 tokens and 240 more"):
+        await line.answer(dense)
+    assert dense.prepared == 1
+
+
+@pytest.mark.parametrize("inputs", [["x" * 5000], ["x" * 240] * 5, [[7] * 300]])
+async def test_a_lone_call_of_any_size_is_answered(inputs: list[Any], line: Line) -> None:
+    assert await line.answer(Lengths(inputs), whole=True) == len(inputs)
+    assert line.answer_now(Lengths(inputs), whole=True) == len(inputs)
+
+
+async def test_what_will_be_cut_is_not_counted_against_a_call(line: Line, engine: Engine, runtime: FakeRuntime) -> None:
+    """A text of any length is a row of at most the model's tokens, unless it is computed whole."""
+    occupy(engine, runtime)
+    long = Lengths(["x" * 10_000])
+    with pytest.raises(Overloaded):
+        await line.answer(long, whole=True)
+    assert long.prepared == 0
+    with pytest.raises(Overloaded):
+        await line.answer(long)  # by its rows, as this call does not cut
+    assert long.prepared == 1
+
+
+@pytest.mark.parametrize("item", [[7] * 101, ("x" * 250, "y" * 250), "x" * 500], ids=["ids", "a pair", "a text"])
+async def test_ids_count_as_they_are_and_pairs_as_both_texts(
+    item: Any, line: Line, engine: Engine, runtime: FakeRuntime
+) -> None:
+    occupy(engine, runtime)
+    call = Lengths([item])
+    with pytest.raises(Overloaded):
+        await line.answer(call, whole=True)
+    assert call.prepared == 0
+
+
+async def test_later_windows_of_a_call_are_no_reason_to_refuse_it(pool: ThreadPoolExecutor) -> None:
+    """They come in line when those before them have gone."""
+    runtime = FakeRuntime(batch_tokens=4096)
+    engine = Engine(runtime, Policy(batch_tokens=4096, waiting_tokens=WINDOW + 1), name="fake")
+    engine.start()
+    occupy(engine, runtime)
+    asked = asyncio.create_task(Line(engine, pool, MAX_TOKENS).answer(Lengths(["x"] * (3 * WINDOW))))
+    await asyncio.sleep(0)
+    runtime.gate.open()
+    assert await asked == 3 * WINDOW
+    engine.close()
+
+
+async def test_a_call_that_fails_leaves_nothing_expected(line: Line, engine: Engine, runtime: FakeRuntime) -> None:
+    for _ in range(3):
+        with pytest.raises(InvalidInput):
+            await line.answer(Lengths(["x" * 240, "wrong"]))
+    occupy(engine, runtime)
+    asked = asyncio.create_task(line.answer(Lengths(["x" * 99])))
+    await asyncio.sleep(0)
+    runtime.gate.open()
+    assert await asked == 1

@@ -20,7 +20,15 @@ from textmill.cli.door import bind, url_of
 from textmill.cli.flags import Grouped, flags, spellings
 from textmill.cli.logs import start_logging
 from textmill.cli.observing import observing
-from textmill.config import TEI_DEFAULTS, ServeOptions, Serving, available_threads, prepare_process, serve_options
+from textmill.config import (
+    TEI_DEFAULTS,
+    ServeOptions,
+    Serving,
+    available_threads,
+    prepare_process,
+    read_keys,
+    serve_options,
+)
 
 if TYPE_CHECKING:
     from textmill.contract import ModelInfo
@@ -68,6 +76,7 @@ def run(serving: Serving) -> None:
     start_logging(options.log_level, options.log_format, spans=not options.disable_spans)
     for level, sentence in serving.notes:
         _log.log(level, "%s", sentence)
+    keys = (*options.api_key, *(read_keys(options.api_key_file) if options.api_key_file else ()))
     prepare_process(options.threads or available_threads())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
@@ -81,13 +90,16 @@ def run(serving: Serving) -> None:
         # While the models load in their thread, this one imports what answers.
         from textmill.cli.server import run_server  # noqa: PLC0415
         from textmill.http.app import create_app  # noqa: PLC0415
+        from textmill.store.permits import Permits  # noqa: PLC0415
 
         store = loading.result()
         infos = [model.info for model in store.models()]
+        permits = Permits(options.max_concurrent_requests)
         try:
             run_server(
-                create_app(store, _settings(serving), telemetry),
+                create_app(store, _settings(serving, keys), telemetry, permits),
                 door,
+                permits=permits,
                 drain_s=options.drain_seconds,
                 announce=lambda: _announce(url_of(door), infos, time.perf_counter() - start),
             )
@@ -109,12 +121,12 @@ def _announce(url: str, models: Sequence[ModelInfo], seconds: float) -> None:
     _log.info("Ready")
 
 
-def _settings(serving: Serving) -> HttpSettings:
+def _settings(serving: Serving, keys: tuple[str, ...]) -> HttpSettings:
     from textmill.http.settings import MAX_INPUTS, HttpSettings  # noqa: PLC0415 - with the app
 
     options = serving.options
     return HttpSettings(
-        api_keys=options.api_key,
+        api_keys=keys,
         cors_origins=options.cors_origin,
         body_limit=options.body_limit,
         drain_s=options.drain_seconds,

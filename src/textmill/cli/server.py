@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from textmill.cli.connection import Connection, Patience
 from textmill.cli.door import listen
+from textmill.store.permits import Permits
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-_HEAD_LIMIT = 1 << 20
-"""Bytes of a request's line and headers, or of the trailers of a chunked body, and of what arrives with them (up to 256 KiB)."""
 _KEEP_ALIVE_S = 75
 """How long idle connections stay open; longer than the minute that load balancers keep theirs, or they reuse dead ones."""
+_LINGER_S = 0.2
+"""How long the door stays open behind the last answer, so that who is about to knock hears why nobody answers any more."""
 
 
-def run_server(app: ASGIApp, door: socket.socket, *, drain_s: int, announce: Callable[[], None]) -> None:
+def run_server(
+    app: ASGIApp, door: socket.socket, *, permits: Permits, drain_s: int, announce: Callable[[], None]
+) -> None:
     """Answer on a bound socket until SIGTERM or SIGINT; return when requests under way are done or ``drain_s`` is over.
 
-    ``announce`` is called once, when requests are answered. A second signal ends the process at once.
+    ``permits`` are those of the app. ``announce`` is called once, when requests are answered. A second signal ends the
+    process at once.
     """
     listen(door)
+    protocol = partial(Connection, permits=permits, patience=Patience())
     config = uvicorn.Config(
         app,
         loop="asyncio" if sys.platform == "win32" else "uvloop",
-        http=_Protocol,
+        http=cast("type[asyncio.Protocol]", protocol),  # it is only called
         ws="none",
         lifespan="on",
         log_config=None,
@@ -43,42 +51,33 @@ def run_server(app: ASGIApp, door: socket.socket, *, drain_s: int, announce: Cal
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=drain_s,
     )
-    _Server(config, announce).run(sockets=[door])
-
-
-class _Protocol(HttpToolsProtocol):
-    """uvicorn's own, with a limit to heads and trailers: the parser has none, and needs no key to be fed."""
-
-    _unread = 0
-    """Bytes since the last of a body, or the end of a request."""
-
-    def data_received(self, data: bytes) -> None:
-        self._unread += len(data)
-        if self._unread > _HEAD_LIMIT:
-            if self.cycle is None or self.cycle.response_complete:
-                self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n")
-            self.transport.close()
-            return
-        super().data_received(data)
-
-    def on_body(self, body: bytes) -> None:
-        self._unread = 0
-        super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        self._unread = 0
-        super().on_message_complete()
+    _Server(config, permits, announce).run(sockets=[door])
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, permits: Permits, announce: Callable[[], None]) -> None:
         super().__init__(config)
+        self._permits = permits
         self._announce = announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         if self.started:
             self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what is under way behind an open door, so that probes and late requests are told; then close it."""
+        drain_s = self.config.timeout_graceful_shutdown or 0
+        end = time.monotonic() + drain_s
+        self._permits.drain()
+        for connection in self.server_state.connections:
+            cast("Connection", connection).drain()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._permits.wait_until_idle(), drain_s)
+        await asyncio.sleep(min(_LINGER_S, drain_s))
+        left = max(0.0, end - time.monotonic())
+        self.config.timeout_graceful_shutdown = left  # type: ignore[assignment] # asyncio takes parts of seconds too
+        await super().shutdown(sockets=sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """Options: read once at the edge from flags, environment and YAML; the only room that reads the environment."""
 
+from textmill.config.keyfile import read_keys
 from textmill.config.options import ModelOptions, ServeOptions
 from textmill.config.process import available_threads, cache_folder, otlp_protocol, prepare_process
 from textmill.config.serving import Serving, serve_options
@@ -17,5 +18,6 @@ __all__ = [
     "model_options",
     "otlp_protocol",
     "prepare_process",
+    "read_keys",
     "serve_options",
 ]

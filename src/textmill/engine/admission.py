@@ -11,10 +11,14 @@ _SHORTEST_S = 1.0
 
 
 class Admission:
-    """Keeps the tokens that wait within a limit, and measures how fast they go."""
+    """Keeps the tokens that wait within a limit, and measures how fast they go.
+
+    ``expected`` are tokens of calls that were let in by an estimate and are not in line yet.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self.expected = 0
         self._tokens = 0.0
         self._seconds = 0.0
 
@@ -22,6 +26,11 @@ class Admission:
         """Learn from a batch."""
         self._tokens = _MEMORY * self._tokens + tokens
         self._seconds = _MEMORY * self._seconds + seconds
+
+    def expect(self, tokens: int, waiting: int) -> None:
+        """`check` a call by an estimate, before anything is done for it, beside those that wait and those expected."""
+        self.check(tokens, waiting + self.expected)
+        self.expected += tokens
 
     def check(self, tokens: int, waiting: int) -> None:
         """Let a call of so many tokens in beside those that wait; alone, a call of any size.

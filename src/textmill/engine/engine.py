@@ -128,19 +128,31 @@ class Engine:
         self._started.result()
 
     @contextmanager
-    def call(self) -> Iterator[None]:
+    def call(self, expected: int = 0) -> Iterator[Callable[[], None]]:
         """Hold the engine open for a call of several parts: a `close` that comes meanwhile still answers its later parts.
 
-        Raises Unavailable where no new calls are taken.
+        ``expected`` is about how many tokens its first part has. They count as waiting until the call ends or calls what it
+        is given, which it does before it submits that part, whose tokens are then known.
+
+        Raises Unavailable where no new calls are taken, Overloaded where so many tokens more would be too many.
         """
         self._check_process()
+
+        def known() -> None:
+            nonlocal expected
+            with self._work:
+                self._admission.expected -= expected
+                expected = 0
+
         with self._work:
             if self._refusal is not None:
                 raise self._unavailable(self._refusal)
+            self._admission.expect(expected, self._scheduler.tokens)
             self._calls += 1
         try:
-            yield
+            yield known
         finally:
+            known()
             with self._work:
                 self._calls -= 1
                 self._work.notify()

@@ -18,33 +18,42 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from textmill.errors import TextmillError
-from textmill.http import openai, site, tei
+from textmill.http import openai, probes, site, tei
+from textmill.http.cors import Cors
 from textmill.http.endpoint import Endpoint
 from textmill.http.failures import NoRoute, WrongMethod, failure
-from textmill.http.middleware import Cors, Count
+from textmill.http.middleware import Count
 from textmill.http.openai import OPENAI
 from textmill.http.openapi import openapi
 from textmill.http.operation import Dialect, Operation
 from textmill.http.service import Service, Store
 from textmill.http.settings import HttpSettings
 from textmill.http.tei_dialect import TEXT_EMBEDDINGS_INFERENCE
+from textmill.store.permits import Permits
 from textmill.telemetry import Telemetry
 
 _log = logging.getLogger("textmill.http")
 
 
-def create_app(store: Store, settings: HttpSettings, telemetry: Telemetry) -> Starlette:
+def create_app(store: Store, settings: HttpSettings, telemetry: Telemetry, permits: Permits | None = None) -> Starlette:
     """The ASGI app over a store. When it shuts down it closes the store, with ``settings.drain_s`` as deadline.
+
+    ``permits`` are given where others, such as the process that drains, look at them too.
 
     Raises ConfigInvalid for an empty API key.
     """
-    service = Service(store, settings, telemetry)
+    service = Service(store, settings, telemetry, permits or Permits(settings.max_concurrent_requests))
 
     @cache
     def document() -> bytes:
         return openapi(operations, settings.version)
 
-    operations: Sequence[Operation[Any]] = (*openai.OPERATIONS, *tei.OPERATIONS, *site.operations(document))
+    operations: Sequence[Operation[Any]] = (
+        *openai.OPERATIONS,
+        *tei.OPERATIONS,
+        *probes.OPERATIONS,
+        *site.operations(document),
+    )
     return Starlette(
         routes=[
             Route(path, Endpoint(operation, service), methods=[operation.method])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import nullcontext
 from typing import Generic, TypeVar
 
 from starlette.types import Receive, Scope, Send
@@ -44,12 +45,15 @@ class Endpoint(Generic[T]):
         operation, service = self.operation, self._service
         if not operation.public:
             service.keys.check(scope["headers"])
-        body = b"null" if operation.method == "GET" else await read_body(scope, receive, service.settings.body_limit)
-        taken = self._decoder.decode(body)
-        if operation.form is not None:
-            scope["textmill.form"] = form = operation.form(taken)
-            service.telemetry.observe_entry(form)
-        return await while_connected(receive, operation.handle(service, taken))
+        if operation.method == "GET":
+            return await while_connected(receive, operation.handle(service, self._decoder.decode(b"null")))
+        with service.permits.begin():
+            taken = self._decoder.decode(await read_body(scope, receive, service.settings.body_limit))
+            if operation.form is not None:
+                scope["textmill.form"] = form = operation.form(taken)
+                service.telemetry.observe_entry(form)
+            with nullcontext() if operation.free else service.permits.compute():
+                return await while_connected(receive, operation.handle(service, taken))
 
     def _count(self, scope: Scope, error: BaseException) -> None:
         """Count an error of what computes; one that comes before its form is known counts only where it is our own no."""

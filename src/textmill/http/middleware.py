@@ -1,11 +1,9 @@
-"""Two thin layers around the routes: CORS for browsers, and a look at every request for metrics, traces and the log."""
+"""A thin layer around the routes: a look at every request for metrics, traces and the log."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from textmill.http.endpoint import Endpoint
@@ -15,27 +13,6 @@ from textmill.telemetry.request import CURRENT, Request
 
 _CLIENT_LEFT = 499
 """nginx's status for a client that closed the connection; it is counted, never sent."""
-
-
-class Cors:
-    """Starlette's CORS for requests that come from a web page; all others pass untouched and unpaid."""
-
-    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
-        self._app = app
-        self._cors = CORSMiddleware(
-            app,
-            allow_origins=origins,
-            allow_methods=("GET", "POST"),
-            allow_headers=("*",),
-            expose_headers=("*",),
-        )
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request."""
-        if scope["type"] == "http" and any(name == b"origin" for name, _ in scope["headers"]):
-            await self._cors(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
 
 
 class Count:

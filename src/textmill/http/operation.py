@@ -57,7 +57,8 @@ class Operation(Generic[T]):
     """One operation. A GET takes nothing: its ``takes`` is NoneType and its handler gets None.
 
     ``gives`` is the type of a successful answer's JSON, or its content type where it is not JSON. The first of ``paths``
-    names the operation in metrics and documentation. ``statuses`` are the failures worth documenting. ``form`` says of a
+    names the operation in metrics and documentation. ``statuses`` are the failures worth documenting. A POST
+    computes, and so counts among the requests that may do so at once, unless it is ``free``. ``form`` says of a
     request that computes whether it has one input or a list; an operation without it counts nothing in TEI's metrics.
     """
 
@@ -74,3 +75,4 @@ class Operation(Generic[T]):
     statuses: Mapping[int, str] = field(default_factory=dict)
     public: bool = False
     form: Callable[[T], Form] | None = None
+    free: bool = False

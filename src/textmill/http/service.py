@@ -1,4 +1,4 @@
-"""What the routes share: the store, the options, the metrics, the keys."""
+"""What the routes share: the store, the options, the metrics, the keys, the permits."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from textmill.contract import (
 )
 from textmill.http.keys import Keys
 from textmill.http.settings import HttpSettings
+from textmill.store.permits import Permits
 from textmill.telemetry import Telemetry
 
 A = TypeVar("A", bound=Answered)
@@ -66,8 +67,9 @@ class Store(Protocol):
 class Service:
     """The app's parts, for its routes."""
 
-    def __init__(self, store: Store, settings: HttpSettings, telemetry: Telemetry) -> None:
+    def __init__(self, store: Store, settings: HttpSettings, telemetry: Telemetry, permits: Permits) -> None:
         self.store = store
+        self.permits = permits
         self.settings = settings
         self.telemetry = telemetry
         telemetry.watch(store.models)

@@ -123,7 +123,7 @@ def _model_type(about: ModelInfo) -> ModelType:
 
 async def health(service: Service, _: None) -> Answer:
     """GET /health."""
-    if not service.store.ready:
+    if service.permits.draining or not service.store.ready:
         msg = "a model cannot answer: it is shutting down or its engine died"
         raise Unavailable(msg)
     return Answer()

@@ -55,7 +55,7 @@ class Model(VectorVerbs, ReadingVerbs):
     def __init__(self, info: ModelInfo, verbs: Verbs, engine: Engine, pool: ThreadPoolExecutor) -> None:
         self.info = info
         self._verbs = verbs
-        self._line = Line(engine, pool)
+        self._line = Line(engine, pool, info.max_tokens)
         self._engine = engine
         self._pool = pool
         # The interpreter must not end under the engine's thread.
@@ -113,7 +113,7 @@ class Model(VectorVerbs, ReadingVerbs):
         )
         inputs = as_inputs(texts)
         return (
-            self._line.answer_now(self._embedder.call(inputs, options)).vectors
+            self._line.answer_now(self._embedder.call(inputs, options), whole=chunking is not None).vectors
             if inputs
             else self._embedder.nothing(options)
         )
@@ -145,7 +145,7 @@ class Model(VectorVerbs, ReadingVerbs):
 
     async def embed_inputs(self, inputs: Sequence[Input], options: EmbedOptions) -> Embeddings:
         """The whole answer, with token counts and timings: what servers need. Errors as `embed`."""
-        return await self._line.answer(self._embedder.call(inputs, options))
+        return await self._line.answer(self._embedder.call(inputs, options), whole=options.chunking is not None)
 
     def classify(
         self, texts: str | Iterable[Input | Pair], *, scoring: Scoring | None = None, truncate: bool = True

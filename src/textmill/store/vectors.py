@@ -79,7 +79,7 @@ class VectorVerbs:
             normalize=normalize,
         )
         verb, inputs = self._verbs.need(self._verbs.embed_chunks, "embed_chunks"), as_texts(texts, alone=True)
-        return list(self._line.answer_now(verb.call(inputs, options)).chunks) if inputs else []
+        return list(self._line.answer_now(verb.call(inputs, options), whole=True).chunks) if inputs else []
 
     async def aembed_chunks(
         self,
@@ -109,7 +109,8 @@ class VectorVerbs:
 
     async def embed_chunks_inputs(self, inputs: Sequence[str], options: ChunkOptions) -> Chunks:
         """The whole answer of `embed_chunks`."""
-        return await self._line.answer(self._verbs.need(self._verbs.embed_chunks, "embed_chunks").call(inputs, options))
+        verb = self._verbs.need(self._verbs.embed_chunks, "embed_chunks")
+        return await self._line.answer(verb.call(inputs, options), whole=True)
 
     def embed_sparse(
         self,

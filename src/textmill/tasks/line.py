@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +33,9 @@ WINDOW = 1024
 _IN_PLACE = 1024
 """Characters that are tokenised on the event loop, at most 0.2 ms: for less, a hop to a thread would cost more (ADR 0005)."""
 
+
+_CHARACTERS_A_TOKEN = 5
+"""English has about 4.5 with its spaces, code 3, Chinese 1.5: what is refused by this many would be refused after tokenising."""
 
 _FINISHED_IN_PLACE = 256
 """Rows, or tokens where each has an answer, whose answers are put together on the event loop."""
@@ -97,34 +101,41 @@ class Call(Protocol[I, A_co]):
 class Line:
     """Takes calls to one engine. Thread-safe; calls from threads and from event loops share batches."""
 
-    def __init__(self, engine: Engine, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, engine: Engine, pool: ThreadPoolExecutor, max_tokens: int) -> None:
         self._engine = engine
         self._pool = pool
+        self._max_tokens = max_tokens
 
-    def answer_now(self, asked: Call[I, A_co]) -> A_co:
+    def answer_now(self, asked: Call[I, A_co], *, whole: bool = False) -> A_co:
         """`answer` for callers without an event loop; blocks until the answer is there."""
         with _Underway(asked) as call:
-            with self._engine.call():
+            with self._engine.call(self._expected(asked, whole=whole)) as known:
                 for part in call.windows():
-                    self._enqueue(call, part, call.prepare_timed(part))
+                    prepared = call.prepare_timed(part)
+                    known()
+                    self._enqueue(call, part, prepared)
                     while len(call.waiting) > 1:
                         call.take(call.waiting[0].future.result())
             while call.waiting:
                 call.take(call.waiting[0].future.result())
             return asked.finish(call.done())
 
-    async def answer(self, asked: Call[I, A_co]) -> A_co:
+    async def answer(self, asked: Call[I, A_co], *, whole: bool = False) -> A_co:
         """Compute a call. Cancelling it withdraws the rows that have not started.
+
+        ``whole`` says that inputs are computed to their end, in several rows where one is not enough. A call that is much
+        too large for now is refused by the length of its texts, before they are tokenised.
 
         Raises what the call raises, Overloaded, Unavailable or ForwardFailed.
         """
         with _Underway(asked) as call:
-            with self._engine.call():
+            with self._engine.call(self._expected(asked, whole=whole)) as known:
                 for part in call.windows():
                     if _characters(part) <= _IN_PLACE:
                         prepared = call.prepare_timed(part)
                     else:
                         prepared = await asyncio.wrap_future(self._beside(call, part))
+                    known()
                     self._enqueue(call, part, prepared)
                     while len(call.waiting) > 1:
                         call.take(await asyncio.wrap_future(call.waiting[0].future))
@@ -138,6 +149,11 @@ class Line:
     async def aside(self, work: Callable[[X], Y], given: X) -> Y:
         """Do what needs no engine in the pool, so that the event loop stays free. Raises what the work raises, or Unavailable."""
         return await asyncio.wrap_future(self._submit(work, given))
+
+    def _expected(self, asked: Call[I, Any], *, whole: bool) -> int:
+        """About how many tokens the first window of a call has, rather too few than too many."""
+        most = sys.maxsize if whole else self._max_tokens
+        return sum(min(_least_tokens(item), most) for item in asked.inputs[:WINDOW])
 
     def _beside(self, call: _Underway[I], part: Sequence[I]) -> Future[tuple[Sequence[Prepared], float]]:
         return self._submit(call.prepare_timed, part)
@@ -235,6 +251,13 @@ def _joined(parts: Sequence[Any]) -> Any:
 def _characters(inputs: Sequence[Any]) -> int:
     """Characters of texts, ids of lists of ids, and of pairs of texts both."""
     return sum(sum(map(len, item)) if _is_pair(item) else len(item) for item in inputs)
+
+
+def _least_tokens(item: Any) -> int:
+    """Tokens that an input has at least, as a rule: few languages and tokenizers get more characters into one."""
+    if _is_pair(item):
+        return sum(map(_least_tokens, item))
+    return 1 + len(item) // _CHARACTERS_A_TOKEN if isinstance(item, str) else len(item)
 
 
 def _is_pair(item: Any) -> bool:

@@ -1,0 +1,109 @@
+r"""``python -m scripts.clients``: run other people's clients against live servers and say what works.
+
+It needs their packages in the environment that runs it, and names those that are missing; textmill may be in another one:
+
+    python -m venv clients && clients/bin/pip install numpy huggingface_hub openai \
+        llama-index-embeddings-text-embeddings-inference llama-index-embeddings-huggingface-api \
+        llama-index-postprocessor-tei-rerank 'huggingface-api-haystack[grpc]'
+    clients/bin/python -m scripts.clients --server-python .venv/bin/python
+
+The servers' models are MiniLM and, from a seed, a reranker, a classifier and a SPLADE; to make them takes the group test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from scripts.clients.checks import CHECKS, Missing, Servers
+
+ROOT: Final = Path(__file__).parents[2]
+PATIENCE: Final = 120.0
+MODELS: Final[Mapping[str, Sequence[str]]] = {
+    "embed": (),
+    "rerank": (),
+    "classify": (),
+    "sparse": ("--pooling", "splade"),
+}
+
+
+def main() -> int:
+    """Run all checks. The exit code is 1 where a client that is there does not work."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.clients", description=__doc__.splitlines()[0])
+    parser.add_argument("--server-python", default=sys.executable, help="the interpreter that has textmill")
+    parser.add_argument("--grpc", action="store_true", help="also those that speak gRPC")
+    parser.add_argument("--only", default="", help="checks whose name holds this")
+    parser.add_argument("--trace", action="store_true", help="print what is behind a failure")
+    options = parser.parse_args()
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        maker = [options.server_python, "-m", "scripts.clients.models", folder]
+        subprocess.run(maker, check=True, cwd=ROOT, stderr=subprocess.DEVNULL)
+        servers = _serve(options.server_python, Path(folder), stack, grpc=options.grpc)
+        for name, check in CHECKS.items():
+            if options.only not in name or ("gRPC" in name and not options.grpc):
+                continue
+            try:
+                check(servers)
+                said = "works"
+            except Missing as error:
+                said = str(error)
+            except Exception as error:  # noqa: BLE001 - whatever a client raises is the finding
+                failed += 1
+                said = f"FAILS: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+                if options.trace:
+                    traceback.print_exc()
+            print(f"{name:58} {said}", flush=True)
+    return int(failed > 0)
+
+
+def _serve(python: str, folder: Path, stack: ExitStack, *, grpc: bool) -> Servers:
+    urls: dict[str, str] = {}
+    targets: dict[str, str] = {}
+    processes = []
+    for name, flags in MODELS.items():
+        port, grpc_port = _free_port(), _free_port()
+        urls[name], targets[name] = f"http://127.0.0.1:{port}", f"127.0.0.1:{grpc_port}"
+        model = "all-MiniLM-L6-v2" if name == "embed" else str(folder / name)
+        command = [python, "-m", "textmill", "serve", model, "--port", str(port), "--dtype", "float32", *flags]
+        if grpc:
+            command += ["--grpc-port", str(grpc_port)]
+        processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
+        stack.callback(processes[-1].wait)
+        stack.callback(processes[-1].terminate)
+    end = time.monotonic() + PATIENCE
+    for url in urls.values():
+        while not _ready(url):
+            if time.monotonic() > end or any(process.poll() is not None for process in processes):
+                sys.exit("a server did not start")
+            time.sleep(0.1)
+    return Servers(urls, targets)
+
+
+def _ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=10):  # noqa: S310 - our own
+            return True
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
