@@ -61,8 +61,8 @@ class Telemetry:
             child = self._children[key] = metric.labels(*labels)
         return child
 
-    def observe_request(self, route: str, status: int, model: str, seconds: float) -> None:
-        """Count an answered request. ``route`` and ``model`` must come from closed sets, never from the client."""
+    def observe_request(self, route: str, status: int | str, model: str, seconds: float) -> None:
+        """Count an answered request, of gRPC with the name of its status. ``route`` and ``model`` must come from closed sets, never from the client."""
         self._child(self._requests, route, str(status), model).inc()
         self._child(self._request_seconds, route).observe(seconds)
 

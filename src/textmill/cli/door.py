@@ -9,10 +9,10 @@ import sys
 from textmill.errors import ConfigInvalid
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, *, flag: str = "--port") -> socket.socket:
     """A TCP socket bound to the address; it refuses connections until `listen`.
 
-    Raises ConfigInvalid, in words that name the option, where that cannot be.
+    Raises ConfigInvalid, in words that name the port's ``flag``, where that cannot be.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -27,7 +27,7 @@ def bind(host: str, port: int) -> socket.socket:
         door.bind(address)
     except OSError as error:
         door.close()
-        raise _refusal(error, host, port) from error
+        raise _refusal(error, host, port, flag) from error
     return door
 
 
@@ -37,7 +37,7 @@ def listen(door: socket.socket) -> None:
     try:
         door.listen(_BACKLOG)
     except OSError as error:
-        raise _refusal(error, host, port) from error
+        raise _refusal(error, host, port, "--port") from error
 
 
 _BACKLOG = 2048
@@ -46,14 +46,19 @@ _BACKLOG = 2048
 
 def url_of(door: socket.socket) -> str:
     """The URL that the socket is reached at."""
+    return f"http://{address_of(door)}"
+
+
+def address_of(door: socket.socket) -> str:
+    """Host and port of the socket, as in a URL."""
     host, port = door.getsockname()[:2]
-    return f"http://[{host}]:{port}" if door.family == socket.AF_INET6 else f"http://{host}:{port}"
+    return f"[{host}]:{port}" if door.family == socket.AF_INET6 else f"{host}:{port}"
 
 
-def _refusal(error: OSError, host: str, port: int) -> ConfigInvalid:
+def _refusal(error: OSError, host: str, port: int, flag: str) -> ConfigInvalid:
     reasons = {
-        errno.EADDRINUSE: f"port {port} on {host} is taken; choose another with --port, or 0 for any free one",
-        errno.EACCES: f"port {port} is reserved for the system; choose one from 1024 with --port",
+        errno.EADDRINUSE: f"port {port} on {host} is taken; choose another with {flag}, or 0 for any free one",
+        errno.EACCES: f"port {port} is reserved for the system; choose one from 1024 with {flag}",
         errno.EADDRNOTAVAIL: f"{host} is no address of this machine; choose another with --host",
     }
     return ConfigInvalid(reasons.get(error.errno or 0, f"cannot listen on {host}, port {port}: {error.strerror}"))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from textmill.cli.door import listen
+from textmill.store.permits import Permits
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -25,10 +27,31 @@ _KEEP_ALIVE_S = 75
 """How long idle connections stay open; longer than the minute that load balancers keep theirs, or they reuse dead ones."""
 
 
-def run_server(app: ASGIApp, door: socket.socket, *, drain_s: int, announce: Callable[[], None]) -> None:
+class Beside(Protocol):
+    """A server in the same event loop; `textmill.grpc.server.GrpcServer` is one."""
+
+    async def start(self) -> None:
+        """Answer from now on. Raises ConfigInvalid where the address is taken."""
+        ...
+
+    async def stop(self) -> None:
+        """Cancel what is still under way, and answer no more."""
+        ...
+
+
+def run_server(
+    app: ASGIApp,
+    door: socket.socket,
+    *,
+    permits: Permits,
+    grpc: Beside | None,
+    drain_s: int,
+    announce: Callable[[], None],
+) -> None:
     """Answer on a bound socket until SIGTERM or SIGINT; return when requests under way are done or ``drain_s`` is over.
 
-    ``announce`` is called once, when requests are answered. A second signal ends the process at once.
+    ``grpc`` answers beside, under the same ``permits``. ``announce`` is called once, when requests are answered. A second
+    signal ends the process at once.
     """
     listen(door)
     config = uvicorn.Config(
@@ -43,7 +66,7 @@ def run_server(app: ASGIApp, door: socket.socket, *, drain_s: int, announce: Cal
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=drain_s,
     )
-    _Server(config, announce).run(sockets=[door])
+    _Server(config, permits, grpc, announce).run(sockets=[door])
 
 
 class _Protocol(HttpToolsProtocol):
@@ -71,14 +94,29 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, permits: Permits, grpc: Beside | None, announce: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._permits = permits
+        self._grpc = grpc
         self._announce = announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._grpc is not None:
+            await self._grpc.start()
         await super().startup(sockets=sockets)
         if self.started:
             self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what is under way, then close."""
+        self._permits.drain()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._permits.wait_until_idle(), self.config.timeout_graceful_shutdown)
+        if self._grpc is not None:
+            await self._grpc.stop()
+        await super().shutdown(sockets=sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
