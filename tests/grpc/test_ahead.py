@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from textmill.contract import Embeddings, EmbedOptions
+from textmill.contract import Embeddings, EmbedOptions, MultiEmbeddings, TextOptions
 from textmill.errors import EmptyInput, ForwardFailed, InvalidInput
 from textmill.grpc.ahead import Ahead, Limits
-from textmill.grpc.embed import Dense
+from textmill.grpc.embed import Dense, Tokens
 from textmill.grpc.messages import EmbedRequest
 from textmill.testing.served import RecordingModel
 
@@ -51,6 +51,9 @@ class Gated:
             if (error := self.bad.get(text)) is not None:
                 raise InvalidInput(f"input {index} is bad", index=index) if error is InvalidInput else error(text)
         return await self.model.embed_inputs(texts, options)
+
+    async def ask_tokens(self, texts: Sequence[str], options: TextOptions) -> MultiEmbeddings:
+        return await self.model.embed_tokens_inputs(texts, options)
 
     @property
     def groups(self) -> list[list[Any]]:
@@ -126,6 +129,16 @@ async def test_no_more_is_taken_in_than_may_be_held(limits: Limits, gated: Gated
     assert source.taken <= 6
     gated.gate.set()
     assert await task == (["ab"] * 50, None)
+
+
+async def test_answers_that_are_not_fetched_do_not_pile_up(gated: Gated) -> None:
+    ahead = Ahead(aiter(Source(str(i) for i in range(90))), Tokens(), gated.ask_tokens, ROOMY)
+    async with aclosing(ahead.replies()) as replies:
+        await anext(replies)
+        await settle()
+
+        assert len(gated.groups) <= 4
+        assert len([reply async for reply in replies]) == 89
 
 
 async def test_a_message_larger_than_what_may_be_held_is_taken_alone(gated: Gated) -> None:

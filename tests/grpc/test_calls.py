@@ -199,6 +199,20 @@ async def test_work_for_a_client_that_vanishes_is_withdrawn(live: Live, model: R
     await asyncio.gather(waiting, return_exceptions=True)
 
 
+async def test_a_client_that_leaves_while_its_answer_waits_to_be_read_is_no_bug(
+    live: Live, caplog: pytest.LogCaptureFixture
+) -> None:
+    call = live.call("tei.v1.Embed/EmbedAllStream", [{"inputs": "a" * 60_000, "truncate": True}] * 20)
+    assert await call.read() is not None
+    await asyncio.sleep(0.2)  # until nothing more fits between them
+    assert live.permits.under_way == 1
+    call.cancel()
+
+    await asyncio.wait_for(live.permits.wait_until_idle(), 10)
+    assert caplog.text == ""
+    assert b'status="CANCELLED"' in live.telemetry.render()[0]
+
+
 async def test_a_stream_ends_where_a_message_fails_though_the_client_sends_on(live: Live) -> None:
     call = live.call("tei.v1.Embed/EmbedStream", None)
     for text in ("a", "b", ""):

@@ -22,6 +22,8 @@ Ask = Callable[[Sequence[I], O], Awaitable[R]]
 
 _GROUPS = 2
 """Groups that are asked at the same time: the next one waits in line while one computes, and the others grow meanwhile."""
+_KEPT = 3
+"""Groups that wait to be sent, those included that are asked: a client that does not read must not fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class Ahead(Generic[I, O, R]):
                     continue
                 outcome = await self._groups[0]
                 self._groups.popleft()
+                self._start()
                 for reply in outcome.replies:
                     yield reply
                     self._release(reply.asked)
@@ -122,7 +125,7 @@ class Ahead(Generic[I, O, R]):
 
     def _start(self) -> None:
         """Ask for what is pending, as far as may be at the same time."""
-        while self._pending and self._computing < _GROUPS:
+        while self._pending and self._computing < _GROUPS and len(self._groups) < _KEPT:
             task = asyncio.create_task(self._compute(self._next_group()))
             self._computing += 1
             task.add_done_callback(self._finished)

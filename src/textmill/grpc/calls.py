@@ -10,6 +10,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any, TypeVar
 
+import grpc
 from grpc import StatusCode
 
 from textmill.contract import Answered
@@ -44,10 +45,10 @@ async def answered(service: Service, rpc: str, context: Any, work: Callable[[Mod
     except asyncio.CancelledError:
         code = StatusCode.CANCELLED
         raise
+    except grpc.aio.BaseError as error:  # the client left while it was being sent something
+        code = StatusCode.CANCELLED
+        raise asyncio.CancelledError from error
     except Exception as error:
-        if context.done():  # what was still to be sent to a client that has left
-            code = StatusCode.CANCELLED
-            raise
         code = code_of(error)
         if code is StatusCode.INTERNAL:
             _log.exception("%s failed", rpc)

@@ -26,8 +26,8 @@ from textmill.grpc.served import Model
 from textmill.grpc.verb import optional, remembered, side_of
 
 TOGETHER = 512
-_FEW = 16
-"""The states of a text's tokens are a megabyte and more."""
+_FEW = 8
+"""The states of a text's tokens may be megabytes."""
 
 
 class Dense:
