@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -9,9 +10,16 @@ from tests.grpc.conftest import METHODS, Live, Serve, outcome, refusal
 
 from textmill.contract import Classifications, Timings
 from textmill.errors import ForwardFailed, InvalidInput, Overloaded, Unavailable, WrongTask
+from textmill.grpc import calls
+from textmill.grpc import messages as messages_of
+from textmill.grpc.embed import Dense
 from textmill.grpc.failures import CODES
+from textmill.grpc.service import Service
+from textmill.grpc.settings import GrpcSettings
 from textmill.http.timing import timing_headers
-from textmill.testing.served import RecordingModel, vector_of
+from textmill.store.permits import Permits
+from textmill.telemetry import Telemetry
+from textmill.testing.served import RecordingModel, RecordingStore, vector_of
 
 UNARY = [
     "Embed/Embed",
@@ -197,6 +205,31 @@ async def test_work_for_a_client_that_vanishes_is_withdrawn(live: Live, model: R
 
     await asyncio.wait_for(model.withdrawn.wait(), 10)
     await asyncio.gather(waiting, return_exceptions=True)
+
+
+class Leaving:
+    """The context of a call whose client leaves before anything is written; grpc says so by an error of its own."""
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        return ()
+
+    async def write(self, message: bytes) -> None:
+        raise grpc.aio.InternalError(len(message))
+
+
+async def test_a_write_to_a_client_that_has_left_ends_the_call_quietly(
+    model: RecordingModel, settings: GrpcSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    telemetry = Telemetry()
+    service = Service(RecordingStore(model), settings, telemetry, Permits(), lambda _: True)
+
+    async def messages() -> AsyncIterator[bytes]:
+        yield messages_of.EmbedRequest(inputs="a").SerializeToString()
+
+    with pytest.raises(asyncio.CancelledError):
+        await calls.stream(Dense(), service, "tei.v1.Embed/EmbedStream", messages(), Leaving())
+    assert caplog.text == ""
+    assert b'status="CANCELLED"' in telemetry.render()[0]
 
 
 async def test_a_client_that_leaves_while_its_answer_waits_to_be_read_is_no_bug(
