@@ -34,10 +34,11 @@ bench: $(VENV)/.bench ## compare with the peers; more flags in ARGS
 golden: $(VENV)/.golden ## compute the reference libraries' answers that tests compare with
 	$(BIN)/python -m scripts.golden
 
-fix: $(VENV)/.test ## format, mend what ruff can, and bring the list of modules in the docs up to date
+fix: $(VENV)/.test ## format, mend what ruff can, compile tei.proto, and bring the list of modules in the docs up to date
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/python scripts/structure.py
+	$(BIN)/python scripts/proto.py
 
 clean: ## remove .venv and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist

@@ -13,7 +13,7 @@
     ├── Unavailable           the model is shutting down or its engine died
     └── ForwardFailed         the runtime failed on a batch
 
-Rooms raise these; only the HTTP room turns them into a status.
+Rooms raise these; only the rooms of HTTP and gRPC turn them into a status.
 """
 
 from __future__ import annotations

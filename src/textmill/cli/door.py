@@ -9,10 +9,10 @@ import sys
 from textmill.errors import ConfigInvalid
 
 
-def bind(host: str, port: int, flag: str = "--port") -> socket.socket:
+def bind(host: str, port: int, *, flag: str = "--port") -> socket.socket:
     """A TCP socket bound to the address; it refuses connections until `listen`.
 
-    Raises ConfigInvalid, in words that name the option of the port, where that cannot be.
+    Raises ConfigInvalid, in words that name the port's ``flag``, where that cannot be.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -46,8 +46,13 @@ _BACKLOG = 2048
 
 def url_of(door: socket.socket) -> str:
     """The URL that the socket is reached at."""
+    return f"http://{address_of(door)}"
+
+
+def address_of(door: socket.socket) -> str:
+    """Host and port of the socket, as in a URL."""
     host, port = door.getsockname()[:2]
-    return f"http://[{host}]:{port}" if door.family == socket.AF_INET6 else f"http://{host}:{port}"
+    return f"[{host}]:{port}" if door.family == socket.AF_INET6 else f"{host}:{port}"
 
 
 def _refusal(error: OSError, host: str, port: int, flag: str) -> ConfigInvalid:

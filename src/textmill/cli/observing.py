@@ -46,6 +46,6 @@ def observing(options: ServeOptions) -> Iterator[Telemetry]:
             if options.prometheus_port == options.port != 0:
                 msg = f"{FLAG} is {options.port}, as is --port; the metrics are there anyway, at /metrics"
                 raise ConfigInvalid(msg)
-            door = opened.enter_context(bind(options.host, options.prometheus_port, FLAG))
+            door = opened.enter_context(bind(options.host, options.prometheus_port, flag=FLAG))
             opened.enter_context(serving(door, telemetry.render))
         yield telemetry

@@ -1,10 +1,11 @@
-"""`textmill serve`: load models, then answer HTTP until told to stop."""
+"""`textmill serve`: load models, then answer HTTP and gRPC until told to stop."""
 
 from __future__ import annotations
 
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textmill import __version__
-from textmill.cli.door import bind, url_of
+from textmill.cli.door import address_of, bind, url_of
 from textmill.cli.flags import Grouped, flags, spellings
 from textmill.cli.logs import start_logging
 from textmill.cli.observing import observing
@@ -32,7 +33,9 @@ from textmill.config import (
 
 if TYPE_CHECKING:
     from textmill.contract import ModelInfo
+    from textmill.grpc.server import GrpcServer
     from textmill.http.settings import HttpSettings
+    from textmill.store.permits import Permits
     from textmill.store.store import Store
     from textmill.telemetry import Telemetry
 
@@ -45,7 +48,7 @@ _log = logging.getLogger("textmill")
 @flags(ServeOptions, without=("models",))
 @spellings
 def serve(**given: Any) -> None:
-    """Serve MODELs over HTTP; the first one is the default.
+    """Serve MODELs over HTTP, and over gRPC with --grpc-port; the first one is the default.
 
     MODEL is a folder, a hub id such as sentence-transformers/all-MiniLM-L6-v2, or the name of an installed model; without
     one, all-MiniLM-L6-v2. Each option can also be set by an environment variable, --port by TEXTMILL_PORT, or in the YAML
@@ -80,12 +83,10 @@ def run(serving: Serving) -> None:
     prepare_process(options.threads or available_threads())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
-    # The port first: that it is taken should be known before models load. It refuses connections until they have.
-    with (
-        bind(options.host, options.port) as door,
-        observing(options) as telemetry,
-        ThreadPoolExecutor(1) as pool,
-    ):
+    # The ports first: that one is taken should be known before models load. They refuse connections until they have.
+    with ExitStack() as doors, observing(options) as telemetry, ThreadPoolExecutor(1) as pool:
+        door = doors.enter_context(bind(options.host, options.port))
+        grpc_door = _bind_grpc(options, doors)
         loading = pool.submit(_load, options, telemetry)
         # While the models load in their thread, this one imports what answers.
         from textmill.cli.server import run_server  # noqa: PLC0415
@@ -95,13 +96,16 @@ def run(serving: Serving) -> None:
         store = loading.result()
         infos = [model.info for model in store.models()]
         permits = Permits(options.max_concurrent_requests)
+        urls = [url_of(door), *([f"grpc://{address_of(grpc_door)}"] if grpc_door else [])]
+        settings = _settings(serving, keys)
         try:
             run_server(
-                create_app(store, _settings(serving, keys), telemetry, permits),
+                create_app(store, settings, telemetry, permits),
                 door,
                 permits=permits,
+                grpc=_grpc(options, settings, grpc_door, store, telemetry, permits) if grpc_door else None,
                 drain_s=options.drain_seconds,
-                announce=lambda: _announce(url_of(door), infos, time.perf_counter() - start),
+                announce=lambda: _announce(urls, infos, time.perf_counter() - start),
             )
         finally:
             # The app has closed it, unless it never ran: another process may have taken the port meanwhile.
@@ -114,10 +118,10 @@ def ready_line(url: str, models: Sequence[ModelInfo], seconds: float) -> str:
     return f"textmill {__version__} ready on {url} with {shown} after {seconds:.1f} s"
 
 
-def _announce(url: str, models: Sequence[ModelInfo], seconds: float) -> None:
-    click.echo(ready_line(url, models, seconds))
+def _announce(urls: Sequence[str], models: Sequence[ModelInfo], seconds: float) -> None:
+    click.echo(ready_line(" and ".join(urls), models, seconds))
     # Deployments of TEI wait for these in its log. Not before the port listens: it may have been taken meanwhile.
-    _log.info("Starting HTTP server on %s", url)
+    _log.info("Starting HTTP server on %s", urls[0])
     _log.info("Ready")
 
 
@@ -140,6 +144,40 @@ def _settings(serving: Serving, keys: tuple[str, ...]) -> HttpSettings:
         predict_route=options.predict_route,
         health_route=options.health_route,
     )
+
+
+def _bind_grpc(options: ServeOptions, doors: ExitStack) -> socket.socket | None:
+    """The port of gRPC, if there is to be one. Raises ConfigInvalid, or ExtraMissing where the packages are missing."""
+    if options.grpc_port is None:
+        return None
+    from textmill.grpc.extra import need_grpc  # noqa: PLC0415 - imports grpc
+
+    need_grpc()
+    return doors.enter_context(bind(options.host, options.grpc_port, flag="--grpc-port"))
+
+
+def _grpc(
+    options: ServeOptions,
+    http: HttpSettings,
+    door: socket.socket,
+    store: Store,
+    telemetry: Telemetry,
+    permits: Permits,
+) -> GrpcServer:
+    from textmill.grpc.server import GrpcServer  # noqa: PLC0415 - not everyone has grpc
+    from textmill.grpc.service import Service  # noqa: PLC0415
+    from textmill.grpc.settings import GrpcSettings  # noqa: PLC0415
+    from textmill.http.keys import Keys  # noqa: PLC0415
+
+    settings = GrpcSettings(
+        version=__version__,
+        message_limit=options.body_limit,
+        max_inputs=http.max_inputs,
+        ahead=options.grpc_max_parallel_stream_requests,
+        max_concurrent_requests=options.max_concurrent_requests,
+    )
+    service = Service(store, settings, telemetry, permits, Keys(http.api_keys).admits)
+    return GrpcServer(service, address_of(door))
 
 
 def _load(options: ServeOptions, telemetry: Telemetry) -> Store:

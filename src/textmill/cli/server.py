@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import uvicorn
 
@@ -29,13 +29,31 @@ _LINGER_S = 0.2
 """How long the door stays open behind the last answer, so that who is about to knock hears why nobody answers any more."""
 
 
+class Beside(Protocol):
+    """A server in the same event loop; `textmill.grpc.server.GrpcServer` is one."""
+
+    async def start(self) -> None:
+        """Answer from now on. Raises ConfigInvalid where the address is taken."""
+        ...
+
+    async def stop(self) -> None:
+        """Cancel what is still under way, and answer no more."""
+        ...
+
+
 def run_server(
-    app: ASGIApp, door: socket.socket, *, permits: Permits, drain_s: int, announce: Callable[[], None]
+    app: ASGIApp,
+    door: socket.socket,
+    *,
+    permits: Permits,
+    grpc: Beside | None,
+    drain_s: int,
+    announce: Callable[[], None],
 ) -> None:
     """Answer on a bound socket until SIGTERM or SIGINT; return when requests under way are done or ``drain_s`` is over.
 
-    ``permits`` are those of the app. ``announce`` is called once, when requests are answered. A second signal ends the
-    process at once.
+    ``grpc`` answers beside, under the same ``permits``. ``announce`` is called once, when requests are answered. A second
+    signal ends the process at once.
     """
     listen(door)
     protocol = partial(Connection, permits=permits, patience=Patience())
@@ -51,16 +69,21 @@ def run_server(
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=drain_s,
     )
-    _Server(config, permits, announce).run(sockets=[door])
+    _Server(config, permits, grpc, announce).run(sockets=[door])
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, permits: Permits, announce: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, permits: Permits, grpc: Beside | None, announce: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._permits = permits
+        self._grpc = grpc
         self._announce = announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._grpc is not None:
+            await self._grpc.start()
         await super().startup(sockets=sockets)
         if self.started:
             self._announce()
@@ -75,7 +98,9 @@ class _Server(uvicorn.Server):
         with suppress(TimeoutError):
             await asyncio.wait_for(self._permits.wait_until_idle(), drain_s)
         await asyncio.sleep(min(_LINGER_S, drain_s))
-        left = max(0.0, end - time.monotonic())
+        if self._grpc is not None:
+            await self._grpc.stop()
+        left = max(_LINGER_S, end - time.monotonic())  # with none, uvicorn complains of nobody
         self.config.timeout_graceful_shutdown = left  # type: ignore[assignment] # asyncio takes parts of seconds too
         await super().shutdown(sockets=sockets)
 

@@ -26,9 +26,13 @@ class Keys:
 
     def check(self, headers: Headers) -> None:
         """Raise Unauthorised unless one of the headers carries one of the keys."""
-        if self._keys and not any(self._known(given) for given in _given(headers)):
+        if not self.admits(headers):
             msg = "the API key is missing or wrong; send it as 'Authorization: Bearer KEY'"
             raise Unauthorised(msg)
+
+    def admits(self, headers: Headers) -> bool:
+        """Whether one of the headers carries one of the keys, or there are no keys."""
+        return not self._keys or any(self._known(given) for given in _given(headers))
 
     def _known(self, given: bytes) -> bool:
         # All keys are compared, and each in constant time, so that timing says nothing about any of them.

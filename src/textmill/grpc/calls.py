@@ -1,0 +1,104 @@
+"""Calls: who may, to which model, how they are counted, and the one place where errors become statuses."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from functools import partial
+from typing import Any, TypeVar
+
+import grpc
+from grpc import StatusCode
+
+from textmill.contract import Answered
+from textmill.grpc.ahead import Ahead, Limits, Messages
+from textmill.grpc.failures import Unauthenticated, code_of, message_of, trailers_of
+from textmill.grpc.messages import parsed
+from textmill.grpc.metadata import characters_of, metadata_field
+from textmill.grpc.served import Model
+from textmill.grpc.service import Service
+from textmill.grpc.verb import Verb
+from textmill.store.about import about
+
+T = TypeVar("T")
+I = TypeVar("I", bound=Any)  # noqa: E741 - an input
+O = TypeVar("O")  # noqa: E741 - options
+R = TypeVar("R")
+
+_log = logging.getLogger("textmill.grpc")
+
+MODEL = "x-model"
+"""The key of a call's metadata that names a model; without it the default answers."""
+
+
+async def answered(service: Service, rpc: str, context: Any, work: Callable[[Model], Awaitable[T]]) -> T:
+    """Do the work of a call with the model that it names. Where it fails, end the call with a status."""
+    started = time.perf_counter()
+    code, name = StatusCode.OK, ""
+    try:
+        with service.permits.begin():
+            model = _model(service, context)
+            name = model.info.name
+            return await work(model)
+    except asyncio.CancelledError:
+        code = StatusCode.CANCELLED
+        raise
+    except grpc.aio.BaseError as error:  # the client left while it was being sent something
+        code = StatusCode.CANCELLED
+        raise asyncio.CancelledError from error
+    except Exception as error:
+        code = code_of(error)
+        if code is StatusCode.INTERNAL:
+            _log.exception("%s failed", rpc)
+        await context.abort(code, message_of(error), trailers_of(error))
+        raise
+    finally:
+        service.telemetry.observe_request(rpc, code.name, name, time.perf_counter() - started)
+
+
+async def unary(verb: Verb[I, O, R], service: Service, rpc: str, data: bytes, context: Any) -> bytes:
+    """Answer one message."""
+    started = time.perf_counter()
+
+    async def work(model: Model) -> bytes:
+        given, options = verb.read(parsed(verb.request, data))
+        made = await service.ask(verb, model, [given], options)
+        if not isinstance(made, Answered):
+            return verb.answer(made, 0)
+        characters = characters_of(given)
+        await context.send_initial_metadata(about(model.info, made, characters, started))
+        return verb.answer(made, 0) + metadata_field(made, 0, characters, started)
+
+    return await answered(service, rpc, context, work)
+
+
+async def stream(verb: Verb[I, O, R], service: Service, rpc: str, messages: Messages, context: Any) -> None:
+    """Answer each message of a stream, in order."""
+
+    async def work(model: Model) -> None:
+        ahead = Ahead(messages, verb, partial(service.ask_patiently, verb, model), limits(service))
+        async with aclosing(ahead.replies()) as replies:
+            async for reply in replies:
+                about = metadata_field(reply.made, reply.index, characters_of(reply.asked.input), reply.asked.since)
+                await context.write(verb.answer(reply.made, reply.index) + about)
+
+    await answered(service, rpc, context, work)
+
+
+def limits(service: Service) -> Limits:
+    """How much of a stream may be held."""
+    return Limits(service.settings.ahead, service.settings.message_limit)
+
+
+def _model(service: Service, context: Any) -> Model:
+    given = context.invocation_metadata() or ()
+    pairs = [(key.encode(), value.encode() if isinstance(value, str) else value) for key, value in given]
+    if not service.admits(pairs):
+        msg = "the API key is missing or wrong; send it as the metadata authorization: Bearer KEY"
+        raise Unauthenticated(msg)
+    return service.store.get(
+        next((value.decode(errors="replace") for key, value in pairs if key == MODEL.encode()), None)
+    )
