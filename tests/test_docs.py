@@ -12,8 +12,9 @@ from click.testing import CliRunner
 
 from textmill import __version__
 from textmill.cli import main
-from textmill.config import ServeOptions, command_options
+from textmill.config import ModelOptions, ServeOptions, command_options
 from textmill.config.option import options_of
+from textmill.config.tei import SPELLINGS, Spelling
 from textmill.http.failures import KINDS
 from textmill.http.openai import ModelCard
 from textmill.http.tei import Info
@@ -96,6 +97,24 @@ def test_every_option_is_on_the_command_line_page() -> None:
     assert [
         option.flag for option in options_of(ServeOptions) if option.name != "models" and option.flag not in text
     ] == []
+
+
+def test_every_option_of_a_model_is_on_the_page_of_the_library() -> None:
+    text = (ROOT / "docs/library.md").read_text()
+
+    assert [option.name for option in options_of(ModelOptions) if f"`{option.name}`" not in text] == []
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS, ids=lambda spelling: spelling.name)
+def test_every_spelling_of_tei_is_in_the_table_with_our_option(spelling: Spelling) -> None:
+    rows = (ROOT / "docs/cli.md").read_text().partition("## The spellings of")[2].splitlines()
+    [row] = [row for row in rows if re.match(rf"\|[^|]*\|[^|]*`{spelling.variable}`", row)]
+    ours = {None: "without effect", "models": "MODEL"}.get(
+        spelling.option, f"--{str(spelling.option).replace('_', '-')}"
+    )
+
+    assert f"`{spelling.flag}`" in row or not spelling.flag
+    assert ours in row.split("|")[3]
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))

@@ -10,6 +10,7 @@ import textmill
 from textmill import errors
 
 NAMES = {
+    "Chunking",
     "ConfigInvalid",
     "EmptyInput",
     "ExtraMissing",

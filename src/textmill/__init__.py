@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Chunking",
     "ConfigInvalid",
     "EmptyInput",
     "ExtraMissing",
@@ -51,7 +52,12 @@ __all__ = [
     "load",
 ]
 
-_LAZY = {"load": "textmill.store.load", "Model": "textmill.store.model", "ModelInfo": "textmill.contract"}
+_LAZY = {
+    "Chunking": "textmill.contract",
+    "load": "textmill.store.load",
+    "Model": "textmill.store.model",
+    "ModelInfo": "textmill.contract",
+}
 
 
 def __getattr__(name: str) -> object:

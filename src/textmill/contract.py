@@ -294,7 +294,8 @@ class ModelInfo:
     ``name`` is what clients call it and ``aliases`` what they may call it too, ``source`` where it came from (a folder or
     a hub id), ``revision`` the resolved commit where there is one. ``tasks`` are the verbs that it has, ``labels`` its classes
     in their order; ``pooling`` is empty and ``dimensions`` 0 where it makes no dense vectors;
-    ``int8_cosine`` is the smallest one to float32 on built-in texts where it runs in int8. ``fingerprint`` is a hash of weights, heads, default prompt and precision: vectors
+    ``int8_cosine`` is the smallest one to float32 on built-in texts where it runs in int8. Batches have at most ``batch_tokens``
+    tokens and ``batch_rows`` rows, and ``tokenization_workers`` threads tokenise for them. ``fingerprint`` is a hash of weights, heads, default prompt and precision: vectors
     of two models may be mixed in an index only where it is equal.
     """
 
@@ -317,6 +318,8 @@ class ModelInfo:
     int8_cosine: float | None
     threads: int
     batch_tokens: int
+    batch_rows: int
+    tokenization_workers: int
     fingerprint: str
     created: int
 

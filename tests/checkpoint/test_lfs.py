@@ -16,7 +16,8 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:53aa51172d142c
 
 
 @pytest.mark.parametrize(
-    ("name", "shards"), [("model.safetensors", 1), ("model-00001-of-00002.safetensors", 2), ("tokenizer.json", 1)]
+    ("name", "shards"),
+    [("model.safetensors", 1), ("model-00001-of-00002.safetensors", 2), ("tokenizer.json", 1), ("config.json", 1)],
 )
 def test_a_pointer_in_place_of_a_file_is_told_from_a_damaged_one(name: str, shards: int, tmp_path: Path) -> None:
     folder = tiny_bert(tmp_path, shards=shards)

@@ -14,6 +14,7 @@ from textmill.arch.heads import Dense, LayerNorm, Normalize, Pooling
 from textmill.checkpoint.jsonfile import JsonFile
 from textmill.checkpoint.lengths import max_tokens
 from textmill.checkpoint.recipe import Recipe, load_tensors, read_recipe
+from textmill.checkpoint.source import Ask
 from textmill.errors import ModelBroken
 from textmill.testing.checkpoints import (
     DenseModule,
@@ -475,3 +476,13 @@ def test_a_model_that_marks_answers_is_refused_for_what_it_is(tmp_path: Path) ->
         f"{folder / 'config.json'}: a BertForQuestionAnswering marks answers in texts, which textmill does not do; it embeds, "
         "ranks and classifies, so take a model that was trained for one of these"
     )
+
+
+def test_a_classifier_pools_as_its_head_does_whatever_is_asked(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = bare(tiny_bert(tmp_path))
+    change(folder / "config.json", architectures=["BertForSequenceClassification"], id2label={"0": "a", "1": "b"})
+
+    assert read_recipe(folder, Ask(pooling="mean")).outputs == read_recipe(folder).outputs
+    assert caplog.text.count("pooling is ignored") == 1

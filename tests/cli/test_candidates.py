@@ -40,7 +40,7 @@ def test_threads_and_budgets_are_tried_with_the_best_precision() -> None:
     ]
 
 
-def test_a_precision_that_the_backend_lacks_is_left_out() -> None:
+def test_a_precision_that_the_backend_lacks_is_left_out_with_a_word(caplog: pytest.LogCaptureFixture) -> None:
     def without_int8(candidate: Candidate) -> Trial:
         if candidate.dtype == "int8":
             msg = "dtype is 'int8', which this backend does not have"
@@ -51,6 +51,7 @@ def test_a_precision_that_the_backend_lacks_is_left_out() -> None:
 
     assert best.candidate == Candidate("bfloat16")
     assert {each.candidate.dtype for each in trials} == {"float32", "bfloat16"}
+    assert "int8 is left out: dtype is 'int8', which this backend does not have" in caplog.messages
 
 
 def test_an_option_that_is_wrong_at_every_precision_is_an_error() -> None:

@@ -103,3 +103,10 @@ def test_a_full_disk_is_one_line_and_exit_code_1(command: Command, tiny: str) ->
 def test_a_model_that_fails_to_load_leaves_no_output(command: Command, tmp_path: Path) -> None:
     assert command("embed", str(tmp_path), "-o", str(tmp_path / "out"), stdin=b"text").exit_code == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_texts_that_were_cut_are_counted(command: Command, tiny: str) -> None:
+    result = command("embed", tiny, stdin=b"word\n" + b"word " * 500 + b"\n" + b"word " * 400)
+
+    assert result.exit_code == 0
+    assert "2 texts had more than 32 tokens and were cut; --no-truncate refuses them" in result.stderr

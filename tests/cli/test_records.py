@@ -99,3 +99,25 @@ def test_a_ranking_has_index_score_and_text(command: Command, reranker: str) -> 
     assert [list(line) for line in made] == [["index", "score", "text"]] * 2
     assert all(line["text"] == TEXTS[line["index"]] for line in made)
     assert made[0]["score"] >= made[1]["score"]
+
+
+def test_chunks_have_their_places(command: Command, tiny: str) -> None:
+    made = records(command("embed-chunks", tiny, "--window", "5", stdin=LINES))
+
+    assert [(chunk["start"], chunk["end"], chunk["tokens"]) for chunk in made[0]["chunks"]] == [(0, 13, 3), (14, 23, 2)]
+    assert np.array([chunk["embedding"] for chunk in made[0]["chunks"]]).shape == (2, 32)
+
+
+def test_chunks_by_late_chunking_know_their_surroundings(command: Command, tiny: str) -> None:
+    late = records(command("embed-chunks", tiny, "--window", "5", "--late", stdin=LINES))
+    alone = records(command("embed-chunks", tiny, "--window", "5", stdin=LINES))
+
+    first, second = (np.array(made[0]["chunks"][0]["embedding"]) for made in (late, alone))
+    assert np.abs(first - second).max() > 0.01
+
+
+def test_a_model_that_cannot_embed_in_three_ways_says_so(command: Command, tiny: str) -> None:
+    result = command("embed-hybrid", tiny, stdin=LINES)
+
+    assert result.exit_code == 1
+    assert "cannot embed_hybrid" in result.stderr

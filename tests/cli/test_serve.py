@@ -30,14 +30,14 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Starts `textmill serve` with these arguments; what still runs at the end is killed."""
+    """Starts `textmill serve`, or another command, with these arguments; what still runs at the end is killed."""
     started: list[subprocess.Popen[str]] = []
 
-    def run(*arguments: str, **variables: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "textmill", "serve", *arguments]
+    def run(*arguments: str, command: str = "serve", **variables: str) -> subprocess.Popen[str]:
+        command_line = [sys.executable, "-m", "textmill", command, *arguments]
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **variables}  # noqa: TID251 - to pass it on
         pipe = subprocess.PIPE
-        started.append(subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environ))  # noqa: S603 - ours
+        started.append(subprocess.Popen(command_line, stdout=pipe, stderr=pipe, text=True, env=environ))  # noqa: S603 - ours
         return started[-1]
 
     yield run
@@ -46,12 +46,12 @@ def start() -> Iterator[Start]:
         process.communicate()
 
 
-def port_of(process: subprocess.Popen[str]) -> int:
+def port_of(process: subprocess.Popen[str], *, name: str = "tiny", dtype: str = "float32", threads: str = "1") -> int:
     """Wait for the ready line; the port that it names."""
     assert process.stdout
     line = process.stdout.readline()
     found = re.fullmatch(
-        r"textmill \S+ ready on http://127\.0\.0\.1:(\d+) with tiny \(openvino, float32, 1 thread\) after \d+\.\d s\n",
+        rf"textmill \S+ ready on http://127\.0\.0\.1:(\d+) with {name} \(openvino, {dtype}, {threads} threads?\) after \d+\.\d s\n",
         line,
     )
     assert found, line or process.communicate()[1]
@@ -90,8 +90,10 @@ def test_a_request_under_way_at_sigterm_is_answered_before_the_exit(start: Start
         answer = stream.read()
 
     assert len(json.loads(answer.split(b"\r\n\r\n")[-1])["data"]) == 2000
-    assert process.communicate() == ("", "")
-    assert process.returncode == 0
+    output, log = process.communicate()
+    assert (output, process.returncode) == ("", 0)
+    lines = [line.partition(" INFO ")[2] for line in log.splitlines()]
+    assert [line.partition(" on ")[0] for line in lines] == ["textmill: Starting HTTP server", "textmill: Ready"]
 
 
 def test_a_client_that_stalls_delays_the_exit_no_longer_than_the_deadline(start: Start, tiny: str) -> None:
@@ -221,3 +223,71 @@ def test_a_head_without_end_is_cut_off_and_the_next_request_answered(start: Star
             while client.recv(1000):  # until it is closed
                 pass
     assert httpx.get(f"http://127.0.0.1:{port}/health").status_code == 200
+
+
+def test_a_command_line_of_tei_works_as_it_is(start: Start, tiny: str) -> None:
+    variables = {
+        "MODEL_ID": tiny,
+        "PORT": "0",
+        "HOSTNAME": "f3a9c1",
+        "API_KEY": "s3cret",
+        "USE_FLASH_ATTENTION": "true",
+    }
+    process = start(
+        "--hf-token", "hf_s3cret", "--json-output", "--auto-truncate", "false", "--uds-path", "/x", **variables
+    )
+    url = f"http://127.0.0.1:{port_of(process, dtype='[a-z0-9]+', threads='[0-9]+')}"
+    headers = {"authorization": "Bearer s3cret"}
+
+    assert httpx.post(f"{url}/embed", json={"inputs": "a"}).status_code == 401
+    assert httpx.post(f"{url}/embed", json={"inputs": "a"}, headers=headers).status_code == 200
+    assert httpx.get(f"{url}/info", headers=headers).json()["auto_truncate"] is False
+    process.send_signal(signal.SIGTERM)
+    output, log = process.communicate()
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert [line["message"].partition(":")[0].partition(" on ")[0] for line in lines] == [
+        "taken, but without effect in textmill",
+        "HOSTNAME is ignored",
+        "taken from the environment, as Text Embeddings Inference names them",
+        "taken, but without effect in textmill",
+        "Starting HTTP server",
+        "Ready",
+    ]
+    assert lines[2]["message"].endswith("MODEL_ID, PORT, API_KEY")
+    assert "s3cret" not in output + log
+
+
+def test_tei_serves_as_tei_does(start: Start, tiny: str) -> None:
+    arguments = [
+        "--model-id",
+        tiny,
+        "--hostname",
+        "127.0.0.1",
+        "-p",
+        "0",
+        "--served-model-name",
+        "mine",
+        "--threads",
+        "1",
+    ]
+    process = start(*arguments, "--max-batch-tokens", "16", command="tei")
+    url = f"http://127.0.0.1:{port_of(process, name='mine')}"
+
+    info = httpx.get(f"{url}/info").json()
+    answer = httpx.post(
+        f"{url}/v1/embeddings", json={"input": "a", "model": "anything"}, headers={"origin": "http://a"}
+    )
+
+    known = {"served_model_name": "mine", "model_dtype": "float32", "max_client_batch_size": 32}
+    assert info.items() >= {**known, "max_concurrent_requests": 512, "max_input_length": 16}.items()
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+def test_tei_without_a_model_is_one_line_and_exit_code_1(start: Start) -> None:
+    process = start(command="tei")
+
+    _, errors = process.communicate()
+
+    assert process.returncode == 1
+    assert errors.startswith("textmill: error: textmill tei needs a model")
+    assert len(errors.splitlines()) == 1

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import msgspec
 import pytest
 
@@ -44,9 +46,23 @@ def test_a_model_gets_its_own_options_and_no_other() -> None:
         "threads": 3,
         "max_batch_tokens": 99,
         "max_queue_tokens": 999,
+        "max_batch_requests": 9,
+        "fit_batches": True,
+        "max_input_length": 99,
+        "tokenization_workers": 3,
+        "default_prompt": "query: ",
+        "default_prompt_name": "query",
+        "dense_path": "2_Dense",
     }
 
     passed = msgspec.convert({**given, "port": 1}, ServeOptions).for_model()
 
     assert type(passed) is ModelOptions
     assert msgspec.structs.asdict(passed) == given
+
+
+def test_every_option_is_under_one_heading_of_the_help() -> None:
+    groups = [option.group for option in options_of(ServeOptions)]
+
+    assert list(dict.fromkeys(groups)) == [group for group, _ in itertools.groupby(groups)]
+    assert "Options" not in groups

@@ -153,3 +153,61 @@ def test_a_models_options_may_stand_under_model_in_yaml(tmp_path: Path) -> None:
     file.write_text("model:\n  flie: onnx/model.onnx\n")
     with pytest.raises(ConfigInvalid, match=r"unknown option model\.flie; did you mean file\?"):
         command_options(ServeOptions, {"config": str(file)}, {})
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"TEXTMILL_SERVICE_HOST": "10.0.0.1", "TEXTMILL_SERVICE_PORT": "80", "TEXTMILL_SERVICE_PORT_HTTP": "80"},
+        {"TEXTMILL_PORT": "tcp://10.0.0.1:80", "TEXTMILL_PORT_80_TCP": "tcp://10.0.0.1:80"},
+        {
+            "TEXTMILL_PORT_80_TCP_PROTO": "tcp",
+            "TEXTMILL_PORT_80_TCP_PORT": "80",
+            "TEXTMILL_PORT_80_TCP_ADDR": "10.0.0.1",
+        },
+        {"TEXTMILL_EMBED_SERVICE_HOST": "10.0.0.1", "TEXTMILL_EMBED_PORT": "tcp://10.0.0.1:80"},
+    ],
+)
+def test_what_kubernetes_sets_for_a_service_called_textmill_is_no_option(environ: dict[str, str]) -> None:
+    assert command_options(ServeOptions, {}, environ).port == 8080
+
+
+@pytest.mark.parametrize(
+    "content", ["api_key: [s3cret\nport: 1\n", "api_key: *s3cret\n", "api_key: !s3cret x\n", "api_key: @s3cret"]
+)
+def test_a_secret_in_a_broken_yaml_file_is_not_repeated(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "serve.yaml"
+    file.write_text(content)
+
+    with pytest.raises(ConfigInvalid) as caught:
+        command_options(ServeOptions, {"config": str(file)}, {})
+
+    assert "is not YAML: line " in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "folder"),
+    [
+        ({}, {}, "/from-yaml"),
+        ({}, {"HF_HOME": "/b"}, "/b/hub"),
+        ({"cache_dir": "/a"}, {"HF_HOME": "/b"}, "/a"),
+    ],
+)
+def test_the_cache_of_a_yaml_file_comes_behind_the_environment(
+    tmp_path: Path, flags: dict[str, str], environ: dict[str, str], folder: str
+) -> None:
+    file = tmp_path / "serve.yaml"
+    file.write_text("cache_dir: /from-yaml\n")
+
+    assert command_options(ServeOptions, {**flags, "config": str(file)}, environ).cache_dir == folder
+
+
+def test_two_default_prompts_are_refused_by_where_they_stand(tmp_path: Path) -> None:
+    file = tmp_path / "serve.yaml"
+    file.write_text("default_prompt: 'query: '\n")
+
+    with pytest.raises(ConfigInvalid, match=r"default_prompt in .*serve.yaml and TEXTMILL_DEFAULT_PROMPT_NAME exclude"):
+        command_options(ServeOptions, {"config": str(file)}, {"TEXTMILL_DEFAULT_PROMPT_NAME": "query"})
+    with pytest.raises(ConfigInvalid, match="default_prompt and default_prompt_name exclude each other"):
+        model_options({"default_prompt": "a", "default_prompt_name": "b"}, {})

@@ -193,3 +193,10 @@ async def test_metrics_have_the_line_as_it_is_at_the_scrape(client: httpx.AsyncC
         text = (await client.get("/metrics")).text
         assert f'textmill_waiting_rows{{model="tiny"}} {waiting[0]}' in text
         assert f'textmill_waiting_tokens{{model="tiny"}} {waiting[1]}' in text
+
+
+async def test_a_path_that_the_options_choose_comes_before_what_is_there(connect: Connect) -> None:
+    client = connect(health_route="/info", api_keys=(SECRET,))
+
+    assert (await client.get("/info")).status_code == 200
+    assert (await client.get("/info")).content == (await client.get("/health")).content

@@ -95,3 +95,9 @@ def test_a_large_budget_warms_no_more_than_a_moderate_one() -> None:
         shapes.add(shape)
     assert fit(shapes, [30_000]) == Shape(30_016, 1, 30_016)
     assert fit(shapes, [3000, 2000]) == Shape(5056, 2, 3008)
+
+
+def test_no_shape_has_more_rows_than_come_together() -> None:
+    coarse, fine = Shapes(512, 256, 6).plan()
+
+    assert max(shape.rows for shape in coarse + fine) == 6

@@ -47,7 +47,7 @@ def test_a_long_text_is_the_mean_of_its_chunks_and_a_short_one_itself(model: Mod
     plain = model.embed([LONG, "hello"])
     made = model.embed([LONG, "hello"], chunking=Chunking(16, 4))
     (chunks,) = model.embed_chunks(LONG, window=16, overlap=4, normalize=False)
-    mean = np.average([c.vector for c in chunks], axis=0, weights=[c.tokens + 2 for c in chunks])
+    mean = np.average([c.vector for c in chunks], axis=0, weights=[c.tokens for c in chunks])
     np.testing.assert_allclose(made[0], mean / np.linalg.norm(mean), atol=TOLERANCE)
     np.testing.assert_allclose(made[1], plain[1], atol=TOLERANCE)
     assert np.abs(made[0] - plain[0]).max() > 0.01
@@ -171,3 +171,30 @@ def test_late_chunking_needs_a_mean_and_nothing_more(tmp_path: Path) -> None:
     folder = tiny_bert(tmp_path, modules=(DenseModule(8),))
     with load(str(folder), threads=1) as dense, pytest.raises(InvalidInput, match="the mean of its tokens' states"):
         dense.embed_chunks(["hello"], late=True)
+
+
+def test_a_prompt_counts_in_no_chunks_weight(model: Model) -> None:
+    prompt, how = "the dog house: ", Chunking(16)
+    made = model.embed([LONG], prompt=prompt, chunking=how)[0]
+    (chunks,) = model.embed_chunks(LONG, window=16, prompt=prompt, normalize=False)
+    mean = np.average([c.vector for c in chunks], axis=0, weights=[c.tokens for c in chunks])
+    np.testing.assert_allclose(made, mean / np.linalg.norm(mean), atol=TOLERANCE)
+
+
+def test_what_is_parted_is_not_too_long(model: Model) -> None:
+    how = Chunking(16)
+    np.testing.assert_array_equal(
+        model.embed(LONG, chunking=how, truncate=False), model.embed(LONG, chunking=how, truncate=True)
+    )
+
+
+def test_token_ids_are_not_parted(model: Model) -> None:
+    with pytest.raises(InvalidInput, match=r"input 1 has 200 token ids; only texts are parted"):
+        model.embed(["hello", [5] * 200], chunking=Chunking(16))
+
+
+@pytest.mark.parametrize(("sizes", "param"), [({"window": 8}, "window"), ({"overlap": 2}, "overlap")])
+def test_spans_and_sizes_of_chunks_do_not_go_together(model: Model, sizes: dict[str, Any], param: str) -> None:
+    with pytest.raises(InvalidInput, match="spans say what the chunks are") as told:
+        model.embed_chunks("hello world", late=True, spans=[[(0, 5)]], **sizes)
+    assert told.value.param == param

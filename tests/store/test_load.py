@@ -22,7 +22,7 @@ from textmill.contract import BatchReport
 from textmill.errors import ConfigInvalid, InvalidInput, ModelBroken, ModelNotFound, TextmillError, Unavailable
 from textmill.store.load import load, load_model
 from textmill.tasks.line import WINDOW
-from textmill.testing.checkpoints import tiny_bert, tiny_qwen3
+from textmill.testing.checkpoints import DenseModule, tiny_bert, tiny_qwen3
 
 
 @pytest.fixture(scope="module")
@@ -281,3 +281,88 @@ def test_closing_may_take_for_ever(folder: Path) -> None:
     model = load(str(folder), threads=1)
     model.close(float("inf"))
     assert not model.ready
+
+
+def test_a_model_can_be_called_otherwise_and_keeps_its_own_name_beside(folder: Path) -> None:
+    seen: list[str] = []
+    options = ModelOptions(dtype="float32", threads=1)
+    with load_model(str(folder), options, lambda name, _: seen.append(name), called="mine") as model:
+        model.embed(["a text"])
+
+        assert model.info.name == "mine"
+        assert set(model.info.aliases) == {"tiny", str(folder)}
+    assert set(seen) == {"mine"}
+
+
+@pytest.mark.parametrize("options", [{"default_prompt_name": "query"}, {"default_prompt": "ask: "}])
+def test_a_default_prompt_stands_before_texts_whose_call_names_none(folder: Path, options: dict[str, str]) -> None:
+    with (
+        load(str(folder), dtype="float32", threads=1) as plain,
+        load(str(folder), dtype="float32", threads=1, **options) as model,
+    ):
+        assert np.array_equal(model.embed(["a text"]), plain.embed(["a text"], prompt="ask: "))
+        assert np.array_equal(model.embed(["a text"], prompt=""), plain.embed(["a text"]))
+        assert model.info.default_prompt == options.get("default_prompt_name")
+        assert model.info.fingerprint != plain.info.fingerprint
+
+
+def test_an_empty_default_prompt_switches_the_models_own_off(tmp_path: Path) -> None:
+    folder = tiny_bert(tmp_path / "tiny", prompts={"query": "ask: "}, default_prompt_name="query")
+    with load(str(folder), dtype="float32", threads=1, default_prompt="") as model:
+        assert np.array_equal(model.embed(["a text"]), model.embed(["a text"], prompt=""))
+
+
+def test_an_unknown_default_prompt_is_refused_with_those_that_there_are(folder: Path) -> None:
+    with pytest.raises(ConfigInvalid, match=r"default_prompt_name is 'qeury', but the prompts of .* are: query"):
+        load(str(folder), default_prompt_name="qeury")
+
+
+def test_inputs_can_be_kept_shorter_than_the_model_takes(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with load(str(folder), dtype="float32", threads=1, max_input_length=8) as model:
+        assert model.info.max_tokens == 8
+        with pytest.raises(InvalidInput, match="at most 8"):
+            model.embed(["one two three four five six seven eight nine"], truncate=False)
+    assert "takes 32 tokens, but inputs are kept to 8" in caplog.text
+    with load(str(folder), dtype="float32", threads=1, max_input_length=999) as model:
+        assert model.info.max_tokens == 32
+
+
+def test_batches_have_the_rows_and_tokens_that_are_asked_for(folder: Path) -> None:
+    reports: list[BatchReport] = []
+    texts = [f"text {number}" for number in range(40)]
+    options = ModelOptions(dtype="float32", threads=1, max_batch_requests=3, tokenization_workers=1)
+    with load_model(str(folder), options, lambda _, report: reports.append(report)) as model:
+        model.embed(texts)
+
+        assert (model.info.batch_rows, model.info.tokenization_workers) == (3, 1)
+    assert max(report.rows for report in reports) == 3
+
+
+@pytest.mark.parametrize(("given", "budget"), [(64, 64), (1 << 20, None)])
+def test_fitted_batches_are_no_larger_than_the_backends_choice(folder: Path, given: int, budget: int | None) -> None:
+    with (
+        load(str(folder), dtype="float32", threads=1) as own,
+        load(str(folder), dtype="float32", threads=1, max_batch_tokens=given, fit_batches=True) as model,
+    ):
+        assert model.info.batch_tokens == (budget or own.info.batch_tokens)
+
+
+def test_another_dense_module_can_be_named(tmp_path: Path) -> None:
+    folder = tiny_bert(tmp_path / "tiny", modules=[DenseModule(16)])
+    [dense] = [path for path in folder.iterdir() if path.name.endswith("_Dense")]
+    other = tiny_bert(tmp_path / "other", modules=[DenseModule(8)])
+    shutil.copytree(other / dense.name, folder / "2_Dense_8")
+
+    with load(str(folder), dtype="float32", threads=1, dense_path="2_Dense_8") as model:
+        assert model.info.dimensions == 8
+        assert model.embed(["a text"]).shape == (1, 8)
+    with pytest.raises(ModelBroken, match=r"dense_path '2_Dense_9' is no folder of .*2_Dense, 2_Dense_8"):
+        load(str(folder), dense_path="2_Dense_9")
+
+
+def test_a_dense_path_means_nothing_to_a_model_without_a_dense_module(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with load(str(folder), dtype="float32", threads=1, dense_path="2_Dense") as model:
+        assert model.info.dimensions == 32
+    assert "has 0 Dense modules" in caplog.text

@@ -251,6 +251,8 @@ async def test_the_answer_counts_the_tokens_of_all_hypotheses(make: Make) -> Non
         assert one == [pytest.approx(model.classify_zero_shot(["river"], ["dog", "house"])[0], abs=TOLERANCE)]
         with pytest.raises(EmptyInput, match="no labels"):
             model.classify_zero_shot(["river"], [])
+        with pytest.raises(InvalidInput, match="the label 'dog' is given twice"):
+            model.classify_zero_shot(["river"], ["dog", "house", "dog"])
         with pytest.raises(InvalidInput, match="no place for a label"):
             model.classify_zero_shot(["river"], ["dog"], hypothesis="This example.")
         for labels, message in (
@@ -302,12 +304,13 @@ def test_wrong_arguments_are_refused_before_anything_is_computed(make: Make) -> 
 LABELS: list[tuple[dict[str, Any], str]] = [
     (
         {"id2label": {"0": "a", "1": "b", "2": "c"}},
-        r"names 3 labels \(id2label\), but its classifier.weight tensor makes 2",
+        r"has 3 labels .* but its classifier.weight tensor makes 2",
     ),
     ({"id2label": {"0": "a", "2": "b"}}, "id2label has 2 labels, but none with the index 1"),
     ({"id2label": None, "label2id": {"a": 0, "b": 3}}, "label2id has 2 labels, but none with the index 1"),
-    ({"id2label": None, "label2id": None, "num_labels": 5}, "names 5 labels"),
+    ({"id2label": None, "label2id": None, "num_labels": 5}, "has 5 labels"),
     ({"problem_type": "guessing"}, "problem_type 'guessing' is unknown"),
+    ({"id2label": {"0": "a", "1": "a"}}, "id2label gives the label 'a' to both 0 and 1"),
     ({"id2label": ["a", "b"]}, "id2label must be an object"),
 ]
 

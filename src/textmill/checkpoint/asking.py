@@ -10,6 +10,7 @@ from textmill.arch.families import heads_of
 from textmill.arch.heads import Dense, Pooling, Vocabulary
 from textmill.checkpoint.jsonfile import JsonFile
 from textmill.checkpoint.kind import Kind, Question
+from textmill.checkpoint.lfs import refuse_pointer
 from textmill.checkpoint.modules import class_name
 from textmill.checkpoint.source import Source
 from textmill.errors import ModelBroken
@@ -158,11 +159,12 @@ def _stated(source: Source, path: str) -> tuple[int, ...]:
 
 
 def _known(source: Source, question: Question) -> tuple[int, ...]:
-    """The words' ids from the tokenizer; raises ModelBroken where one is not a token of its own."""
+    """The ids of each word's first token, as the models' authors take them; raises ModelBroken where one has none."""
     path = source.inside / "tokenizer.json"
     if not path.is_file():
         msg = f"{source.inside} has no tokenizer.json"
         raise ModelBroken(msg)
+    refuse_pointer(path)
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises no other class

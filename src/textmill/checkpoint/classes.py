@@ -56,7 +56,12 @@ def _in_order(config: JsonFile, key: str, labels: dict[str, str]) -> tuple[str, 
     if missing:
         msg = f"{config.path}: {key} has {len(wanted)} labels, but none with the index {missing[0]}"
         raise ModelBroken(msg)
-    return tuple(labels[index] for index in wanted)
+    named = tuple(labels[index] for index in wanted)
+    for index, label in enumerate(named):
+        if named.index(label) != index:
+            msg = f"{config.path}: {key} gives the label {label!r} to both {named.index(label)} and {index}"
+            raise ModelBroken(msg)
+    return named
 
 
 def _means_it(source: Source, trained: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from textmill.checkpoint.lfs import refuse_pointer
 from textmill.errors import ModelBroken
 
 V = TypeVar("V")
@@ -72,6 +73,7 @@ def read_json(path: Path) -> Any:
         msg = f"{path.parent} has no {path.name}"
         raise ModelBroken(msg) from None
     except (OSError, ValueError, RecursionError) as error:
+        refuse_pointer(path)
         msg = f"{path} cannot be read as JSON: {error}"
         raise ModelBroken(msg) from error
 

@@ -27,7 +27,7 @@ class Classes:
             return tuple(f"LABEL_{index}" for index in range(count))
         if len(self.labels) != count:
             msg = (
-                f"config.json names {len(self.labels)} labels (id2label), but {tensor} tensor makes {count} "
+                f"config.json has {len(self.labels)} labels (id2label, label2id or num_labels), but {tensor} tensor makes {count} "
                 "scores; they do not belong together"
             )
             raise ModelBroken(msg)

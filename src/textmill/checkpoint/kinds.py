@@ -32,6 +32,8 @@ def read_kind(source: Source) -> Kind:
     for read in _READERS:
         kind = read(source)
         if kind is not None:
+            if kind.classes is not None and source.ask.pooling is not None:
+                _log.warning("%s classifies, and pools as its own head does: pooling is ignored", source.folder)
             return kind
     msg = f"{source.folder} holds no kind of model that textmill runs"
     raise ModelBroken(msg)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,6 +12,8 @@ from textmill.arch.heads import Dense, Head, LayerNorm, Normalize, Pooling
 from textmill.arch.ops import Activation, Pool
 from textmill.checkpoint.jsonfile import JsonFile, read_json
 from textmill.errors import ModelBroken
+
+_log = logging.getLogger(__name__)
 
 MODULES = "modules.json"
 
@@ -60,6 +63,24 @@ def read_modules(folder: Path) -> list[Module]:
         msg = f"{path} lists no modules"
         raise ModelBroken(msg)
     return modules
+
+
+def with_dense(modules: list[Module], folder: Path, path: str) -> list[Module]:
+    """The modules with another folder for the Dense module; as they are, with a warning, where there is not exactly one.
+
+    Raises ModelBroken for a folder that is none below the model's.
+    """
+    places = [place for place, module in enumerate(modules) if place and class_name(module, folder) == "Dense"]
+    if len(places) != 1:
+        _log.warning(
+            "%s has %d Dense modules; dense_path %r replaces one where it is the only one", folder, len(places), path
+        )
+        return modules
+    if not _inside(path) or not (folder / path).is_dir():
+        others = sorted(file.parent.name for file in folder.glob("*/config.json") if "Dense" in file.parent.name)
+        msg = f"dense_path {path!r} is no folder of {folder}; its Dense modules are: {', '.join(others) or 'none'}"
+        raise ModelBroken(msg)
+    return [replace(module, path=path) if place in places else module for place, module in enumerate(modules)]
 
 
 def read_heads(folder: Path, modules: list[Module], hidden: int) -> tuple[Head, ...]:

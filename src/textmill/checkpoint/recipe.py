@@ -27,7 +27,7 @@ class Recipe:
     """A checkpoint's facts.
 
     ``config`` is config.json and ``kind`` what the model can answer. ``prompts`` are by name and ``default_prompt_name`` is
-    one of them or None. ``max_tokens`` includes special tokens; ``lowercase`` asks the tokenizer for lower case before its own
+    one of them or None; ``own_prompt`` is the user's in place of that. ``max_tokens`` includes special tokens; ``lowercase`` asks the tokenizer for lower case before its own
     rules. ``truncate_dimensions`` is the number of leading values that the model's author keeps, or None for all.
     ``adapters`` are the names of the architecture's task adapters, in order. ``segments`` says whether it tells the two texts
     of a pair apart. ``static``: a table has a vector for each token, without special ones, and its last row is that of a text
@@ -50,6 +50,7 @@ class Recipe:
     segments: bool
     static: bool = False
     artefact: Artefact | None = None
+    own_prompt: str | None = None
 
     @property
     def outputs(self) -> Mapping[Output, tuple[Head, ...]]:
@@ -59,6 +60,8 @@ class Recipe:
     @property
     def default_prompt(self) -> str:
         """The text that goes in front of inputs which ask for no prompt."""
+        if self.own_prompt is not None:
+            return self.own_prompt
         return self.prompts[self.default_prompt_name] if self.default_prompt_name is not None else ""
 
     @property

@@ -14,7 +14,7 @@ from textmill.arch.families import architecture
 from textmill.checkpoint import static as static_tables
 from textmill.checkpoint.artefacts import Artefact, choose, is_asked_for
 from textmill.checkpoint.jsonfile import JsonFile
-from textmill.checkpoint.modules import MODULES, Module, class_name, read_modules, read_router
+from textmill.checkpoint.modules import MODULES, Module, class_name, read_modules, read_router, with_dense
 from textmill.errors import ModelBroken
 
 _TRANSFORMER_CONFIGS = tuple(
@@ -28,13 +28,15 @@ class Ask:
     """What the user says about a model because its files may not.
 
     ``task`` is a verb; ``pooling`` a way to pool tokens, by the name that heads have for it, or ``splade``. ``backend`` and
-    ``file`` choose among what a repository ships; see `textmill.checkpoint.artefacts`.
+    ``file`` choose among what a repository ships; see `textmill.checkpoint.artefacts`. ``dense_path`` is the folder of the
+    Dense module to run in place of the only one in modules.json.
     """
 
     task: str | None = None
     pooling: str | None = None
     backend: str = "auto"
     file: str | None = None
+    dense_path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ def open_source(folder: Path, ask: Ask) -> Source:
     Raises ModelBroken, naming the file, for what is missing, ill-typed, or not something that textmill runs.
     """
     modules, query_modules = _modules(folder)
+    if ask.dense_path is not None:
+        modules = with_dense(modules, folder, ask.dense_path)
     inside = folder / modules[0].path if modules else folder
     _refuse_adapter(inside / "adapter_config.json")
     paths = [inside / name for name in _TRANSFORMER_CONFIGS]

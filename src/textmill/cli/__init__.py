@@ -8,9 +8,9 @@ from textmill import __version__
 from textmill.cli.bench import bench
 from textmill.cli.classify import classify, classify_tokens, zero_shot
 from textmill.cli.embed import embed
-from textmill.cli.embed_kinds import embed_multi, embed_sparse, embed_tokens
+from textmill.cli.embed_kinds import embed_chunks, embed_hybrid, embed_multi, embed_sparse, embed_tokens
 from textmill.cli.rerank import rerank
-from textmill.cli.serve import serve
+from textmill.cli.serve import serve, tei
 from textmill.cli.tune import tune
 from textmill.errors import TextmillError
 
@@ -42,9 +42,12 @@ class _Commands(click.Group):
     cls=_Commands,
     commands=[
         serve,
+        tei,
         embed,
         embed_sparse,
         embed_multi,
+        embed_hybrid,
+        embed_chunks,
         embed_tokens,
         rerank,
         classify,

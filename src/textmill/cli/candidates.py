@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ from textmill.contract import (
     SparseOptions,
 )
 from textmill.errors import ConfigInvalid
+
+_log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -72,8 +74,10 @@ def _precisions(attempt: Try) -> Iterator[Trial]:
     """The exact precision first, then those that the backend has."""
     yield attempt(Candidate("float32"))
     for dtype in ("bfloat16", "int8"):
-        with suppress(ConfigInvalid):  # all other options have just been found right
+        try:
             yield attempt(Candidate(dtype))
+        except ConfigInvalid as error:  # all other options have just been found right
+            _log.warning("%s is left out: %s", dtype, error)
 
 
 def try_on(model: Model, candidate: Candidate, exact: Floats | None, texts: Sequence[str]) -> tuple[Trial, Floats]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@text_options
+@text_options()
 @click.option(
     "--scoring",
     type=click.Choice(["softmax", "sigmoid", "raw"]),
@@ -37,7 +37,7 @@ def classify(
 
 
 @click.command("classify-tokens")
-@text_options
+@text_options()
 def classify_tokens(model: str, files: tuple[str, ...], target: str, *, truncate: bool, **given: Any) -> None:
     """Find the names and other labelled stretches in each line of FILEs with MODEL; - or no file is standard input.
 
@@ -52,7 +52,7 @@ def classify_tokens(model: str, files: tuple[str, ...], target: str, *, truncate
 
 
 @click.command("zero-shot")
-@text_options
+@text_options()
 @click.option("--label", "labels", multiple=True, required=True, metavar="TEXT", help="A label; give several.")
 @click.option(
     "--hypothesis", default="This example is {}.", show_default=True, help="A sentence with {} for the label."

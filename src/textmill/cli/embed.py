@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import sys
-from functools import partial
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +14,16 @@ from textmill.cli.flags import flags
 from textmill.cli.stream import loaded, stream
 from textmill.cli.vectors import FORMATS, output
 from textmill.config import ModelOptions
+from textmill.contract import EmbedOptions
 from textmill.errors import ConfigInvalid
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Vectors = npt.NDArray[np.float32]
+
+_log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -47,5 +58,16 @@ def embed(model: str, files: tuple[str, ...], form: str, target: str, **given: A
     bar = target != "-" or not sys.stdout.isatty()
     with output(target) as sink, loaded(model, given) as opened:  # the output first, since loading takes longer
         writer = FORMATS[form](sink)
-        stream("embed", partial(opened.embed, **how), files, writer.write, bar=bar)
+        cut = 0
+
+        def compute(texts: Sequence[str]) -> Vectors:
+            nonlocal cut
+            made = asyncio.run(opened.embed_inputs(texts, EmbedOptions(**how)))
+            cut += sum(made.truncated)
+            return made.vectors
+
+        stream("embed", compute, files, writer.write, bar=bar)
         writer.finish()
+        if cut:
+            limit = opened.info.max_tokens
+            _log.warning("%d texts had more than %d tokens and were cut; --no-truncate refuses them", cut, limit)

@@ -1,22 +1,58 @@
-"""Flags of the command line, made from the structs of options."""
+"""Flags of the command line, made from the structs of options and from the table of TEI's spellings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, TypeVar
 
 import click
 
-from textmill.config import ModelOptions
+from textmill.config import ModelOptions, ServeOptions
 from textmill.config.option import Option, options_of
+from textmill.config.tei import DEPRECATED, SPELLINGS, SWITCHES, Spelling
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def flags(struct: type[ModelOptions], *, without: Collection[str] = ()) -> Callable[[Command], Command]:
+_OTHERS = "Others"
+
+
+class Flag(click.Option):
+    """A flag with the heading that it has in the help of a `Grouped` command."""
+
+    def __init__(self, *args: Any, group: str, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.group = group
+
+
+class Grouped(click.Command):
+    """A command whose help has its flags under headings, and whose switches may be followed by true or false."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take switches with a value as those without."""
+        return super().parse_args(ctx, list(_without_values(args)))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the flags, heading by heading, in the order in which the headings come first."""
+        headings: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and isinstance(param, click.Option):
+                headings.setdefault(getattr(param, "group", _OTHERS), []).append(record)
+        headings[_OTHERS] = headings.pop(_OTHERS)  # --help at least
+        for heading, records in headings.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+def flags(
+    struct: type[ModelOptions], *, without: Collection[str] = (), defaults: Mapping[str, object] | None = None
+) -> Callable[[Command], Command]:
     """A decorator that gives a command a flag for every option of a struct, by the option's name.
 
-    The flags have no defaults and check nothing: `textmill.config.command_options` does both, for every source alike.
+    The flags have no defaults and check nothing: `textmill.config` does both, for every source alike. The help shows the
+    options' own ``defaults``, or those that are given.
     """
 
     def decorate(command: Command) -> Command:
@@ -25,26 +61,74 @@ def flags(struct: type[ModelOptions], *, without: Collection[str] = ()) -> Calla
         inherited = [option for option in options_of(struct) if option not in own]
         for option in reversed([*own, *inherited]):
             if option.name not in without:
-                command = _flag(option)(command)
+                command = _flag(option, (defaults or {}).get(option.name, option.default))(command)
         return command
 
     return decorate
 
 
-def _flag(option: Option) -> Callable[[Command], Command]:
+def spellings(command: Command) -> Command:
+    """Give a command TEI's flags, where they are not spelt as ours, by `Spelling.parameter`."""
+    repeated = {option.name for option in options_of(ServeOptions) if option.kind is tuple}
+    for spelling in reversed(SPELLINGS):
+        if spelling.own:
+            command = _spelling(spelling, repeated=spelling.option in repeated)(command)
+    return command
+
+
+def _flag(option: Option, default: object) -> Callable[[Command], Command]:
+    names = [*filter(None, [option.short]), option.name]
     if option.kind is bool:
-        return click.option(f"{option.flag}/--no-{option.flag[2:]}", default=None, help=option.help)
+        switch = f"{option.flag}/--no-{option.flag[2:]}"
+        return click.option(switch, *names, cls=Flag, group=option.group, default=None, help=option.help)
     return click.option(
         option.flag,
-        option.name,
+        *names,
+        cls=Flag,
+        group=option.group,
         multiple=option.kind is tuple,
         metavar="|".join(option.choices) or _METAVARS.get(option.kind, "TEXT"),
-        help=option.help + _default(option),
+        help=option.help + _default(default),
+    )
+
+
+def _spelling(spelling: Spelling, *, repeated: bool) -> Callable[[Command], Command]:
+    attributes: dict[str, Any] = {"is_flag": True, "default": None}
+    if spelling.name not in SWITCHES:
+        attributes = {"metavar": "TEXT", "multiple": repeated}
+    return click.option(
+        spelling.flag,
+        spelling.parameter,
+        cls=Flag,
+        group="As Text Embeddings Inference spells it",
+        hidden=spelling.name in DEPRECATED,
+        help=spelling.help,
+        **attributes,
     )
 
 
 _METAVARS = {int: "N", float: "X"}
 
 
-def _default(option: Option) -> str:
-    return "" if option.default in (None, ()) else f" [default: {option.default}]"
+def _default(value: object) -> str:
+    shown = ", ".join(map(str, value)) if isinstance(value, tuple) else value
+    return "" if value in (None, ()) else f" [default: {shown}]"
+
+
+def _without_values(args: list[str]) -> Iterator[str]:
+    """The arguments, with ``--switch true`` and ``--switch=true`` as ``--switch``, and with false as ``--no-switch``.
+
+    Raises ConfigInvalid for another value behind an equals sign.
+    """
+    switches = {option.flag: option for option in options_of(ServeOptions) if option.kind is bool}
+    left = deque(args)
+    while left and left[0] != "--":
+        name, equals, word = left.popleft().partition("=")
+        if name not in switches:
+            yield name + equals + word
+            continue
+        if not equals and left and left[0] in ("true", "false"):
+            equals, word = "=", left.popleft()
+        on = switches[name].convert(word, name) if equals else True
+        yield name if on else f"--no-{name[2:]}"
+    yield from left

@@ -22,21 +22,24 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Record = Mapping[str, object]
 
 
-def text_options(command: Command) -> Command:
-    """The arguments and options of a command over files of texts: MODEL, FILEs, where to write, lengths, the model's options."""
-    for decorate in (
-        flags(ModelOptions),
-        click.option(
-            "--truncate/--no-truncate", default=True, help="Cut texts that are too long (the default), or refuse."
-        ),
-        click.option(
-            "--output", "-o", "target", default="-", metavar="FILE", help="Where to write; by default standard output."
-        ),
-        click.argument("files", nargs=-1, metavar="[FILE|-]..."),
-        click.argument("model"),
-    ):
-        command = decorate(command)
-    return command
+def text_options(*, truncates: bool = True) -> Callable[[Command], Command]:
+    """A decorator for commands over files of texts: MODEL, FILEs, where to write, lengths if it cuts, the model's options."""
+
+    def decorate(command: Command) -> Command:
+        for add in (flags(ModelOptions), *[_TRUNCATE] * truncates, _OUTPUT, *_ARGUMENTS):
+            command = add(command)
+        return command
+
+    return decorate
+
+
+_TRUNCATE = click.option(
+    "--truncate/--no-truncate", default=True, help="Cut texts that are too long (the default), or refuse."
+)
+_OUTPUT = click.option(
+    "--output", "-o", "target", default="-", metavar="FILE", help="Where to write; by default standard output."
+)
+_ARGUMENTS = (click.argument("files", nargs=-1, metavar="[FILE|-]..."), click.argument("model"))
 
 
 class Records:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import zip_longest
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +17,10 @@ import click
 
 from textmill import __version__
 from textmill.cli.door import bind, url_of
-from textmill.cli.flags import flags
+from textmill.cli.flags import Grouped, flags, spellings
 from textmill.cli.logs import start_logging
 from textmill.cli.observing import observing
-from textmill.config import ServeOptions, available_threads, command_options, prepare_process
+from textmill.config import TEI_DEFAULTS, ServeOptions, Serving, available_threads, prepare_process, serve_options
 
 if TYPE_CHECKING:
     from textmill.contract import ModelInfo
@@ -27,19 +29,45 @@ if TYPE_CHECKING:
     from textmill.telemetry import Telemetry
 
 
-@click.command()
+_log = logging.getLogger("textmill")
+
+
+@click.command(cls=Grouped)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @flags(ServeOptions, without=("models",))
+@spellings
 def serve(**given: Any) -> None:
     """Serve MODELs over HTTP; the first one is the default.
 
     MODEL is a folder, a hub id such as sentence-transformers/all-MiniLM-L6-v2, or the name of an installed model; without
     one, all-MiniLM-L6-v2. Each option can also be set by an environment variable, --port by TEXTMILL_PORT, or in the YAML
-    file of --config, as port.
+    file of --config, as port. The flags and variables of Text Embeddings Inference work too.
     """
+    run(serve_options(given))
+
+
+@click.command(cls=Grouped)
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@flags(ServeOptions, without=("models",), defaults=TEI_DEFAULTS)
+@spellings
+@click.version_option(__version__, "--version", "-V", message="textmill %(version)s")
+def tei(**given: Any) -> None:
+    """Serve as Text Embeddings Inference does: `textmill serve` with its defaults.
+
+    A model must be named, by --model-id or as MODEL. Its inputs have at most as many tokens as --max-batch-tokens says, 16,384
+    by default, and batches are as large as the backend is fast at. A prompt that its files make the default is left out, as
+    Text Embeddings Inference does; --default-prompt-name names one.
+    """
+    run(serve_options(given, as_tei=True))
+
+
+def run(serving: Serving) -> None:
+    """Load the models and answer until told to stop."""
     start = time.perf_counter()
-    options = command_options(ServeOptions, given)
+    options = serving.options
     start_logging(options.log_level, options.log_format, spans=not options.disable_spans)
+    for level, sentence in serving.notes:
+        _log.log(level, "%s", sentence)
     prepare_process(options.threads or available_threads())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
@@ -58,10 +86,10 @@ def serve(**given: Any) -> None:
         infos = [model.info for model in store.models()]
         try:
             run_server(
-                create_app(store, _settings(options), telemetry),
+                create_app(store, _settings(serving), telemetry),
                 door,
                 drain_s=options.drain_seconds,
-                announce=lambda: click.echo(ready_line(url_of(door), infos, time.perf_counter() - start)),
+                announce=lambda: _announce(url_of(door), infos, time.perf_counter() - start),
             )
         finally:
             # The app has closed it, unless it never ran: another process may have taken the port meanwhile.
@@ -74,9 +102,17 @@ def ready_line(url: str, models: Sequence[ModelInfo], seconds: float) -> str:
     return f"textmill {__version__} ready on {url} with {shown} after {seconds:.1f} s"
 
 
-def _settings(options: ServeOptions) -> HttpSettings:
+def _announce(url: str, models: Sequence[ModelInfo], seconds: float) -> None:
+    click.echo(ready_line(url, models, seconds))
+    # Deployments of TEI wait for these in its log. Not before the port listens: it may have been taken meanwhile.
+    _log.info("Starting HTTP server on %s", url)
+    _log.info("Ready")
+
+
+def _settings(serving: Serving) -> HttpSettings:
     from textmill.http.settings import MAX_INPUTS, HttpSettings  # noqa: PLC0415 - with the app
 
+    options = serving.options
     return HttpSettings(
         api_keys=options.api_key,
         cors_origins=options.cors_origin,
@@ -84,9 +120,13 @@ def _settings(options: ServeOptions) -> HttpSettings:
         drain_s=options.drain_seconds,
         version=__version__,
         max_inputs=options.max_client_batch_size or MAX_INPUTS,
+        client_batch_size=serving.client_batch_size or MAX_INPUTS,
         auto_truncate=options.auto_truncate,
         tei_compat=options.tei_compat,
         max_concurrent_requests=options.max_concurrent_requests,
+        root_task=options.root_task,
+        predict_route=options.predict_route,
+        health_route=options.health_route,
     )
 
 
@@ -98,9 +138,10 @@ def _load(options: ServeOptions, telemetry: Telemetry) -> Store:
 
     with ExitStack() as opened:
         models = []
-        for name in options.models:
-            with telemetry.loading(name):
-                models.append(opened.enter_context(load_model(name, options.for_model(), telemetry.observe_batch)))
+        for name, called in zip_longest(options.models, [options.served_model_name]):
+            with telemetry.loading(called or name):
+                loaded = load_model(name, options.for_model(), telemetry.observe_batch, called=called)
+                models.append(opened.enter_context(loaded))
         store = Store([counted(model, telemetry) for model in models])
         opened.pop_all()
     return store

@@ -2,15 +2,20 @@
 
 from textmill.config.options import ModelOptions, ServeOptions
 from textmill.config.process import available_threads, cache_folder, otlp_protocol, prepare_process
+from textmill.config.serving import Serving, serve_options
 from textmill.config.sources import command_options, model_options
+from textmill.config.tei import DEFAULTS as TEI_DEFAULTS
 
 __all__ = [
+    "TEI_DEFAULTS",
     "ModelOptions",
     "ServeOptions",
+    "Serving",
     "available_threads",
     "cache_folder",
     "command_options",
     "model_options",
     "otlp_protocol",
     "prepare_process",
+    "serve_options",
 ]

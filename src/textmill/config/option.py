@@ -16,12 +16,15 @@ from textmill.errors import ConfigInvalid
 
 PREFIX = "TEXTMILL_"
 
-_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A field of a struct of options. ``kind`` is the bare type: bool, int, float, str, tuple or Literal."""
+    """A field of a struct of options. ``kind`` is the bare type: bool, int, float, str, tuple or Literal.
+
+    ``group`` is the heading that it has in the help, ``short`` its flag of one letter or empty.
+    """
 
     name: str
     annotation: Any
@@ -30,6 +33,8 @@ class Option:
     default: object
     help: str
     secret: bool
+    group: str
+    short: str
 
     @property
     def flag(self) -> str:
@@ -51,7 +56,7 @@ class Option:
         if self.kind is tuple and isinstance(value, str):
             value = (value,)
         if self.kind is bool and isinstance(value, str):
-            value = _WORDS.get(value.strip().lower(), value)
+            value = WORDS.get(value.strip().lower(), value)
         if self.choices and value not in self.choices:
             msg = f"{where} is {value!r}; it can be {' or '.join(self.choices)}{nearest(str(value), self.choices)}"
             raise ConfigInvalid(msg)
@@ -67,7 +72,10 @@ class Option:
 def options_of(struct: type[msgspec.Struct]) -> tuple[Option, ...]:
     """The options that a struct declares, in order."""
     hints = get_type_hints(struct, include_extras=True)
-    return tuple(_option(field, hints[field.name]) for field in msgspec.structs.fields(struct))
+    options: list[Option] = []
+    for field in msgspec.structs.fields(struct):
+        options.append(_option(field, hints[field.name], options[-1].group if options else "Options"))
+    return tuple(options)
 
 
 def nearest(word: str, known: Collection[str]) -> str:
@@ -83,9 +91,11 @@ def hidden(value: object) -> object:
     return "***" if value else value
 
 
-def _option(field: msgspec.structs.FieldInfo, annotation: Any) -> Option:
+def _option(field: msgspec.structs.FieldInfo, annotation: Any, group: str) -> Option:
+    """The option of a field; ``group`` is that of the one before it."""
     bare, *metas = get_args(annotation)
     kind = _kind(bare)
+    extra = {key: value for meta in metas for key, value in (meta.extra or {}).items()}
     return Option(
         name=field.name,
         annotation=annotation,
@@ -93,7 +103,9 @@ def _option(field: msgspec.structs.FieldInfo, annotation: Any) -> Option:
         choices=get_args(kind) if get_origin(kind) is Literal else (),
         default=field.default,
         help=next(meta.description for meta in metas if meta.description),
-        secret=any((meta.extra or {}).get("secret", False) for meta in metas),
+        secret=extra.get("secret", False),
+        group=extra.get("group", group),
+        short=extra.get("short", ""),
     )
 
 

@@ -1,4 +1,8 @@
-"""Every option, once: its name, type, limits, default and help. Flags, environment and YAML are views of these structs."""
+"""Every option, once: its name, type, limits, default and help. Flags, environment and YAML are views of these structs.
+
+``extra`` says of an option that it is a ``secret``, which ``group`` of the help it and those behind it are in, and its ``short``
+flag.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ Count = Annotated[int, Meta(ge=1)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 # An empty key would let everyone in who sends none; it comes from an unset variable in a script.
 Word = Annotated[str, Meta(min_length=1)]
+Route = Annotated[str, Meta(pattern="^/")]
 
 
 class _Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -29,7 +34,9 @@ class _Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class ModelOptions(_Options, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a model is found and run; the keywords of `textmill.load`."""
 
-    revision: Annotated[str | None, Meta(description="Commit, tag or branch of a model on the hub.")] = None
+    revision: Annotated[
+        str | None, Meta(description="Commit, tag or branch of a model on the hub.", extra={"group": "Model"})
+    ] = None
     token: Annotated[
         str | None, Meta(description="Access token for the hub; also HF_TOKEN.", extra={"secret": True})
     ] = None
@@ -45,11 +52,28 @@ class ModelOptions(_Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Literal["auto", "cls", "mean", "last-token", "splade"],
         Meta(description="How tokens become one vector; auto goes by the model's files."),
     ] = "auto"
+    default_prompt_name: Annotated[
+        Word | None, Meta(description="The model's own prompt for texts whose request names none.")
+    ] = None
+    default_prompt: Annotated[
+        str | None,
+        Meta(
+            description="What stands before texts whose request names no prompt; an empty one switches the model's off."
+        ),
+    ] = None
+    dense_path: Annotated[
+        Word | None, Meta(description="Folder of the Dense module to use in place of that in modules.json.")
+    ] = None
+    max_input_length: Annotated[
+        Count | None,
+        Meta(description="Tokens of an input at most, special tokens included; by default what the model takes."),
+    ] = None
     backend: Annotated[
         Literal["auto", "openvino", "onnx", "torch"],
         Meta(
             description="What computes: openvino or torch from the safetensors, onnx from a file that the repository ships; "
-            "auto takes openvino, and a file where there are no safetensors."
+            "auto takes openvino, and a file where there are no safetensors.",
+            extra={"group": "Precision and batching"},
         ),
     ] = "auto"
     file: Annotated[
@@ -67,38 +91,34 @@ class ModelOptions(_Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     threads: Annotated[
         Count | None, Meta(description="CPU threads; by default as many as affinity and the cgroup's quota allow.")
     ] = None
-    max_batch_tokens: Annotated[
-        Count | None, Meta(description="Tokens in a batch, padding included; by default the backend's own choice.")
-    ] = None
-    max_batch_requests: Annotated[
-        Count | None, Meta(description="Rows in a batch; by default as many as its tokens allow.")
-    ] = None
-    max_queue_tokens: Annotated[
-        Count, Meta(description="Tokens that may wait before requests are refused as too many.")
-    ] = 1 << 20
     tokenization_workers: Annotated[
         Count | None, Meta(description="Threads that tokenise beside what computes; 2 by default.")
     ] = None
-    default_prompt_name: Annotated[
-        Word | None, Meta(description="The model's own prompt for texts whose request names none.")
+    max_batch_tokens: Annotated[
+        Count | None, Meta(description="Tokens in a batch, padding included; by default the backend's own choice.")
     ] = None
-    default_prompt: Annotated[
-        str | None, Meta(description="What stands before texts whose request names no prompt.")
-    ] = None
-    dense_path: Annotated[
-        Word | None, Meta(description="Folder of the Dense module to use in place of that in modules.json.")
-    ] = None
+    fit_batches: Annotated[
+        bool,
+        Meta(description="Make batches smaller than --max-batch-tokens where that is as fast; textmill tei does."),
+    ] = False
+    max_batch_requests: Annotated[Count | None, Meta(description="Rows in a batch; 64 by default.")] = None
+    max_queue_tokens: Annotated[
+        Count, Meta(description="Tokens that may wait before requests are refused as too many.")
+    ] = 1 << 20
 
 
 class ServeOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `textmill serve` takes beside the options of its models."""
 
-    models: Annotated[tuple[Word, ...], Meta(description="Models to serve, the default first.", min_length=1)] = (
-        "all-MiniLM-L6-v2",
-    )
+    models: Annotated[
+        tuple[Word, ...],
+        Meta(description="Models to serve, the default first.", min_length=1, extra={"group": "Server"}),
+    ] = ("all-MiniLM-L6-v2",)
     # Whoever reaches the port may use the machine, so the way in from outside is opened on purpose, not by default.
     host: Annotated[Word, Meta(description="Address to listen on; 0.0.0.0 for all, as in a container.")] = "127.0.0.1"
-    port: Annotated[int, Meta(description="Port to listen on; 0 takes a free one.", ge=0, le=65535)] = 8080
+    port: Annotated[
+        int, Meta(description="Port to listen on; 0 takes a free one.", ge=0, le=65535, extra={"short": "-p"})
+    ] = 8080
     grpc_port: Annotated[
         Port | None, Meta(description="Port for gRPC beside HTTP; 0 takes a free one, none by default.")
     ] = None
@@ -109,13 +129,45 @@ class ServeOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_field
     served_model_name: Annotated[
         Word | None, Meta(description="What the first model is called, in place of its own name.")
     ] = None
+    api_key: Annotated[
+        tuple[Word, ...],
+        Meta(
+            description="Key that requests must carry as a bearer token; give several to change them without a gap.",
+            extra={"secret": True},
+        ),
+    ] = ()
+    api_key_file: Annotated[
+        Word | None, Meta(description="File of such keys, one a line; lines that begin with # are remarks.")
+    ] = None
+    cors_origin: Annotated[tuple[Word, ...], Meta(description="Origin that browsers may call from, or * for any.")] = ()
+    # docker stop kills after ten seconds.
+    drain_seconds: Annotated[
+        int, Meta(description="How long requests under way may take after SIGTERM, in seconds.", ge=0)
+    ] = 8
     tei_compat: Annotated[
         Literal["1.6", "1.9"],
         Meta(description="The version of Text Embeddings Inference whose statuses and defaults its routes have."),
     ] = "1.9"
+    root_task: Annotated[
+        Literal["auto", "similarity"],
+        Meta(description="What POST / and POST /invocations do with a model of embeddings; auto embeds."),
+    ] = "auto"
+    predict_route: Annotated[
+        Route | None,
+        Meta(description="Another path of POST /vertex, as Vertex AI chooses one; also AIP_PREDICT_ROUTE."),
+    ] = None
+    health_route: Annotated[
+        Route | None, Meta(description="Another path of GET /health, as Vertex AI chooses one; also AIP_HEALTH_ROUTE.")
+    ] = None
+    config: Annotated[
+        str | None, Meta(description="YAML file of options; flags and the environment come before it.")
+    ] = None
     auto_truncate: Annotated[
         bool,
-        Meta(description="Cut texts that are too long where a request does not say; --no-auto-truncate refuses them."),
+        Meta(
+            description="Cut texts that are too long where a request does not say; --no-auto-truncate refuses them.",
+            extra={"group": "Limits"},
+        ),
     ] = True
     max_client_batch_size: Annotated[
         Count | None,
@@ -125,26 +177,16 @@ class ServeOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_field
         Count | None,
         Meta(description="Requests under way at once before more are refused; by default only tokens count."),
     ] = None
-    api_key_file: Annotated[
-        Word | None, Meta(description="File of such keys, one a line; lines that begin with # are remarks.")
-    ] = None
-    api_key: Annotated[
-        tuple[Word, ...],
-        Meta(
-            description="Key that requests must carry as a bearer token; give several to change them without a gap.",
-            extra={"secret": True},
-        ),
-    ] = ()
-    cors_origin: Annotated[tuple[Word, ...], Meta(description="Origin that browsers may call from, or * for any.")] = ()
+    grpc_max_parallel_stream_requests: Annotated[
+        Count, Meta(description="Messages of a gRPC stream that are computed at once.")
+    ] = 1024
     body_limit: Annotated[Count, Meta(description="Largest request body in bytes.")] = 32 << 20
-    # docker stop kills after ten seconds.
-    drain_seconds: Annotated[
-        int, Meta(description="How long requests under way may take after SIGTERM, in seconds.", ge=0)
-    ] = 8
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="Least severe messages to log.")
+        Literal["debug", "info", "warning", "error"],
+        Meta(description="Least severe messages to log.", extra={"group": "Logs and traces"}),
     ] = "info"
     log_format: Annotated[Literal["text", "json"], Meta(description="Form of the log on standard error.")] = "text"
+    disable_spans: Annotated[bool, Meta(description="Leave trace ids out of the log's JSON lines.")] = False
     log_requests: Annotated[
         bool, Meta(description="A line in the log for each request that computes, with its times.")
     ] = False
@@ -156,10 +198,6 @@ class ServeOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_field
     trace_sample: Annotated[
         float, Meta(description="Share of traces that are kept, of those that begin here.", ge=0, le=1)
     ] = 1.0
-    disable_spans: Annotated[bool, Meta(description="Leave trace ids out of the log's JSON lines.")] = False
-    config: Annotated[
-        str | None, Meta(description="YAML file of options; flags and the environment come before it.")
-    ] = None
 
     def for_model(self) -> ModelOptions:
         """The part that a model gets."""

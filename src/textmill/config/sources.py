@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
-
+from textmill.config.layers import Kind, Layer, Stated, settle, stated
 from textmill.config.option import PREFIX, Option, nearest, options_of
 from textmill.config.options import ModelOptions, ServeOptions
 from textmill.errors import ConfigInvalid
 
-Kind = TypeVar("Kind", bound=ModelOptions)
 Environ = Mapping[str, str]
+
+_OF_A_SERVICE = re.compile(rf"{PREFIX}(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
+"""What Kubernetes sets in every container beside a service called textmill (its page on environment variables of services)."""
+_LINK = re.compile(r"(tcp|udp|sctp)://")
+"""How the value of such a service's TEXTMILL_PORT begins."""
 
 
 def model_options(given: Mapping[str, object], environ: Environ | None = None) -> ModelOptions:
@@ -27,8 +31,11 @@ def model_options(given: Mapping[str, object], environ: Environ | None = None) -
         if name not in options:
             msg = f"load() has no option {name!r}{nearest(name, options)}"
             raise ConfigInvalid(msg)
-    stated = {name: options[name].convert(value, name) for name, value in given.items() if value is not None}
-    return msgspec.convert(_from_environment(ModelOptions, _environ(environ)) | stated, ModelOptions)
+    environ = environ_or(environ)
+    keywords = {
+        name: Stated(options[name].convert(value, name), name) for name, value in given.items() if value is not None
+    }
+    return settle(ModelOptions, [keywords, *environment(ModelOptions, environ), hub_defaults(environ)])
 
 
 def command_options(kind: type[Kind], flags: Mapping[str, object], environ: Environ | None = None) -> Kind:
@@ -36,40 +43,67 @@ def command_options(kind: type[Kind], flags: Mapping[str, object], environ: Envi
 
     A flag of None or () was not given. Raises ConfigInvalid for an unknown variable or key and for an impossible value.
     """
-    options = {option.name: option for option in options_of(kind)}
-    stated = {
-        name: options[name].convert(value, options[name].flag)
-        for name, value in flags.items()
-        if value is not None and value != ()
-    }
-    values = _from_environment(kind, _environ(environ)) | stated
-    file = values.get("config")
-    if isinstance(file, str):
-        values = _from_yaml(kind, Path(file)) | values
-    return msgspec.convert(values, kind)
+    environ = environ_or(environ)
+    layers = [flags_given(kind, flags), *environment(kind, environ)]
+    return settle(kind, [*layers, yaml_file(kind, layers), hub_defaults(environ)])
 
 
-def _environ(environ: Environ | None) -> Environ:
+def environ_or(environ: Environ | None) -> Environ:
+    """The variables, or those of the process."""
     return os.environ if environ is None else environ  # noqa: TID251 - the one place that reads the environment
 
 
-def _from_environment(kind: type[ModelOptions], environ: Environ) -> dict[str, object]:
+def flags_given(kind: type[ModelOptions], flags: Mapping[str, object]) -> Layer:
+    """What the flags state; those of None or () were not given."""
+    options = {option.name: option for option in options_of(kind)}
+    where = {name: "MODEL" if name == "models" else option.flag for name, option in options.items()}
+    return {
+        name: Stated(options[name].convert(value, where[name]), where[name])
+        for name, value in flags.items()
+        if value is not None and value != ()
+    }
+
+
+def environment(kind: type[ModelOptions], environ: Environ) -> tuple[Layer, Layer]:
+    """What our own variables state, and behind them those of the hub's client."""
     # A variable of another command is no mistake here; a variable of none is one everywhere.
     known = {option.variable for option in options_of(ServeOptions)}
-    for name in environ:
-        if name.startswith(PREFIX) and name not in known:
+    own = {name: text for name, text in environ.items() if name.startswith(PREFIX) and not _is_of_a_service(name, text)}
+    for name in own:
+        if name not in known:
             msg = f"there is no option for the environment variable {name}{nearest(name, known)}"
             raise ConfigInvalid(msg)
-    values = _from_hub_variables(environ)
+    values: dict[str, Stated] = {}
     for option in options_of(kind):
-        text = environ.get(option.variable, "")
-        if option.secret and option.variable in environ and not text.strip():
-            # A script whose own variable is not set must not open the server to everyone.
-            msg = f"{option.variable} is set but empty; unset it, or give it a value"
-            raise ConfigInvalid(msg)
+        text = own.get(option.variable, "")
+        if option.secret and option.variable in own:
+            refuse_blank(text, option.variable)
         if text:
-            values[option.name] = option.convert(_listed(option, text), option.variable)
-    return values
+            values[option.name] = Stated(option.convert(_listed(option, text), option.variable), option.variable)
+    return values, _hub_variables(environ)
+
+
+def refuse_blank(text: str, variable: str) -> None:
+    """Raise ConfigInvalid for a secret that is set but blank: a script whose own variable is not set must not open the server."""
+    if not text.strip():
+        msg = f"{variable} is set but empty; unset it, or give it a value"
+        raise ConfigInvalid(msg)
+
+
+def hub_defaults(environ: Environ) -> Layer:
+    """Where the hub's own client has its cache if nothing else is said."""
+    home = Path(environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface", "hub").expanduser()
+    return {"cache_dir": Stated(str(home), "XDG_CACHE_HOME")}
+
+
+def yaml_file(kind: type[ModelOptions], layers: Sequence[Layer]) -> Layer:
+    """What the YAML file states that these layers name; nothing where they name none."""
+    named = stated(layers, "config")
+    return _read_yaml(kind, Path(str(named.value))) if named is not None else {}
+
+
+def _is_of_a_service(name: str, text: str) -> bool:
+    return bool(_OF_A_SERVICE.fullmatch(name)) or (name.endswith("_PORT") and bool(_LINK.match(text)))
 
 
 def _listed(option: Option, text: str) -> object:
@@ -77,20 +111,21 @@ def _listed(option: Option, text: str) -> object:
     return tuple(part.strip() for part in text.split(",") if part.strip()) if option.kind is tuple else text
 
 
-def _from_hub_variables(environ: Environ) -> dict[str, object]:
+def _hub_variables(environ: Environ) -> Layer:
     """What the hub's own client takes from the environment, so that both find the same files (its environment page)."""
     options = {option.name: option for option in options_of(ModelOptions)}
-    home = environ.get("HF_HOME") or str(Path(environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface"))
-    folder = Path(environ.get("HF_HUB_CACHE") or Path(home, "hub"))
-    values: dict[str, object] = {"cache_dir": str(folder.expanduser())}
+    values: dict[str, Stated] = {}
+    for variable, below in (("HF_HOME", "hub"), ("HF_HUB_CACHE", "")):
+        if environ.get(variable):
+            values["cache_dir"] = Stated(str(Path(environ[variable], below).expanduser()), variable)
     for name, variable in (("token", "HF_TOKEN"), ("offline", "HF_HUB_OFFLINE")):
         text = environ.get(variable, "").strip()
         if text:
-            values[name] = options[name].convert(text, variable)
+            values[name] = Stated(options[name].convert(text, variable), variable)
     return values
 
 
-def _from_yaml(kind: type[ModelOptions], file: Path) -> dict[str, object]:
+def _read_yaml(kind: type[ModelOptions], file: Path) -> Layer:
     import yaml  # noqa: PLC0415 - costs start-up time, and most starts have no file
 
     try:
@@ -99,8 +134,8 @@ def _from_yaml(kind: type[ModelOptions], file: Path) -> dict[str, object]:
         msg = f"the configuration file {file} cannot be read: {error.strerror}"
         raise ConfigInvalid(msg) from error
     except yaml.YAMLError as error:
-        msg = f"the configuration file {file} is not YAML: {' '.join(str(error).split())}"
-        raise ConfigInvalid(msg) from error
+        msg = f"the configuration file {file} is not YAML{_place(error)}"
+        raise ConfigInvalid(msg) from None
     if not isinstance(content, Mapping | None):
         msg = f"the configuration file {file} must hold one mapping of options, such as 'port: 8080'"
         raise ConfigInvalid(msg)
@@ -110,8 +145,20 @@ def _from_yaml(kind: type[ModelOptions], file: Path) -> dict[str, object]:
         if key not in options:
             msg = f"{file} has an unknown option {key!r}{nearest(str(key), options)}"
             raise ConfigInvalid(msg)
-    stated = {key: value for key, value in content.items() if value is not None}
-    return {key: options[key].convert(value, f"{key} in {file}") for key, value in stated.items()}
+    return {
+        key: Stated(options[key].convert(value, f"{key} in {file}"), f"{key} in {file}")
+        for key, value in content.items()
+        if value is not None
+    }
+
+
+def _place(error: Exception) -> str:
+    """Where YAML breaks off. The parser's own words repeat the line, and with it a secret that may stand there."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        return f": line {mark.line + 1}, column {mark.column + 1}"
+    position = getattr(error, "position", None)
+    return "" if position is None else f": a character that it may not have, at position {position}"
 
 
 def _flat(content: Mapping[Any, object], file: Path) -> Mapping[Any, object]:

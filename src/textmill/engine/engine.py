@@ -72,7 +72,7 @@ class Engine:
     ) -> None:
         self.name = name
         self._runtime = runtime
-        self._policy = policy
+        self.policy = policy
         self._observe = observe
         self._observer_failed = False
         self._clock = clock
@@ -165,7 +165,7 @@ class Engine:
             raise EmptyInput(msg, index=lengths.index(0))
         tokens = sum(lengths)
         if lane is None:
-            lane = Lane.INTERACTIVE if tokens <= self._policy.batch_tokens else Lane.BULK
+            lane = Lane.INTERACTIVE if tokens <= self.policy.batch_tokens else Lane.BULK
         now = self._clock()
         ticket = Ticket(rows, now, trace)
         ticket.add_done_callback(self._settle)

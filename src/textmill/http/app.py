@@ -48,13 +48,19 @@ def create_app(store: Store, settings: HttpSettings, telemetry: Telemetry) -> St
     return Starlette(
         routes=[
             Route(path, Endpoint(operation, service), methods=[operation.method])
-            for operation in operations
-            for path in operation.paths
+            for path, operation in _paths(operations, settings)
         ],
         middleware=[Middleware(Cors, settings.cors_origins), Middleware(Count, telemetry)],
         exception_handlers={HTTPException: _unrouted, TextmillError: _refused, Exception: _broken},
         lifespan=_closing(service),
     )
+
+
+def _paths(operations: Sequence[Operation[Any]], settings: HttpSettings) -> list[tuple[str, Operation[Any]]]:
+    """Paths with their operations. Those that the options choose come first: Vertex AI is free to choose /predict."""
+    chosen = {"/vertex": settings.predict_route, "/health": settings.health_route}
+    every = [(path, operation) for operation in operations for path in operation.paths]
+    return [(route, operation) for path, operation in every if (route := chosen.get(path))] + every
 
 
 def _closing(service: Service) -> Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]:

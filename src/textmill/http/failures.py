@@ -96,6 +96,10 @@ class Failure:
     """The caller has no key; TEI tells such callers nothing."""
 
 
+_FIELDS = {"window": "chunk_tokens", "overlap": "chunk_overlap"}
+"""Options whose fields in a request are called otherwise."""
+
+
 def failure(error: Exception) -> Failure:
     """What to say about an error. Errors that textmill did not raise on purpose are bugs; they stay nameless."""
     kind = next(KINDS[cls] for cls in type(error).__mro__ if cls in KINDS)
@@ -103,6 +107,7 @@ def failure(error: Exception) -> Failure:
     param = None
     if isinstance(error, InvalidInput):
         param = error.param or (None if error.index is None else "input")
+        param = _FIELDS.get(param or "", param)
     body_level = isinstance(error, (NotJson, WrongShape, BodyTooLarge))
     return Failure(kind, message, param, _headers(error), body_level, isinstance(error, Unauthorised))
 

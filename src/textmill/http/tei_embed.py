@@ -137,7 +137,7 @@ async def embed_chunks(service: Service, request: ChunksRequest) -> Answer:
     check_count("spans", sum(map(len, request.spans or ())), service.settings.max_inputs)
     options = ChunkOptions(
         chunking=Chunking(request.chunk_tokens, request.chunk_overlap or 0),
-        late=request.late is True or request.spans is not None,
+        late=request.spans is not None if request.late is None else request.late,
         spans=request.spans,
         prompt_name=request.prompt_name,
         normalize=request.normalize is not False,

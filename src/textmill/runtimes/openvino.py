@@ -136,7 +136,7 @@ def _compile(build: Callable[[str, bool], Graph], holds: object, target: Target)
         threads=int(model.get_property("INFERENCE_NUM_THREADS")),
         batch_tokens=target.batch_tokens or min(_BATCH_TOKENS[dtype], max(_FEWEST, _POOLED // graph.widest)),
     )
-    shapes = Shapes(facts.batch_tokens, target.max_tokens)
+    shapes = Shapes(facts.batch_tokens, target.max_tokens, target.batch_rows)
     long = (lambda: Compiled(*compiled(long=True))) if graph.biased else None
     return OpenVINORuntime(holds, Compiled(model, graph), graph.outputs, shapes, facts, long=long)
 

@@ -108,7 +108,7 @@ class Runtime(Protocol):
 class Target:
     """Where and how to run: ``threads`` and ``batch_tokens`` of None mean the runtime's choice.
 
-    ``max_tokens`` is the longest row that will come. ``calibrate`` gives what int8 is quantised by; it is called for that alone.
+    ``max_tokens`` is the longest row that will come, and ``batch_rows`` the most that come together. ``calibrate`` gives what int8 is quantised by; it is called for that alone.
     """
 
     max_tokens: int
@@ -116,6 +116,7 @@ class Target:
     dtype: DTypeChoice = "auto"
     threads: int | None = None
     batch_tokens: int | None = None
+    batch_rows: int = BATCH_ROWS
     calibrate: Callable[[], Calibration] | None = None
 
 

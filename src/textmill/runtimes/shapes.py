@@ -25,8 +25,9 @@ _COLD = 64
 class Shapes:
     """The shapes that are warm, and the plan of those to come. Pure: it runs nothing itself."""
 
-    def __init__(self, batch_tokens: int, max_tokens: int) -> None:
+    def __init__(self, batch_tokens: int, max_tokens: int, batch_rows: int = BATCH_ROWS) -> None:
         self._batch_tokens = batch_tokens
+        self._batch_rows = batch_rows
         self._max_tokens = max_tokens
         self._tokens: list[int] = []
         self._grids: set[tuple[int, int]] = set()
@@ -37,9 +38,9 @@ class Shapes:
         budget = min(self._batch_tokens, _WARMED)
         longest = _round_up(min(self._max_tokens, budget), _SHORTEST)
         tokens = [size for size in _doubling(_SHORTEST, budget) if size < budget] + [budget]
-        grids = _grids(budget, _doubling(1, BATCH_ROWS), _doubling(_SHORTEST, longest))
+        grids = _grids(budget, _doubling(1, self._batch_rows), _doubling(_SHORTEST, longest))
         fine_tokens = [size for size in _fine(budget) if size not in tokens]
-        fine_grids = _grids(budget, _with_halfway(1, BATCH_ROWS), _with_halfway(_SHORTEST, longest))
+        fine_grids = _grids(budget, _with_halfway(1, self._batch_rows), _with_halfway(_SHORTEST, longest))
         return _paired(tokens, grids), _paired(fine_tokens, [grid for grid in fine_grids if grid not in grids])
 
     def add(self, shape: Shape) -> None:

@@ -5,11 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from dataclasses import dataclass
 
 from textmill.checkpoint.hub import PACKAGED, Location
 from textmill.checkpoint.recipe import Recipe
 from textmill.contract import ModelInfo, Task
 from textmill.runtimes.runtime import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """How a model is served: what it is called, the bounds of its batches, and how many threads tokenise for it."""
+
+    name: str
+    batch_tokens: int
+    batch_rows: int
+    tokenization_workers: int
 
 
 def describe(
@@ -20,11 +31,13 @@ def describe(
     dimensions: int,
     facts: Facts,
     weights: str,
+    *,
+    served: Served,
 ) -> ModelInfo:
     """The info of a model; ``weights`` is the hash of its weight files, ``dimensions`` 0 where it has no dense vectors."""
     return ModelInfo(
-        name=location.name,
-        aliases=_aliases(location),
+        name=served.name,
+        aliases=_aliases(location, served.name),
         source=location.source,
         revision=location.revision,
         architecture=recipe.architecture,
@@ -41,19 +54,21 @@ def describe(
         dtype=facts.dtype,
         int8_cosine=facts.cosine,
         threads=facts.threads,
-        batch_tokens=facts.batch_tokens,
+        batch_tokens=served.batch_tokens,
+        batch_rows=served.batch_rows,
+        tokenization_workers=served.tokenization_workers,
         fingerprint=_fingerprint(recipe, weights, facts.dtype),
         created=int(time.time()),
     )
 
 
-def _aliases(location: Location) -> tuple[str, ...]:
-    """Other names for the model: where it came from, and both names of one that a package carries."""
-    names = [location.source]
+def _aliases(location: Location, called: str) -> tuple[str, ...]:
+    """Other names for the model: its own, where it came from, and both names of one that a package carries."""
+    names = [location.name, location.source]
     for name, packaged in PACKAGED.items():
         if location.name in (name, packaged.repo):
             names += [name, packaged.repo]
-    return tuple(dict.fromkeys(name for name in names if name != location.name))
+    return tuple(dict.fromkeys(name for name in names if name != called))
 
 
 def _fingerprint(recipe: Recipe, weights: str, dtype: str) -> str:

@@ -21,13 +21,17 @@ from textmill.contract import BatchReport
 from textmill.engine.engine import Engine, Policy
 from textmill.errors import ConfigInvalid
 from textmill.runtimes.pages import Pages
-from textmill.runtimes.runtime import Calibration, Runtime, Target, compile_file, compile_program
+from textmill.runtimes.runtime import BATCH_ROWS, Calibration, Runtime, Target, compile_file, compile_program
 from textmill.store.calibration import calibration
-from textmill.store.info import describe
+from textmill.store.info import Served, describe
 from textmill.store.model import Model
 from textmill.store.verbs import Verbs, make_verbs
+from textmill.store.wishes import bounded, prompted
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
+
+TOKENIZATION_WORKERS = 2
+"""Enough to keep one engine fed: each of them tokenises with all cores."""
 
 Observer = Callable[[str, BatchReport], None]
 """Told of every batch of the model with that name."""
@@ -54,8 +58,14 @@ def load(model: str = DEFAULT_MODEL, **options: Any) -> Model:
     return load_model(model, model_options(options))
 
 
-def load_model(model: str, options: ModelOptions, observe: Observer = lambda _name, _report: None) -> Model:
-    """`load` with options that are checked already, and an observer of its batches."""
+def load_model(
+    model: str,
+    options: ModelOptions,
+    observe: Observer = lambda _name, _report: None,
+    *,
+    called: str | None = None,
+) -> Model:
+    """`load` with options that are checked already, and an observer of its batches; the model is ``called`` so, or by its own name."""
     location = resolve(
         model,
         revision=options.revision,
@@ -65,8 +75,10 @@ def load_model(model: str, options: ModelOptions, observe: Observer = lambda _na
         backend=options.backend,
         file=options.file,
     )
-    recipe = read_recipe(location.folder, _ask(options))
-    pool = ThreadPoolExecutor(2, thread_name_prefix=f"textmill-{location.name}-tokenize")
+    name = called or location.name
+    recipe = bounded(prompted(read_recipe(location.folder, _ask(options)), options), options)
+    workers = options.tokenization_workers or TOKENIZATION_WORKERS
+    pool = ThreadPoolExecutor(workers, thread_name_prefix=f"textmill-{name}-tokenize")
     with ExitStack() as undo:
         undo.callback(pool.shutdown, wait=False)
         # The tokenizer and the hash take as long as compiling and hold no lock meanwhile, so they run beside it.
@@ -76,11 +88,20 @@ def load_model(model: str, options: ModelOptions, observe: Observer = lambda _na
             recipe, options, lambda: calibration(recipe, tokenizer.result(), digest.result(), cache_folder())
         )
         labels = _labels(recipe, widths)
-        engine = _engine(runtime, location.name, options, observe)
+        engine = _engine(runtime, name, options, observe)
         undo.callback(engine.close, 0.0)
         verbs = make_verbs(recipe, tokenizer.result(), widths, labels)
         _expect_task(options, verbs)
-        info = describe(location, recipe, verbs.tasks, labels, widths.get("dense", 0), runtime.facts, digest.result())
+        info = describe(
+            location,
+            recipe,
+            verbs.tasks,
+            labels,
+            widths.get("dense", 0),
+            runtime.facts,
+            digest.result(),
+            served=Served(name, engine.policy.batch_tokens, engine.policy.batch_rows, workers),
+        )
         engine.start()
         undo.pop_all()
     return Model(info, verbs, engine, pool)
@@ -92,6 +113,7 @@ def _ask(options: ModelOptions) -> Ask:
         pooling=None if options.pooling == "auto" else options.pooling.replace("-", ""),
         backend=options.backend,
         file=options.file,
+        dense_path=options.dense_path,
     )
 
 
@@ -121,7 +143,12 @@ def _labels(recipe: Recipe, widths: Mapping[Output, int]) -> tuple[str, ...]:
 
 
 def _engine(runtime: Runtime, name: str, options: ModelOptions, observe: Observer) -> Engine:
-    policy = Policy(batch_tokens=runtime.facts.batch_tokens, waiting_tokens=options.max_queue_tokens)
+    tokens = min(runtime.facts.batch_tokens, options.max_batch_tokens or runtime.facts.batch_tokens)
+    policy = Policy(
+        batch_tokens=tokens,
+        batch_rows=options.max_batch_requests or BATCH_ROWS,
+        waiting_tokens=options.max_queue_tokens,
+    )
     return Engine(runtime, policy, name=name, observe=lambda report: observe(name, report))
 
 
@@ -134,7 +161,8 @@ def _compile(
         device=options.device,
         dtype=options.dtype,
         threads=options.threads or available_threads(),
-        batch_tokens=options.max_batch_tokens,
+        batch_tokens=None if options.fit_batches else options.max_batch_tokens,
+        batch_rows=options.max_batch_requests or BATCH_ROWS,
         calibrate=calibrate,
     )
     tensors = load_tensors(recipe)

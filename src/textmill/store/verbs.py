@@ -73,6 +73,7 @@ def make_verbs(recipe: Recipe, tokenizer: Tokenizer, widths: Mapping[Output, int
         include_prompt=all(getattr(head, "include_prompt", True) for head in recipe.outputs.get("dense", ())),
         default_dimensions=recipe.truncate_dimensions,
         adapters=recipe.adapters,
+        default_adapter=recipe.default_prompt_name if recipe.default_prompt_name in recipe.adapters else None,
     )
     dense = Embedder(tokenizer, texts, embed) if "dense" in recipe.outputs else None
     sparse, multi = _sparse(recipe, tokenizer, texts), _multi(recipe, tokenizer, texts)

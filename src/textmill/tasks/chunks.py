@@ -37,6 +37,10 @@ class ChunkEmbedder:
         texts = Texts(self._tokenizer, self._texts, inputs, options)
         how = EmbedOptions(prompt=texts.prompt, dimensions=options.dimensions, normalize=options.normalize)
         dense = self._dense.call(inputs, how)
+        if options.spans is not None and options.chunking != Chunking():
+            param = "window" if options.chunking.window is not None else "overlap"
+            msg = "spans say what the chunks are; give either them or the sizes of chunks"
+            raise InvalidInput(msg, param=param)
         chunker = Chunker(self._tokenizer, texts.prompt, texts.max_tokens, options.chunking)
         if options.late:
             if not self._late:

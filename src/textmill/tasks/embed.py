@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +61,9 @@ class EmbedCall:
         options: EmbedOptions,
     ) -> None:
         self.inputs = inputs
-        self._texts = Texts(tokenizer, texts, inputs, options)
+        # What is parted is not cut, whatever else the options say.
+        whole = options if options.chunking is None else replace(options, truncate=True)
+        self._texts = Texts(tokenizer, texts, inputs, whole)
         self._normalize = options.normalize
         self._dimensions = _width(profile, options)
         skips = bool(self._texts.prompt) and not profile.include_prompt
@@ -76,9 +78,14 @@ class EmbedCall:
         rows = []
         for index, item in enumerate(self._texts.encode(inputs, first), first):
             text = inputs[index - first]
-            if self._chunker is not None and item.truncated and isinstance(text, str):
+            if self._chunker is not None and item.truncated:
+                if not isinstance(text, str):
+                    msg = (
+                        f"input {index} has {len(text)} token ids; only texts are parted into chunks: send it as a text"
+                    )
+                    raise InvalidInput(msg, index=index)
                 pieces = self._chunker.pieces(text, index)
-                rows += [self.row(piece.ids, index, len(piece.ids)) for piece in pieces]
+                rows += [self.row(piece.ids, index, max(1, piece.last - piece.first)) for piece in pieces]
             else:
                 row = Row(
                     item.ids, prompt_tokens=self._texts.prompt_tokens(item, self._prompt_tokens), adapter=self._adapter

@@ -39,6 +39,9 @@ class ZeroShotClassifier:
         if not labels:
             msg = "there are no labels to choose from"
             raise EmptyInput(msg, param="labels")
+        if twice := next((label for index, label in enumerate(labels) if label in labels[:index]), None):
+            msg = f"the label {twice!r} is given twice"
+            raise InvalidInput(msg, param="labels")
         if "{}" not in options.hypothesis:
             msg = f"the hypothesis {options.hypothesis!r} has no place for a label; write {{}} where it goes"
             raise InvalidInput(msg, param="hypothesis")

@@ -60,6 +60,8 @@ def info_of(name: str) -> ModelInfo:
         int8_cosine=None,
         threads=2,
         batch_tokens=4096,
+        batch_rows=64,
+        tokenization_workers=2,
         fingerprint="f00d",
         created=1_700_000_000,
     )
