@@ -47,7 +47,7 @@ def test_the_port_is_free_afterwards_and_models_are_loading_until_then() -> None
         port = door.getsockname()[1]
     with observing(ServeOptions(prometheus_port=port, models=("mine",))):
         text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
-        assert 'textmill_model_state{model="mine",state="loading"} 1.0' in text
+        assert 'textmill_model_state{model="mine",state="loading"} 1' in text
         assert "te_queue_size 0" in text
     with bind("127.0.0.1", port) as door:
         listen(door)

@@ -175,8 +175,8 @@ def test_metrics_have_a_port_of_their_own_and_keep_the_main_one(serve: Serve) ->
             lines = client.get(f"{address}/metrics").text.splitlines()
             assert "te_embed_count 2" in lines
             assert "te_embed_success 2" in lines
-            assert 'textmill_model_state{model="tiny",state="ready"} 1.0' in lines
-            assert 'textmill_model_state{model="tiny",state="loading"} 0.0' in lines
+            assert 'textmill_model_state{model="tiny",state="ready"} 1' in lines
+            assert 'textmill_model_state{model="tiny",state="loading"} 0' in lines
         assert client.get(f"http://127.0.0.1:{port}/health").text == "OK"
 
 

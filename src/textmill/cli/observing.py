@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
 
 from textmill.cli.door import bind
 from textmill.config import ServeOptions, otlp_protocol
 from textmill.errors import ConfigInvalid
-
-if TYPE_CHECKING:
-    from textmill.telemetry import Telemetry
+from textmill.telemetry import Telemetry
 
 _FLUSH_S = 1.5
 """How long the last traces may take, behind the drain: `docker stop` kills two seconds after that has ended."""
@@ -24,8 +21,6 @@ def observing(options: ServeOptions) -> Iterator[Telemetry]:
     At the end the port closes, and traces that are left are sent, for at most 1.5 seconds. Raises ConfigInvalid where the
     port is taken or the collector's address is none, ExtraMissing where OpenTelemetry is not installed.
     """
-    from textmill.telemetry import Telemetry  # noqa: PLC0415 - imports prometheus_client, which the help does not need
-
     telemetry = Telemetry(log_requests=options.log_requests)
     telemetry.expect(options.models)
     with ExitStack() as opened:

@@ -175,6 +175,7 @@ DEFAULTS: Mapping[str, object] = {
     "cors_origin": ("*",),
     "dtype": "float32",
     "fit_batches": True,
+    "log_requests": True,
     "otlp_service_name": "text-embeddings-inference.server",
 }
 """What `textmill tei` starts with where that differs from `textmill serve`; `defaults` has the rest."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import accumulate, repeat
 from operator import mul
-from threading import Lock
-from typing import Literal
+from typing import Literal, get_args
 
-from textmill.contract import Answered, Classifications, Entities, Scores, Timings
+from textmill.contract import Answered, Classifications, Entities, Scores
 from textmill.errors import (
     ForwardFailed,
     InvalidInput,
@@ -17,7 +16,7 @@ from textmill.errors import (
     Unavailable,
     WrongTask,
 )
-from textmill.telemetry.series import Counter, Histogram
+from textmill.telemetry.series import counter, gauge, histogram
 
 Form = Literal["single", "batch"]
 """Whether a request has an input by itself, or a list of them."""
@@ -35,6 +34,9 @@ Err = Literal[
     "dropped",
     "missing_values",
 ]
+
+FORMS: tuple[Form, ...] = get_args(Form)
+ERRS: tuple[Err, ...] = get_args(Err)
 
 _SECONDS = tuple(accumulate(repeat(1.5, 35), mul, initial=0.00001))[1:]
 _ROWS = tuple(2**k for k in range(13))
@@ -70,93 +72,90 @@ class _Family:
     """The series of one family, each an input's."""
 
     def __init__(self, family: str) -> None:
-        self.count = Counter(f"te_{family}_count")
-        self.success = Counter(f"te_{family}_success")
-        self.duration = Histogram(f"te_{family}_duration", _SECONDS)
-        self.stages = [Histogram(f"te_{family}_{stage}_duration", _SECONDS) for stage in _STAGES]
+        self._count = counter(f"te_{family}_count")
+        self._success = counter(f"te_{family}_success")
+        self._duration = histogram(f"te_{family}_duration", _SECONDS)
+        self._stages = [histogram(f"te_{family}_{stage}_duration", _SECONDS) for stage in _STAGES]
+        self.count, self.success, self.duration = self._count.of(), self._success.of(), self._duration.of()
+        self.stages = [stage.of() for stage in self._stages]
 
-    def all(self) -> Sequence[Counter | Histogram]:
-        return self.count, self.success, self.duration, *self.stages
+    def lines(self) -> Iterator[str]:
+        yield from self._count.lines()
+        yield from self._success.lines()
+        for times in (self._duration, *self._stages):
+            yield from times.lines()
 
 
 class TeiSeries:
-    """All of them. Thread-safe. ``max_tokens`` bounds the buckets of lengths."""
+    """All of them. ``max_tokens`` bounds the buckets of lengths. Not thread-safe: `Telemetry` holds a lock."""
 
     def __init__(self, max_tokens: int) -> None:
-        self._lock = Lock()
-        self._requests = Counter("te_request_count", "method", ("single", "batch"))
-        self._successes = Counter("te_request_success", "method", ("single", "batch"))
-        self._failures = Counter("te_request_failure", "err", Err.__args__)  # type: ignore[attr-defined]  # of a Literal
-        self._duration = Histogram("te_request_duration", _SECONDS)
-        self._stages = [Histogram(f"te_request_{stage}_duration", _SECONDS) for stage in _STAGES]
+        self._requests = counter("te_request_count", "method")
+        self._successes = counter("te_request_success", "method")
+        self._failures = counter("te_request_failure", "err")
+        for form in FORMS:
+            self._requests.of(form)
+            self._successes.of(form)
+        for err in ERRS:
+            self._failures.of(err)
+        self._duration = histogram("te_request_duration", _SECONDS)
+        self._stages = [histogram(f"te_request_{stage}_duration", _SECONDS) for stage in _STAGES]
+        self._stage_cells = [stage.of() for stage in self._stages]
         self._families: dict[Family, _Family] = {"embed": _Family("embed"), "predict": _Family("predict")}
-        self._next_size = Histogram("te_batch_next_size", _ROWS)
-        self._next_tokens = Histogram("te_batch_next_tokens", _TOKENS)
+        self._next_size = histogram("te_batch_next_size", _ROWS)
+        self._next_tokens = histogram("te_batch_next_tokens", _TOKENS)
+        self._queue = gauge("te_queue_size")
         self.limit_lengths(max_tokens)
 
     def limit_lengths(self, max_tokens: int) -> None:
         """Begin the lengths of inputs anew, with buckets up to so many tokens."""
-        self._length = Histogram("te_request_input_length", [bound for bound in _LENGTHS if bound <= max_tokens])
+        self._length = histogram("te_request_input_length", [bound for bound in _LENGTHS if bound <= max_tokens])
 
     def entered(self, form: Form) -> None:
         """Count a request that a route begins to work on."""
-        with self._lock:
-            self._requests.add(1, form)
+        self._requests.of(form).add()
 
     def succeeded(self, form: Form, seconds: float) -> None:
         """Count a request that was answered well."""
-        with self._lock:
-            self._successes.add(1, form)
-            self._duration.add(seconds)
+        self._successes.of(form).add()
+        self._duration.of().add(seconds)
 
     def failed(self, err: Err) -> None:
         """Count a request that was not."""
-        with self._lock:
-            self._failures.add(1, err)
+        self._failures.of(err).add()
 
     def taken(self, family: Family, inputs: int) -> None:
         """Count inputs that are to be computed."""
-        with self._lock:
-            self._families[family].count.add(inputs)
+        self._families[family].count.add(inputs)
 
     def answered(self, made: Answered) -> None:
         """Count what a call computed; its times are means over its inputs, and so count for each of them."""
-        times = _seconds(made.timings)
+        tokenize, queue, inference = made.timings.tokenize, made.timings.queue, made.timings.inference
         inputs = len(made.tokens)
         family = self._families[family_of(made)]
-        with self._lock:
-            for histogram, seconds in zip(self._stages, times, strict=True):
-                histogram.add(seconds)
-            for histogram, seconds in zip(family.stages, times, strict=True):
-                histogram.add(seconds, inputs)
-            family.duration.add(sum(times), inputs)
-            family.success.add(inputs)
-            for length in made.tokens:
-                self._length.add(length)
+        for index, seconds in enumerate((tokenize, queue, inference)):
+            self._stage_cells[index].add(seconds)
+            family.stages[index].add(seconds, inputs)
+        family.duration.add(tokenize + queue + inference, inputs)
+        family.success.add(inputs)
+        lengths = self._length.of()
+        for length in made.tokens:
+            lengths.add(length)
 
     def batch(self, rows: int, tokens: int) -> None:
         """Count a batch of distinct rows."""
-        with self._lock:
-            self._next_size.add(rows)
-            self._next_tokens.add(tokens)
+        self._next_size.of().add(rows)
+        self._next_tokens.of().add(tokens)
 
     def lines(self, waiting: int) -> Iterator[str]:
         """All of them in the text format; ``waiting`` rows are in line."""
-        with self._lock:
-            for series in self._all():
-                yield from series.lines()
-        yield "# TYPE te_queue_size gauge"
-        yield f"te_queue_size {waiting}"
-
-    def _all(self) -> Iterator[Counter | Histogram]:
-        yield from (self._requests, self._successes, self._failures)
-        yield from (self._duration, *self._stages, self._length)
+        self._queue.of().value = waiting
+        for counts in (self._requests, self._successes, self._failures):
+            yield from counts.lines()
+        for times in (self._duration, *self._stages, self._length):
+            yield from times.lines()
         for family in self._families.values():
-            yield from family.all()
-        yield self._next_size
-        yield self._next_tokens
-
-
-def _seconds(timings: Timings) -> tuple[float, float, float]:
-    """The times of the stages, in the order of their names."""
-    return timings.tokenize, timings.queue, timings.inference
+            yield from family.lines()
+        yield from self._next_size.lines()
+        yield from self._next_tokens.lines()
+        yield from self._queue.lines()
