@@ -33,7 +33,11 @@ class TextmillGrpc(TextmillHttp):
         self.grpc: Any = library("grpc.aio")
         self.grpc_port = free_port()
         super().__init__(settings, ("--grpc-port", str(self.grpc_port)))
-        self.runner.run(self._check())
+        try:
+            self.runner.run(self._check())
+        except CannotRun:
+            self.close()
+            raise
 
     async def _check(self) -> None:
         async with self.grpc.insecure_channel(f"{HOST}:{self.grpc_port}") as channel:

@@ -32,7 +32,7 @@ async def test_the_request_beyond_the_limit_is_told_when_to_come_back(connect: C
 
     tei = await client.post("/embed", json={"inputs": "a"})
     openai = await client.post("/v1/embeddings", json={"input": "a"})
-    malformed = await client.post("/embed", content=b"{")
+    malformed = await client.post("/embed", content=b"{", headers={"content-type": "application/json"})
 
     assert [tei.status_code, openai.status_code] == [429, 429]
     assert tei.json()["error_type"] == "Overloaded"
@@ -90,7 +90,7 @@ async def test_a_request_whose_body_is_on_its_way_when_the_drain_begins_is_answe
 
     # httpx reads a body before it calls the app; the app must see it come.
     early = asyncio.create_task(post(app, body()))
-    await begun.wait()
+    await asyncio.wait_for(begun.wait(), 10)
     assert permits.under_way == 1
     permits.drain()
     transport = httpx.ASGITransport(app)
@@ -106,7 +106,14 @@ async def test_a_request_whose_body_is_on_its_way_when_the_drain_begins_is_answe
 
 async def post(app: Callable[..., object], body: AsyncIterator[bytes]) -> int:
     """POST /embed with a body in pieces; the status."""
-    scope = {"type": "http", "method": "POST", "path": "/embed", "headers": [], "query_string": b"", "root_path": ""}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/embed",
+        "headers": [(b"content-type", b"application/json")],
+        "query_string": b"",
+        "root_path": "",
+    }
     status = 0
 
     async def receive() -> dict[str, object]:
