@@ -21,6 +21,7 @@ from textmill.grpc.metadata import characters_of, metadata_field
 from textmill.grpc.served import Model
 from textmill.grpc.service import Service
 from textmill.grpc.verb import Verb
+from textmill.grpc.watch import Watch
 from textmill.store.about import about
 
 T = TypeVar("T")
@@ -36,27 +37,26 @@ MODEL = "x-model"
 
 async def answered(service: Service, rpc: str, context: Any, work: Callable[[Model], Awaitable[T]]) -> T:
     """Do the work of a call with the model that it names. Where it fails, end the call with a status."""
-    started = time.perf_counter()
-    code, name = StatusCode.OK, ""
-    try:
-        with service.permits.begin():
-            model = _model(service, context)
-            name = model.info.name
-            return await work(model)
-    except asyncio.CancelledError:
-        code = StatusCode.CANCELLED
-        raise
-    except grpc.aio.BaseError as error:  # the client left while it was being sent something
-        code = StatusCode.CANCELLED
-        raise asyncio.CancelledError from error
-    except Exception as error:
-        code = code_of(error)
-        if code is StatusCode.INTERNAL:
-            _log.exception("%s failed", rpc)
-        await context.abort(code, message_of(error), trailers_of(error))
-        raise
-    finally:
-        service.telemetry.observe_request(rpc, code.name, name, time.perf_counter() - started)
+    metadata = _metadata(context)
+    with Watch(service.telemetry, rpc, metadata) as watch:
+        try:
+            with service.permits.begin():
+                model = _model(service, metadata)
+                watch.enter(model.info.name)
+                return await work(model)
+        except asyncio.CancelledError:
+            watch.code = StatusCode.CANCELLED
+            raise
+        except grpc.aio.BaseError as error:  # the client left while it was being sent something
+            watch.code = StatusCode.CANCELLED
+            raise asyncio.CancelledError from error
+        except Exception as error:
+            watch.code = code_of(error)
+            if watch.code is StatusCode.INTERNAL:
+                _log.exception("%s failed", rpc)
+            watch.fail(error)
+            await context.abort(watch.code, message_of(error), trailers_of(error))
+            raise
 
 
 async def unary(verb: Verb[I, O, R], service: Service, rpc: str, data: bytes, context: Any) -> bytes:
@@ -93,12 +93,15 @@ def limits(service: Service) -> Limits:
     return Limits(service.settings.ahead, service.settings.message_limit)
 
 
-def _model(service: Service, context: Any) -> Model:
+def _metadata(context: Any) -> list[tuple[bytes, bytes]]:
     given = context.invocation_metadata() or ()
-    pairs = [(key.encode(), value.encode() if isinstance(value, str) else value) for key, value in given]
-    if not service.admits(pairs):
+    return [(key.encode(), value.encode() if isinstance(value, str) else value) for key, value in given]
+
+
+def _model(service: Service, metadata: list[tuple[bytes, bytes]]) -> Model:
+    if not service.admits(metadata):
         msg = "the API key is missing or wrong; send it as the metadata authorization: Bearer KEY"
         raise Unauthenticated(msg)
     return service.store.get(
-        next((value.decode(errors="replace") for key, value in pairs if key == MODEL.encode()), None)
+        next((value.decode(errors="replace") for key, value in metadata if key == MODEL.encode()), None)
     )

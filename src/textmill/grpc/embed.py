@@ -110,7 +110,7 @@ def text_of(message: Any) -> str:
     text: str = message.inputs
     if not text:
         msg = "'inputs' is an empty text; there is nothing to compute"
-        raise EmptyInput(msg, param="inputs")
+        raise EmptyInput(msg, param="inputs", index=0)
     return text
 
 

@@ -54,7 +54,7 @@ class PairLabels(Labels):
             raise InvalidInput(msg, param="inputs")
         if not any(texts):
             msg = "'inputs' has empty texts only; there is nothing to classify"
-            raise EmptyInput(msg, param="inputs")
+            raise EmptyInput(msg, param="inputs", index=0)
         return (texts[0] if len(texts) == 1 else (texts[0], texts[1])), _how(message)
 
 

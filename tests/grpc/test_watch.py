@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import asyncio
+import re
+
+import grpc
+from tests.grpc.conftest import Live, outcome, refusal
+
+from textmill.telemetry.tracer import Span, Tracer
+from textmill.testing.served import RecordingModel
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def count(live: Live, line: str) -> int:
+    found = re.search(rf"^{re.escape(line)} (\d+)$", live.telemetry.render()[0].decode(), re.MULTILINE)
+    assert found, line
+    return int(found[1])
+
+
+async def test_unary_calls_count_among_teis_requests_and_streams_do_not(live: Live) -> None:
+    await outcome(live.call("tei.v1.Embed/Embed", {"inputs": "a"}))
+    await outcome(live.call("tei.v1.Rerank/Rerank", {"query": "q", "texts": ["a", "b"]}))
+    await live.replies("tei.v1.Embed/EmbedStream", [{"inputs": "a"}, {"inputs": "b"}])
+
+    assert count(live, 'te_request_count{method="single"}') == 1
+    assert count(live, 'te_request_success{method="single"}') == 1
+    assert count(live, 'te_request_count{method="batch"}') == 1
+    assert count(live, 'te_request_success{method="batch"}') == 1
+
+
+async def test_a_refused_call_is_a_failure_and_one_whose_client_left_is_dropped(
+    live: Live, model: RecordingModel
+) -> None:
+    refused = await refusal(live.call("tei.v1.Embed/Embed", {"inputs": ""}))
+    model.hold = True
+    left = live.call("tei.v1.Embed/Embed", {"inputs": "a"})
+    await model.held.wait()
+    left.cancel()
+    await model.withdrawn.wait()
+    while 'status="CANCELLED"' not in live.telemetry.render()[0].decode():  # noqa: ASYNC110 - nothing says when it counts
+        await asyncio.sleep(0.01)
+
+    assert refused.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert count(live, 'te_request_failure{err="tokenization"}') == 1
+    assert count(live, 'te_request_failure{err="dropped"}') == 1
+    assert count(live, 'te_request_success{method="single"}') == 0
+
+
+async def test_a_call_continues_the_trace_of_its_caller(live: Live) -> None:
+    spans: list[Span] = []
+    live.telemetry.tracer = Tracer(0.0, spans.extend)
+    await outcome(live.call("tei.v1.Embed/Embed", {"inputs": "a"}, metadata=[("traceparent", PARENT)]))
+    await outcome(live.call("tei.v1.Embed/Embed", {"inputs": "a"}))
+
+    (span,) = (span for span in spans if span.name == "tei.v1.Embed/Embed")
+    assert f"{span.id.trace:032x}" == PARENT.split("-")[1]
+    assert span.attributes["rpc.grpc.status_code"] == 0
+    assert span.attributes["rpc.method"] == "Embed"
