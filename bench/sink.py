@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Sink(BaseHTTPRequestHandler):
@@ -32,4 +32,4 @@ class Sink(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    HTTPServer(("127.0.0.1", int(sys.argv[1])), Sink).serve_forever()
+    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Sink).serve_forever()
