@@ -50,13 +50,20 @@ class Dialect(Protocol):
         """Say what went wrong."""
         ...
 
+    def forms(self, status: int) -> tuple[str, ...]:
+        """The content types in which it says so with this status; none where the body is empty."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[T]):
     """One operation. A GET takes nothing: its ``takes`` is NoneType and its handler gets None.
 
     ``gives`` is the type of a successful answer's JSON, or its content type where it is not JSON. The first of ``paths``
-    names the operation in metrics and documentation. ``statuses`` are the failures worth documenting.
+    names the operation in metrics and documentation. ``statuses`` are the failures that it can answer with, but for a wrong
+    method. ``documented`` is the type of a body whose ``takes`` is Raw: that of any one route, chosen by its shape. A
+    ``strict`` operation reads bodies as TEI does: only with the Content-Type of JSON, with no field twice, and up to the
+    end of the value.
     """
 
     method: Literal["GET", "POST"]
@@ -71,3 +78,5 @@ class Operation(Generic[T]):
     answers_with: Any = None
     statuses: Mapping[int, str] = field(default_factory=dict)
     public: bool = False
+    strict: bool = False
+    documented: Any = None

@@ -13,7 +13,10 @@ class HttpSettings:
     """How the app answers; the defaults are those of the options it comes from.
 
     With no ``api_keys`` everyone may call. ``cors_origins`` lists the web pages that may call from a browser; ``*`` means
-    any, an empty tuple none. ``body_limit`` is in bytes, ``max_inputs`` in texts a request, ``drain_s`` in seconds.
+    any, an empty tuple none. ``body_limit`` is in bytes, ``max_inputs`` in texts a request, ``drain_s`` in seconds. ``/info``
+    says ``client_batch_size`` of the texts a request, which may be fewer than are taken. ``root_task`` is what ``POST /`` does
+    with a model of embeddings; the routes are further paths of ``/vertex`` and ``/health``. With ``any_model_name`` a name in a
+    body that no model has means the default, as TEI has it.
     """
 
     api_keys: tuple[str, ...] = field(repr=False)
@@ -22,6 +25,11 @@ class HttpSettings:
     drain_s: float
     version: str
     max_inputs: int = MAX_INPUTS
+    client_batch_size: int = MAX_INPUTS
     auto_truncate: bool = True
     tei_compat: Literal["1.6", "1.9"] = "1.9"
     max_concurrent_requests: int | None = None
+    root_task: Literal["auto", "similarity"] = "auto"
+    predict_route: str | None = None
+    health_route: str | None = None
+    any_model_name: bool = False
