@@ -80,7 +80,7 @@ class BodyDecoder(Generic[T]):
         except msgspec.DecodeError as error:
             trailing = _TRAILING.search(str(error)) if self._strict else None
             if trailing:
-                return self.decode(body[: int(trailing[1])])
+                return self.decode(body[: int(trailing[1]) - 1])
             raise NotJson(_not_json(str(error), body)) from None
         except UnicodeDecodeError:
             msg = "the body is not JSON: it holds bytes that are not UTF-8"
