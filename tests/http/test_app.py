@@ -15,6 +15,7 @@ from textmill.testing.served import RecordingModel, RecordingStore
 
 Connect = Callable[..., httpx.AsyncClient]
 
+JSON = {"content-type": "application/json"}
 SECRET = "correct-horse"  # noqa: S105 - a key for tests only
 
 
@@ -98,12 +99,12 @@ async def test_a_body_over_the_limit_is_413_with_and_without_a_length(connect: C
         for _ in range(11):
             yield b" " * 10
 
-    announced = await client.post("/embed", content=b" " * 101)
-    chunked = await client.post("/embed", content=chunks())
+    announced = await client.post("/embed", content=b" " * 101, headers=JSON)
+    chunked = await client.post("/embed", content=chunks(), headers=JSON)
     openai = await client.post("/v1/embeddings", content=b" " * 101)
     assert [announced.status_code, chunked.status_code, openai.status_code] == [413, 413, 413]
     assert openai.json()["error"]["code"] == "body_too_large"
-    assert (await client.post("/embed", content=b'{"inputs":"a"}'.ljust(100))).status_code == 200
+    assert (await client.post("/embed", content=b'{"inputs":"a"}'.ljust(100), headers=JSON)).status_code == 200
 
 
 async def test_a_body_may_come_in_pieces(client: httpx.AsyncClient) -> None:
@@ -111,7 +112,7 @@ async def test_a_body_may_come_in_pieces(client: httpx.AsyncClient) -> None:
         yield b'{"inputs":'
         yield b'"a"}'
 
-    assert (await client.post("/embed", content=pieces())).status_code == 200
+    assert (await client.post("/embed", content=pieces(), headers=JSON)).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/v1/embeddings", "/embed"])

@@ -25,7 +25,7 @@ def scope_of(path: str) -> Scope:
         "query_string": b"",
         "root_path": "",
         "scheme": "http",
-        "headers": [(b"host", b"server")],
+        "headers": [(b"host", b"server"), (b"content-type", b"application/json")],
         "client": ("127.0.0.1", 1),
         "server": ("127.0.0.1", 2),
     }

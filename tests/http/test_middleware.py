@@ -53,7 +53,7 @@ async def test_a_request_counts_once_by_its_form(
 @pytest.mark.parametrize(
     ("body", "error", "err"),
     [
-        ({"inputs": []}, None, "validation"),
+        ({"inputs": []}, None, "tokenization"),
         ({"inputs": ["a", ""]}, None, "tokenization"),
         ({"inputs": ["a"] * 40_000}, None, "batch_size"),
         ({"inputs": "a"}, Overloaded("full", retry_after=1.0), "overloaded"),
@@ -72,10 +72,13 @@ async def test_a_failure_counts_once_by_its_reason(
     assert not any(line.startswith("te_request_success") for line in found)
 
 
+JSON = {"content-type": "application/json"}
+
+
 async def test_what_does_not_compute_and_what_never_reached_a_route_counts_nothing(client: httpx.AsyncClient) -> None:
     for path in ("/health", "/info", "/v1/models", "/docs"):
         assert (await client.get(path)).status_code == 200
-    assert (await client.post("/embed", content=b"{")).status_code == 400
+    assert (await client.post("/embed", content=b"{", headers=JSON)).status_code == 400
     assert (await client.post("/embed", json={"inputs": 7})).status_code == 422
     assert not any(line.startswith(("te_request", "te_embed")) for line in await series(client))
 

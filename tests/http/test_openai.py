@@ -163,8 +163,8 @@ BAD = [
     (b'{"input":"a","dimensions":"8"}', 400, "invalid_type", "dimensions", "got str"),
     (b'{"input":"a","encoding_format":"hex"}', 400, "invalid_type", "encoding_format", "'hex'"),
     (b'{"input":"a","model":7}', 400, "invalid_type", "model", "got int"),
-    (b'{"input":"a","model":"gpt"}', 404, "model_not_found", None, "tiny"),
-    (b'{"input":[]}', 400, "empty_input", "input", "nothing to embed"),
+    (b'{"input":"a","model":"gpt"}', 404, "model_not_found", "model", "tiny"),
+    (b'{"input":[]}', 400, "empty_input", "input", "nothing to compute"),
     (b'{"input":[[]]}', 400, "empty_input", "input", "input[0]"),
 ]
 

@@ -17,12 +17,13 @@ from textmill.errors import ConfigInvalid
 class Serving:
     """A server's options, and what is to be logged of where they came from, as pairs of a level and a sentence.
 
-    ``client_batch_size`` is what `/info` says of the inputs that a request may have.
+    ``client_batch_size`` is what `/info` says of the inputs that a request may have; ``as_tei`` is that of `serve_options`.
     """
 
     options: ServeOptions
     notes: tuple[Note, ...]
     client_batch_size: int | None
+    as_tei: bool = False
 
 
 def serve_options(flags: Mapping[str, object], environ: Environ | None = None, *, as_tei: bool = False) -> Serving:
@@ -46,7 +47,7 @@ def serve_options(flags: Mapping[str, object], environ: Environ | None = None, *
         raise ConfigInvalid(msg)
     options = settle(ServeOptions, [*layers, hub_defaults(environ)])
     size = options.max_client_batch_size or (tei.BATCH_SIZE if as_tei else None)
-    return Serving(options, tuple(notes), size)
+    return Serving(options, tuple(notes), size, as_tei)
 
 
 def _defaults(layers: list[Layer], *, as_tei: bool) -> Layer:

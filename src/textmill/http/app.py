@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import cache
 from http import HTTPStatus
@@ -14,18 +15,19 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from textmill.errors import TextmillError
 from textmill.http import openai, probes, site, tei
 from textmill.http.cors import Cors
 from textmill.http.endpoint import Endpoint
-from textmill.http.failures import NoRoute, WrongMethod, failure
+from textmill.http.failures import NoRoute, Unauthorised, WrongMethod, failure
 from textmill.http.middleware import Count
 from textmill.http.openai import OPENAI
 from textmill.http.openapi import openapi
 from textmill.http.operation import Dialect, Operation
+from textmill.http.prefix import Prefix, get_route_path
 from textmill.http.service import Service, Store
 from textmill.http.settings import HttpSettings
 from textmill.http.tei_dialect import TEXT_EMBEDDINGS_INFERENCE
@@ -46,7 +48,7 @@ def create_app(store: Store, settings: HttpSettings, telemetry: Telemetry, permi
 
     @cache
     def document() -> bytes:
-        return openapi(operations, settings.version)
+        return openapi(operations, settings.version, store.get(None).info.name)
 
     operations: Sequence[Operation[Any]] = (
         *openai.OPERATIONS,
@@ -54,15 +56,27 @@ def create_app(store: Store, settings: HttpSettings, telemetry: Telemetry, permi
         *probes.OPERATIONS,
         *site.operations(document),
     )
-    return Starlette(
+    paths = _paths(operations, settings)
+    refusals = _Refusals(service, paths)
+    app = Starlette(
         routes=[
-            Route(path, Endpoint(operation, service), methods=[operation.method])
-            for path, operation in _paths(operations, settings)
+            *(Route(path, Endpoint(operation, service), methods=[operation.method]) for path, operation in paths),
+            Route("/docs/", RedirectResponse("../docs"), methods=["GET"]),
         ],
-        middleware=[Middleware(Cors, settings.cors_origins), Middleware(Count, telemetry)],
-        exception_handlers={HTTPException: _unrouted, TextmillError: _refused, Exception: _broken},
+        middleware=[
+            Middleware(Cors, settings.cors_origins),
+            Middleware(Count, telemetry),
+            Middleware(Prefix, store, [path for path, _ in paths]),
+        ],
+        exception_handlers={
+            HTTPException: refusals.unrouted,
+            TextmillError: refusals.refused,
+            Exception: refusals.broken,
+        },
         lifespan=_closing(service),
     )
+    app.router.redirect_slashes = False
+    return app
 
 
 def _paths(operations: Sequence[Operation[Any]], settings: HttpSettings) -> list[tuple[str, Operation[Any]]]:
@@ -81,35 +95,51 @@ def _closing(service: Service) -> Callable[[Starlette], contextlib.AbstractAsync
     return lifespan
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    """Answer an error in the dialect of its route; log it where the caller is not to blame."""
-    shown = failure(error)
-    answer = _dialect(request).refuse(shown)
-    if isinstance(error, TextmillError) and shown.kind.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.error("%s %s: %s", request.method, request.url.path, error)
-    response = Response(answer.body, answer.status, dict(answer.headers))
-    if answer.body:
-        response.headers["content-type"] = answer.content_type
-    return response
+class _Refusals:
+    """Turns errors into answers, each in the dialect of its route."""
 
+    def __init__(self, service: Service, paths: Sequence[tuple[str, Operation[Any]]]) -> None:
+        self._service = service
+        self._by_path: dict[str, list[Operation[Any]]] = defaultdict(list)
+        for path, operation in paths:
+            self._by_path[path].append(operation)
 
-async def _broken(request: Request, error: Exception) -> Response:
-    """Answer a bug. Starlette raises it again afterwards, and the server logs it with its traceback."""
-    return await _refused(request, error)
+    async def refused(self, request: Request, error: Exception) -> Response:
+        """Answer an error; log it where the caller is not to blame."""
+        shown = failure(error, self._service.settings.tei_compat)
+        answer = _dialect(request).refuse(shown)
+        if isinstance(error, TextmillError) and shown.kind.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            _log.error("%s %s: %s", request.method, request.url.path, error)
+        response = Response(answer.body, answer.status, dict(answer.headers))
+        if answer.body:
+            response.headers["content-type"] = answer.content_type
+        return response
 
+    async def broken(self, request: Request, error: Exception) -> Response:
+        """Answer a bug. Starlette raises it again afterwards, and the server logs it with its traceback."""
+        return await self.refused(request, error)
 
-async def _unrouted(request: Request, error: Exception) -> Response:
-    """Answer Starlette's own errors: an unknown path or a method that a path does not have."""
-    allow = (getattr(error, "headers", None) or {}).get("Allow")
-    path = request.url.path
-    if allow:
-        allow = ", ".join(sorted(allow.split(", ")))
-        return await _refused(request, WrongMethod(f"{path} does not take {request.method}; use {allow}", allow=allow))
-    return await _refused(request, NoRoute(f"nothing is served at {path}; /docs lists what is"))
+    async def unrouted(self, request: Request, _: Exception) -> Response:
+        """Answer Starlette's own errors: an unknown path or a method that a path does not have."""
+        path = request.url.path
+        operations = self._by_path.get(get_route_path(request.scope))
+        if operations is None:
+            return await self.refused(request, NoRoute(f"nothing is served at {path}; /docs lists what is"))
+        try:
+            if not any(operation.public for operation in operations):
+                self._service.keys.check(request.scope["headers"])
+        except Unauthorised as error:
+            return await self.refused(request, error)
+        methods = {operation.method for operation in operations}
+        allow = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+        return await self.refused(
+            request, WrongMethod(f"{path} does not take {request.method}; use {allow}", allow=allow)
+        )
 
 
 def _dialect(request: Request) -> Dialect:
     endpoint = request.scope.get("endpoint")
     if isinstance(endpoint, Endpoint):
         return endpoint.operation.dialect
-    return OPENAI if request.url.path.startswith(("/v1/", "/v2/")) else TEXT_EMBEDDINGS_INFERENCE
+    path = get_route_path(request.scope)
+    return OPENAI if path.startswith(("/v1/", "/v2/")) else TEXT_EMBEDDINGS_INFERENCE

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterable, Sequence
 from typing import Generic, TypeVar
 
 import msgspec
 from starlette.types import Receive, Scope
 
-from textmill.http.failures import BodyTooLarge, ClientLeft, NotJson, WrongShape
+from textmill.http.failures import BodyTooLarge, ClientLeft, NotJson, NotJsonType, WrongShape
 
 T = TypeVar("T")
 
 _BOM = b"\xef\xbb\xbf"
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
 _FIELD = re.compile(r"\$\.(\w+)")
+_IDS = re.compile(r"inputs?(\[\.{3}\]|\[\d+\])+$")
+_TRAILING = re.compile(r"trailing characters \(byte (\d+)\)")
+_JSON_TYPE = re.compile(rb"\s*application/(json|[^;\s]+\+json)\s*(;|$)", re.IGNORECASE)
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 
 
@@ -42,22 +47,40 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-class BodyDecoder(Generic[T]):
-    """Reads one struct from JSON, whatever the Content-Type says: several clients send none.
+def check_content_type(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Raise NotJsonType unless the Content-Type is that of JSON."""
+    given = next((value for name, value in headers if name == b"content-type"), None)
+    if given is None or not _JSON_TYPE.match(given):
+        said = "is missing" if given is None else f"is {given.decode('latin-1')}"
+        msg = f"the Content-Type {said}; it must be application/json"
+        raise NotJsonType(msg)
 
-    Of a key that occurs twice, the last counts. Raises NotJson or WrongShape with the path of the wrong field.
+
+class BodyDecoder(Generic[T]):
+    """Reads one struct from JSON.
+
+    Of a key that occurs twice, the last counts; a ``strict`` decoder refuses the struct's own keys then, and reads only up to
+    the end of the value. Raises NotJson or WrongShape with the path of the wrong field.
     """
 
-    def __init__(self, struct: type[T]) -> None:
+    def __init__(self, struct: type[T], *, strict: bool = False) -> None:
         self._decoder = msgspec.json.Decoder(struct)
+        self._strict = strict
+        self._keys = _keys_of(struct) if strict else ()
 
     def decode(self, body: bytes) -> T:
         """The struct in a body; a byte order mark in front is skipped."""
+        body = body.removeprefix(_BOM)
+        if self._keys and any(body.count(key) > 1 for key in self._keys):
+            _refuse_twice(body, self._keys)
         try:
-            return self._decoder.decode(body.removeprefix(_BOM))
+            return self._decoder.decode(body)
         except msgspec.ValidationError as error:
             raise _wrong_shape(str(error)) from None
         except msgspec.DecodeError as error:
+            trailing = _TRAILING.search(str(error)) if self._strict else None
+            if trailing:
+                return self.decode(body[: int(trailing[1]) - 1])
             raise NotJson(_not_json(str(error), body)) from None
         except UnicodeDecodeError:
             msg = "the body is not JSON: it holds bytes that are not UTF-8"
@@ -65,6 +88,31 @@ class BodyDecoder(Generic[T]):
         except RecursionError:
             msg = "the body is nested too deeply"
             raise NotJson(msg) from None
+
+
+def _keys_of(struct: type) -> tuple[bytes, ...]:
+    """The keys of a struct as JSON writes them."""
+    if not issubclass(struct, msgspec.Struct):
+        return ()
+    return tuple(f'"{field.encode_name}"'.encode() for field in msgspec.structs.fields(struct))
+
+
+def _refuse_twice(body: bytes, keys: Sequence[bytes]) -> None:
+    """Raise WrongShape for a key that the outermost object has twice. What is not JSON passes."""
+    names: list[str] = []
+
+    def note(pairs: list[tuple[str, object]]) -> None:
+        names[:] = [name for name, _ in pairs]  # objects end from within, the outermost last
+
+    try:
+        json.JSONDecoder(object_pairs_hook=note).raw_decode(body.decode())
+    except (ValueError, RecursionError):
+        return
+    for key in keys:
+        name = key[1:-1].decode()
+        if names.count(name) > 1:
+            msg = f"the field '{name}' occurs twice"
+            raise WrongShape(msg, param=name)
 
 
 def _too_large(limit: int) -> BodyTooLarge:
@@ -98,7 +146,7 @@ def _wrong_shape(what: str) -> WrongShape:
 
 
 def _ids_hint(where: str) -> str:
-    if not where.startswith("input"):
+    if not _IDS.match(where):
         return ""
     return (
         "; token ids must be the model's own. LangChain sends OpenAI's ids unless OpenAIEmbeddings has "

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from starlette.types import Receive, Scope, Send
 
 from textmill.errors import Overloaded, Unavailable
-from textmill.http.body import BodyDecoder, read_body
+from textmill.http.body import BodyDecoder, check_content_type, read_body
 from textmill.http.failures import ClientLeft
 from textmill.http.operation import Answer, Operation
 from textmill.http.service import Service
@@ -24,7 +24,7 @@ class Endpoint(Generic[T]):
     def __init__(self, operation: Operation[T], service: Service) -> None:
         self.operation = operation
         self._service = service
-        self._decoder = BodyDecoder(operation.takes)
+        self._decoder = BodyDecoder(operation.takes, strict=operation.strict)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -42,12 +42,14 @@ class Endpoint(Generic[T]):
         await respond(answer, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
-        operation, service = self.operation, self._service
+        operation, service = self.operation, self._service.choosing(scope.get("textmill.chosen"))
         if not operation.public:
             service.keys.check(scope["headers"])
         if operation.method == "GET":
             return await while_connected(receive, operation.handle(service, self._decoder.decode(b"null")))
         with service.permits.begin():
+            if operation.strict:
+                check_content_type(scope["headers"])
             taken = self._decoder.decode(await read_body(scope, receive, service.settings.body_limit))
             if operation.form is not None:
                 scope["textmill.form"] = form = operation.form(taken)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from textmill.errors import (
     EmptyInput,
@@ -24,6 +25,10 @@ class ClientLeft(Exception):
 
 class NotJson(TextmillError):
     """The body of a request is not JSON."""
+
+
+class NotJsonType(TextmillError):
+    """The Content-Type of a request is missing or not that of JSON, on a route that insists on it."""
 
 
 class WrongShape(InvalidInput):
@@ -61,11 +66,16 @@ class Kind:
     tei_type: str
 
 
+Compat = Literal["1.6", "1.9"]
+"""The version of TEI whose statuses its routes have."""
+
 _CALLER = "invalid_request_error"
 _SERVER = "server_error"
+_UNPROCESSABLE = 422
 
 KINDS: Mapping[type[Exception], Kind] = {
     NotJson: Kind(400, _CALLER, "invalid_json", 400, "Validation"),
+    NotJsonType: Kind(400, _CALLER, "invalid_json", 415, "Validation"),
     WrongShape: Kind(400, _CALLER, "invalid_type", 422, "Validation"),
     BodyTooLarge: Kind(413, _CALLER, "body_too_large", 413, "Validation"),
     Unauthorised: Kind(401, _CALLER, "invalid_api_key", 401, "Unauthorized"),
@@ -100,16 +110,26 @@ _FIELDS = {"window": "chunk_tokens", "overlap": "chunk_overlap"}
 """Options whose fields in a request are called otherwise."""
 
 
-def failure(error: Exception) -> Failure:
+def failure(error: Exception, compat: Compat = "1.9") -> Failure:
     """What to say about an error. Errors that textmill did not raise on purpose are bugs; they stay nameless."""
     kind = next(KINDS[cls] for cls in type(error).__mro__ if cls in KINDS)
+    body_level = isinstance(error, (NotJson, NotJsonType, WrongShape, BodyTooLarge))
+    if compat == "1.6" and not body_level and isinstance(error, InvalidInput):
+        kind = _as_in_1_6(kind, error)
     message = str(error) if isinstance(error, TextmillError) else "internal error; the server's log has the details"
     param = None
     if isinstance(error, InvalidInput):
         param = error.param or (None if error.index is None else "input")
         param = _FIELDS.get(param or "", param)
-    body_level = isinstance(error, (NotJson, WrongShape, BodyTooLarge))
+    elif isinstance(error, ModelNotFound):
+        param = "model"
     return Failure(kind, message, param, _headers(error), body_level, isinstance(error, Unauthorised))
+
+
+def _as_in_1_6(kind: Kind, error: InvalidInput) -> Kind:
+    """Older versions answer what does not validate, an empty input among a request's too, as if its body were too large."""
+    empty = isinstance(error, EmptyInput) and error.index is not None
+    return replace(kind, tei_status=413, tei_type="Validation") if empty or kind.tei_status == _UNPROCESSABLE else kind
 
 
 def _headers(error: Exception) -> tuple[tuple[str, str], ...]:

@@ -10,36 +10,37 @@ from msgspec import Meta
 from textmill.contract import Input
 from textmill.errors import EmptyInput, TooManyInputs
 from textmill.http.failures import WrongShape
+from textmill.http.schema import exactly
 from textmill.telemetry.tei import Form
 
 TokenId = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Inputs = str | list[str | TokenId | list[TokenId]]
 
 
-def as_batch(given: Inputs, field: str, limit: int) -> list[Input]:
-    """The inputs of a request, one a row: a bare list of ids is one input.
+def inputs_schema(*, empty_texts: bool) -> dict[str, object]:
+    """The JSON schema of `Inputs` as they are taken: nothing empty but texts where they may be, and no ids beside texts."""
+    text: dict[str, object] = {"type": "string"} if empty_texts else {"type": "string", "minLength": 1}
+    token = {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}
+    ids = {"type": "array", "items": token, "minItems": 1}
+    several = {"type": "array", "items": {"anyOf": [text, ids]}, "minItems": 1}
+    return exactly({"anyOf": [text, ids, several]})
 
-    Raises EmptyInput for an empty list (of inputs or of ids), WrongShape for ids beside texts, TooManyInputs beyond
-    ``limit`` inputs. Empty texts pass.
+
+def as_batch(given: Inputs, field: str, limit: int) -> list[Input]:
+    """The inputs of a request, one a row: a bare list of ids is one input, also where it is empty.
+
+    Raises WrongShape for ids beside texts, TooManyInputs beyond ``limit`` inputs. Empty inputs pass.
     """
     if isinstance(given, str):
         return [given]
-    if not given:
-        msg = f"'{field}' is an empty list; there is nothing to embed"
-        raise EmptyInput(msg, param=field)
     kinds = set(map(type, given))
-    if kinds == {int}:
+    if kinds <= {int}:
         return [[item for item in given if isinstance(item, int)]]
     if int in kinds:
         msg = f"'{field}' mixes token ids with texts; put the ids of each input in a list of their own"
         raise WrongShape(msg, param=field)
     check_count(field, len(given), limit)
-    batch = [item for item in given if not isinstance(item, int)]
-    if list in kinds and [] in batch:
-        index = batch.index([])
-        msg = f"{field}[{index}] is an empty list of token ids; there is nothing to embed"
-        raise EmptyInput(msg, param=field, index=index)
-    return list[Input](batch)
+    return [item for item in given if not isinstance(item, int)]
 
 
 def form_of(given: Inputs) -> Form:
@@ -54,9 +55,12 @@ def check_count(field: str, count: int, limit: int) -> None:
         raise TooManyInputs(msg, param=field)
 
 
-def refuse_empty_texts(batch: Sequence[Input], field: str) -> None:
-    """TEI's rule: an empty text is EmptyInput. OpenAI's clients send empty texts, so there they are embedded."""
-    if not all(batch):
-        index = next(i for i, item in enumerate(batch) if not item)
-        msg = f"{field}[{index}] is an empty text; there is nothing to embed"
-        raise EmptyInput(msg, param=field, index=index)
+def refuse_empty(batch: Sequence[Input], field: str, *, texts: bool = True) -> None:
+    """Raise EmptyInput for an empty list of ids, and for an empty text unless ``texts`` is false: OpenAI's clients send those."""
+    if all(batch):
+        return
+    for index, item in enumerate(batch):
+        if not item and (texts or not isinstance(item, str)):
+            what = "text" if isinstance(item, str) else "list of token ids"
+            msg = f"{field}[{index}] is an empty {what}; there is nothing to compute"
+            raise EmptyInput(msg, param=field, index=index)

@@ -12,8 +12,8 @@ from msgspec import Meta, Struct
 
 from textmill.contract import EmbedOptions
 from textmill.http.failures import Failure
-from textmill.http.inputs import Inputs, as_batch, form_of
-from textmill.http.operation import Answer, Operation
+from textmill.http.inputs import Inputs, as_batch, form_of, inputs_schema, refuse_empty
+from textmill.http.operation import JSON, Answer, Operation
 from textmill.http.overflow import OnOverflow, Overlap, Window, policy
 from textmill.http.service import Model, Service
 from textmill.http.timing import timing_headers
@@ -27,7 +27,8 @@ class EmbeddingsRequest(Struct, frozen=True):
         Inputs,
         Meta(
             description="A text, a list of texts, the token ids of one text, or a list that mixes texts and lists of ids. "
-            "Ids are the model's own. Texts that are too long are cut; empty texts are embedded."
+            "Ids are the model's own. Texts that are too long are cut unless the server does not; empty texts are embedded.",
+            extra_json_schema=inputs_schema(empty_texts=True),
         ),
     ]
     model: Annotated[str | None, Meta(description="A name of `/v1/models`; absent means the default model.")] = None
@@ -148,6 +149,11 @@ class OpenAI:
         flat = {"message": failure.message, "detail": failure.message, "type": kind.tei_type, "code": kind.status}
         return Answer(orjson.dumps({"error": error, **flat}), kind.status, headers=failure.headers)
 
+    def forms(self, status: int) -> tuple[str, ...]:
+        """Always JSON."""
+        del status
+        return (JSON,)
+
 
 OPENAI = OpenAI()
 
@@ -155,9 +161,12 @@ OPENAI = OpenAI()
 async def embeddings(service: Service, request: EmbeddingsRequest) -> Answer:
     """POST /v1/embeddings."""
     started = time.perf_counter()
-    model = service.store.get(request.model or None)
+    model = service.model(request.model)
     inputs = as_batch(request.input, "input", service.settings.max_inputs)
-    truncate, chunking = policy(request.on_overflow, request.chunk_tokens, request.chunk_overlap, truncate=True)
+    refuse_empty(inputs, "input", texts=False)
+    truncate, chunking = policy(
+        request.on_overflow, request.chunk_tokens, request.chunk_overlap, truncate=service.settings.auto_truncate
+    )
     options = EmbedOptions(
         prompt=request.prompt,
         prompt_name=request.prompt_name,
@@ -179,7 +188,7 @@ def _usage(tokens: int) -> dict[str, int]:
 
 async def models(service: Service, _: None) -> Answer:
     """GET /v1/models."""
-    return Answer(msgspec.json.encode(ModelList("list", [_card(model) for model in service.store.models()])))
+    return Answer(msgspec.json.encode(ModelList("list", [_card(model) for model in service.models()])))
 
 
 def _card(model: Model) -> ModelCard:
@@ -247,6 +256,6 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         takes=NoneType,
         gives=ModelList,
         summary="List the models",
-        statuses={401: _FAILURES[401]},
+        statuses={401: _FAILURES[401], 404: "No model of the name in the path is loaded.", 500: _FAILURES[500]},
     ),
 )

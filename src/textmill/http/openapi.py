@@ -9,20 +9,21 @@ import msgspec
 import orjson
 
 from textmill.http.operation import JSON, Operation
+from textmill.http.schema import with_exact
 
 _TEMPLATE = "#/components/schemas/{name}"
 
 
-def openapi(operations: Sequence[Operation[Any]], version: str) -> bytes:
-    """The document as JSON: routes, fields, examples, failures."""
+def openapi(operations: Sequence[Operation[Any]], version: str, default: str) -> bytes:
+    """The document as JSON: routes, fields, examples, failures. ``default`` names the default model."""
     types = [kind for operation in operations for kind in _types(operation)]
     refs, components = msgspec.json.schema_components(types, ref_template=_TEMPLATE)
+    components = {name: with_exact(schema) for name, schema in components.items()}
     schemas = {str(kind): ref for kind, ref in zip(types, refs, strict=True)}
-    paths = {
-        path: {operation.method.lower(): _operation(operation, path, schemas)}
-        for operation in operations
-        for path in operation.paths
-    }
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        for path in operation.paths:
+            paths.setdefault(path, {})[operation.method.lower()] = _operation(operation, path, schemas)
     document = {
         "openapi": "3.1.0",
         "info": {
@@ -31,7 +32,10 @@ def openapi(operations: Sequence[Operation[Any]], version: str) -> bytes:
             "summary": "Text embeddings, in the dialects that clients already speak.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "/"}],
+        "servers": [
+            {"url": "/", "description": "The default model, or that which `model` in a body names."},
+            {"url": "/m/{model}", "description": "One of the models.", "variables": {"model": {"default": default}}},
+        ],
         "tags": [{"name": name} for name in dict.fromkeys(operation.dialect.name for operation in operations)],
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
@@ -42,7 +46,7 @@ def openapi(operations: Sequence[Operation[Any]], version: str) -> bytes:
 def _types(operation: Operation[Any]) -> list[Any]:
     kinds = [operation.dialect.failure_schema]
     if operation.method == "POST":
-        kinds.append(operation.takes)
+        kinds.append(operation.documented or operation.takes)
     if operation.gives is not None and not isinstance(operation.gives, str):
         kinds.append(operation.gives)
     return kinds
@@ -51,7 +55,7 @@ def _types(operation: Operation[Any]) -> list[Any]:
 def _operation(operation: Operation[Any], path: str, schemas: Mapping[str, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {
         "tags": [operation.dialect.name],
-        "operationId": operation.handle.__name__ + "_" + path.strip("/").replace("/", "_"),
+        "operationId": operation.handle.__name__ + "_" + (path.strip("/").replace("/", "_") or "root"),
         "summary": operation.summary,
         "security": [] if operation.public else [{}, {"key": []}],
         "responses": {"200": _success(operation, schemas)} | _failures(operation, schemas),
@@ -62,7 +66,7 @@ def _operation(operation: Operation[Any], path: str, schemas: Mapping[str, Any])
         described["description"] = f"The same as `{operation.paths[0]}`."
         described["x-alias-of"] = operation.paths[0]
     if operation.method == "POST":
-        body = {"schema": schemas[str(operation.takes)], "example": operation.example}
+        body = {"schema": schemas[str(operation.documented or operation.takes)], "example": operation.example}
         described["requestBody"] = {"required": True, "content": {JSON: body}}
     return described
 
@@ -81,6 +85,15 @@ def _success(operation: Operation[Any], schemas: Mapping[str, Any]) -> dict[str,
 def _failures(operation: Operation[Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
     schema = schemas[str(operation.dialect.failure_schema)]
     return {
-        str(status): {"description": text, "content": {JSON: {"schema": schema}}}
+        str(status): {"description": text, **_content(operation.dialect.forms(status), schema)}
         for status, text in sorted(operation.statuses.items())
     }
+
+
+def _content(forms: Sequence[str], schema: Mapping[str, Any]) -> dict[str, Any]:
+    """What a failure's body is in each of its content types; nothing where it has none."""
+    return (
+        {"content": {form: {"schema": schema if form == JSON else {"type": "string"}} for form in forms}}
+        if forms
+        else {}
+    )

@@ -51,15 +51,22 @@ class Dialect(Protocol):
         """Say what went wrong."""
         ...
 
+    def forms(self, status: int) -> tuple[str, ...]:
+        """The content types in which it says so with this status; none where the body is empty."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[T]):
     """One operation. A GET takes nothing: its ``takes`` is NoneType and its handler gets None.
 
     ``gives`` is the type of a successful answer's JSON, or its content type where it is not JSON. The first of ``paths``
-    names the operation in metrics and documentation. ``statuses`` are the failures worth documenting. A POST
-    computes, and so counts among the requests that may do so at once, unless it is ``free``. ``form`` says of a
+    names the operation in metrics and documentation. ``statuses`` are the failures that it can answer with, but for a wrong
+    method. A POST computes, and so counts among the requests that may do so at once, unless it is ``free``. ``form`` says of a
     request that computes whether it has one input or a list; an operation without it counts nothing in TEI's metrics.
+    ``documented`` is the type of a body whose ``takes`` is Raw: that of any one route, chosen by its shape. A ``strict``
+    operation reads bodies as TEI does: only with the Content-Type of JSON, with no field twice, and up to the end of the
+    value.
     """
 
     method: Literal["GET", "POST"]
@@ -76,3 +83,5 @@ class Operation(Generic[T]):
     public: bool = False
     form: Callable[[T], Form] | None = None
     free: bool = False
+    strict: bool = False
+    documented: Any = None

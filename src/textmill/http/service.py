@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import logging
 from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from textmill.contract import (
     Answered,
     Classify,
+    ClassifyZeroShot,
     Embed,
     EmbedChunks,
     EmbedSparse,
@@ -16,6 +19,7 @@ from textmill.contract import (
     Rerank,
     Tokenize,
 )
+from textmill.errors import ModelNotFound
 from textmill.http.keys import Keys
 from textmill.http.settings import HttpSettings
 from textmill.store.permits import Permits
@@ -23,8 +27,10 @@ from textmill.telemetry import Telemetry
 
 A = TypeVar("A", bound=Answered)
 
+_log = logging.getLogger(__name__)
 
-class Model(Embed, EmbedChunks, EmbedSparse, EmbedTokens, Classify, Rerank, Tokenize, Protocol):
+
+class Model(Embed, EmbedChunks, EmbedSparse, EmbedTokens, Classify, ClassifyZeroShot, Rerank, Tokenize, Protocol):
     """What routes ask of a loaded model; `textmill.store.model.Model` is one."""
 
     @property
@@ -74,6 +80,31 @@ class Service:
         self.telemetry = telemetry
         telemetry.watch(store.models)
         self.keys = Keys(settings.api_keys)
+        self._chosen: str | None = None
+
+    def choosing(self, name: str | None) -> Self:
+        """The same for a request whose path names a model, whatever its body says."""
+        if name is None:
+            return self
+        chosen = copy.copy(self)
+        chosen._chosen = name  # noqa: SLF001 - a copy of this object
+        return chosen
+
+    def model(self, named: str | None = None) -> Model:
+        """The model that the path names, else the one that the body names, else the default. Raises ModelNotFound."""
+        if self._chosen is not None:
+            return self.store.get(self._chosen)
+        try:
+            return self.store.get(named)
+        except ModelNotFound:
+            if not self.settings.any_model_name:
+                raise
+            _log.warning("no model is called %r; the default answers", named)
+            return self.store.get(None)
+
+    def models(self) -> Sequence[Model]:
+        """All models, the default first; only that which the path names where it does."""
+        return self.store.models() if self._chosen is None else [self.model()]
 
     def count(self, model: Model, made: A) -> A:
         """Count what a call computed; returns it."""

@@ -15,7 +15,8 @@ class HttpSettings:
     With no ``api_keys`` everyone may call. ``cors_origins`` lists the web pages that may call from a browser; ``*`` means
     any, an empty tuple none. ``body_limit`` is in bytes, ``max_inputs`` in texts a request, ``drain_s`` in seconds. ``/info``
     says ``client_batch_size`` of the texts a request, which may be fewer than are taken. ``root_task`` is what ``POST /`` does
-    with a model of embeddings; the routes are further paths of ``/vertex`` and ``/health``.
+    with a model of embeddings; the routes are further paths of ``/vertex`` and ``/health``. With ``any_model_name`` a name in a
+    body that no model has means the default, as TEI has it.
     """
 
     api_keys: tuple[str, ...] = field(repr=False)
@@ -31,3 +32,4 @@ class HttpSettings:
     root_task: Literal["auto", "similarity"] = "auto"
     predict_route: str | None = None
     health_route: str | None = None
+    any_model_name: bool = False

@@ -9,7 +9,7 @@ from typing import Any
 
 from textmill.http.operation import JSON, Answer, Operation
 from textmill.http.service import Service
-from textmill.http.tei_dialect import TEI
+from textmill.http.tei_dialect import FAILURES, TEI
 
 _HTML = "text/html; charset=utf-8"
 _PAGE_POLICY = (
@@ -60,5 +60,6 @@ def _page(paths: tuple[str, ...], handle: Any, content_type: str, summary: str) 
         takes=NoneType,
         gives=content_type,
         summary=summary,
+        statuses={500: FAILURES[500]},
         public=True,
     )

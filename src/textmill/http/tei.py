@@ -10,16 +10,22 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from textmill.contract import ModelInfo
 from textmill.errors import Unavailable
-from textmill.http import tei_embed, tei_rank
+from textmill.http import tei_embed, tei_rank, tei_root, tei_similarity, tei_tokens
 from textmill.http.operation import Answer, Operation
 from textmill.http.service import Service
 from textmill.http.tei_dialect import FAILURES, TEXT_EMBEDDINGS_INFERENCE
 
 
 class Pooling(Struct, frozen=True):
-    """How token states become one vector."""
+    """How token states become a vector."""
 
-    pooling: str
+    pooling: Annotated[
+        str,
+        Meta(
+            description="`cls`, `mean`, `last_token`, or another way of sentence-transformers'; `splade` for sparse vectors; "
+            "`multi_vector` where each token keeps one; `none` where the model's file pools by itself."
+        ),
+    ]
 
 
 class Labels(Struct, frozen=True):
@@ -72,8 +78,8 @@ class Info(Struct, frozen=True):
 
 
 async def info(service: Service, _: None) -> Answer:
-    """GET /info, of the default model."""
-    about = service.store.get(None).info
+    """GET /info, of the default model or that in the path."""
+    about = service.model().info
     return Answer(
         msgspec.json.encode(
             Info(
@@ -112,8 +118,10 @@ async def info(service: Service, _: None) -> Answer:
 def _model_type(about: ModelInfo) -> ModelType:
     names = about.labels or ("LABEL_0",)
     labels = Labels({str(i): name for i, name in enumerate(names)}, {name: i for i, name in enumerate(names)})
-    if "embed" in about.tasks or "embed_multi" in about.tasks:
-        return ModelType(embedding=Pooling({"lasttoken": "last_token"}.get(about.pooling, about.pooling)))
+    if "embed" in about.tasks:
+        return ModelType(embedding=Pooling({"lasttoken": "last_token"}.get(about.pooling, about.pooling) or "none"))
+    if "embed_multi" in about.tasks:
+        return ModelType(embedding=Pooling("multi_vector"))
     if "embed_sparse" in about.tasks:
         return ModelType(embedding=Pooling("splade"))
     if "rerank" in about.tasks and len(names) == 1:
@@ -122,8 +130,8 @@ def _model_type(about: ModelInfo) -> ModelType:
 
 
 async def health(service: Service, _: None) -> Answer:
-    """GET /health."""
-    if service.permits.draining or not service.store.ready:
+    """GET /health: of all models, or that in the path."""
+    if service.permits.draining or not all(model.ready for model in service.models()):
         msg = "a model cannot answer: it is shutting down or its engine died"
         raise Unavailable(msg)
     return Answer()
@@ -132,6 +140,9 @@ async def health(service: Service, _: None) -> Answer:
 OPERATIONS: tuple[Operation[Any], ...] = (
     *tei_embed.OPERATIONS,
     *tei_rank.OPERATIONS,
+    *tei_similarity.OPERATIONS,
+    *tei_tokens.OPERATIONS,
+    *tei_root.OPERATIONS,
     Operation(
         method="GET",
         paths=("/info",),
@@ -140,18 +151,18 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         takes=NoneType,
         gives=Info,
         summary="Describe the default model",
-        statuses={401: FAILURES[401]},
+        statuses={status: FAILURES[status] for status in (401, 404, 500)},
     ),
     Operation(
         method="GET",
-        paths=("/health",),
+        paths=("/health", "/", "/ping"),
         dialect=TEXT_EMBEDDINGS_INFERENCE,
         handle=health,
         takes=NoneType,
         gives=None,
         summary="Say whether every model answers",
         description="200 with an empty body once requests can be answered.",
-        statuses={503: "A model is shutting down or its engine died."},
+        statuses={404: FAILURES[404], 500: FAILURES[500], 503: "A model is shutting down or its engine died."},
         public=True,
     ),
 )

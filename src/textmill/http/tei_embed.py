@@ -5,19 +5,35 @@ from __future__ import annotations
 import time
 from typing import Annotated, Any
 
+import numpy as np
+import numpy.typing as npt
 from msgspec import Meta, Struct
 
-from textmill.contract import Chunking, ChunkOptions, EmbedOptions, Input, SparseOptions, TextOptions
-from textmill.http.inputs import Inputs, as_batch, check_count, form_of, refuse_empty_texts
+from textmill.contract import (
+    Chunking,
+    ChunkOptions,
+    EmbedOptions,
+    Input,
+    SparseEmbeddings,
+    SparseOptions,
+    Task,
+    TextOptions,
+)
+from textmill.errors import InvalidInput, WrongTask
+from textmill.http.inputs import Inputs, as_batch, check_count, form_of, inputs_schema, refuse_empty
 from textmill.http.operation import Answer, Operation
 from textmill.http.overflow import OnOverflow, Overlap, Window, policy
-from textmill.http.service import Service
+from textmill.http.service import Model, Service
 from textmill.http.tei_dialect import (
     FAILURES,
     TEXT_EMBEDDINGS_INFERENCE,
     Direction,
+    ModelName,
     PromptName,
     Truncate,
+    cuts,
+    only_sparse,
+    require,
     side_of,
 )
 from textmill.http.timing import timing_headers
@@ -27,9 +43,12 @@ Texts = Annotated[
     Inputs,
     Meta(
         description="A text, a list of texts, the token ids of one text, or a list that mixes texts and lists of ids. "
-        "Ids are the model's own. Empty texts are refused."
+        "Ids are the model's own. Empty texts are refused.",
+        extra_json_schema=inputs_schema(empty_texts=False),
     ),
 ]
+_MOST_VALUES = 1 << 25
+"""Of vectors as long as a vocabulary: 128 MB."""
 
 
 class EmbedRequest(Struct, frozen=True):
@@ -47,6 +66,7 @@ class EmbedRequest(Struct, frozen=True):
     on_overflow: OnOverflow = None
     chunk_tokens: Window = None
     chunk_overlap: Overlap = None
+    model: ModelName = None
 
 
 class TokensRequest(Struct, frozen=True):
@@ -56,6 +76,7 @@ class TokensRequest(Struct, frozen=True):
     truncate: Truncate = None
     truncation_direction: Direction = None
     prompt_name: PromptName = None
+    model: ModelName = None
 
 
 class ChunksRequest(Struct, frozen=True):
@@ -80,6 +101,7 @@ class ChunksRequest(Struct, frozen=True):
     dimensions: Annotated[
         Annotated[int, Meta(ge=1)] | None, Meta(description="Keep that many leading values, then normalise.")
     ] = None
+    model: ModelName = None
 
 
 class ChunkItem(Struct, frozen=True):
@@ -98,6 +120,7 @@ class SparseRequest(Struct, frozen=True):
     truncate: Truncate = None
     truncation_direction: Direction = None
     prompt_name: PromptName = None
+    model: ModelName = None
 
 
 class SparseEntry(Struct, frozen=True):
@@ -110,10 +133,17 @@ class SparseEntry(Struct, frozen=True):
 async def embed(service: Service, request: EmbedRequest) -> Answer:
     """POST /embed."""
     started = time.perf_counter()
-    model, inputs = service.store.get(None), _batch(service, request.inputs)
+    model = service.model(request.model)
+    inputs = as_batch(request.inputs, "inputs", service.settings.max_inputs)
     truncate, chunking = policy(
-        request.on_overflow, request.chunk_tokens, request.chunk_overlap, truncate=request.truncate is not False
+        request.on_overflow, request.chunk_tokens, request.chunk_overlap, truncate=cuts(service, request.truncate)
     )
+    if only_sparse(model):
+        if chunking is not None:
+            msg = f"{model.info.name} gives sparse vectors, which have no mean over chunks"
+            raise InvalidInput(msg, param="on_overflow")
+        return await _embed_vocabulary(service, model, inputs, request, started)
+    _check(model, "embed", inputs)
     options = EmbedOptions(
         prompt_name=request.prompt_name,
         dimensions=request.dimensions,
@@ -130,10 +160,10 @@ async def embed(service: Service, request: EmbedRequest) -> Answer:
 async def embed_chunks(service: Service, request: ChunksRequest) -> Answer:
     """POST /embed_chunks."""
     started = time.perf_counter()
-    model = service.store.get(None)
+    model = service.model(request.model)
     inputs = [request.inputs] if isinstance(request.inputs, str) else request.inputs
     check_count("inputs", len(inputs), service.settings.max_inputs)
-    refuse_empty_texts(inputs, "inputs")
+    refuse_empty(inputs, "inputs")
     check_count("spans", sum(map(len, request.spans or ())), service.settings.max_inputs)
     options = ChunkOptions(
         chunking=Chunking(request.chunk_tokens, request.chunk_overlap or 0),
@@ -151,10 +181,15 @@ async def embed_chunks(service: Service, request: ChunksRequest) -> Answer:
 async def embed_all(service: Service, request: TokensRequest) -> Answer:
     """POST /embed_all."""
     started = time.perf_counter()
-    model, inputs = service.store.get(None), _batch(service, request.inputs)
+    model = service.model(request.model)
+    inputs = as_batch(request.inputs, "inputs", service.settings.max_inputs)
+    if only_sparse(model):
+        msg = f"{model.info.name} gives sparse vectors only, no states of tokens; use /embed_sparse"
+        raise WrongTask(msg)
+    _check(model, "embed_tokens", inputs)
     options = TextOptions(
         prompt_name=request.prompt_name,
-        truncate=request.truncate is not False,
+        truncate=cuts(service, request.truncate),
         truncate_side=side_of(request.truncation_direction),
     )
     made = service.count(model, await model.embed_tokens_inputs(inputs, options))
@@ -165,21 +200,62 @@ async def embed_all(service: Service, request: TokensRequest) -> Answer:
 async def embed_sparse(service: Service, request: SparseRequest) -> Answer:
     """POST /embed_sparse."""
     started = time.perf_counter()
-    model, inputs = service.store.get(None), _batch(service, request.inputs)
-    options = SparseOptions(
-        prompt_name=request.prompt_name,
-        truncate=request.truncate is not False,
-        truncate_side=side_of(request.truncation_direction),
-    )
-    made = service.count(model, await model.embed_sparse_inputs(inputs, options))
+    model = service.model(request.model)
+    inputs = as_batch(request.inputs, "inputs", service.settings.max_inputs)
+    _check(model, "embed_sparse", inputs)
+    made = await _sparse(service, model, inputs, request, truncate=cuts(service, request.truncate))
     body = await sparse_array(made.vectors)
     return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)
 
 
-def _batch(service: Service, given: Inputs) -> list[Input]:
-    inputs = as_batch(given, "inputs", service.settings.max_inputs)
-    refuse_empty_texts(inputs, "inputs")
-    return inputs
+async def _sparse(
+    service: Service, model: Model, inputs: list[Input], request: SparseRequest | EmbedRequest, *, truncate: bool
+) -> SparseEmbeddings:
+    options = SparseOptions(
+        prompt_name=request.prompt_name,
+        truncate=truncate,
+        truncate_side=side_of(request.truncation_direction),
+    )
+    return service.count(model, await model.embed_sparse_inputs(inputs, options))
+
+
+async def _embed_vocabulary(
+    service: Service, model: Model, inputs: list[Input], request: EmbedRequest, started: float
+) -> Answer:
+    """/embed of a model whose vectors are sparse: with every value of the vocabulary, as pooled."""
+    if request.normalize is not False:
+        msg = (
+            f"{model.info.name} gives sparse vectors, which are not scaled; use /embed_sparse, or set normalize to false for "
+            "vectors with every value of the vocabulary"
+        )
+        raise WrongTask(msg)
+    size = model.info.vocabulary
+    dimensions = size if request.dimensions is None else request.dimensions
+    if not 1 <= dimensions <= size:
+        msg = f"dimensions is {dimensions}; this model gives 1 to {size}"
+        raise InvalidInput(msg, param="dimensions")
+    if len(inputs) * size > _MOST_VALUES:
+        msg = f"{len(inputs)} vectors of {size} values are too many for one answer; use /embed_sparse"
+        raise InvalidInput(msg, param="inputs")
+    refuse_empty(inputs, "inputs")
+    truncate = cuts(service, request.truncate) if request.on_overflow is None else request.on_overflow == "truncate"
+    made = await _sparse(service, model, inputs, request, truncate=truncate)
+    body = await json_array(_spread(made)[:, :dimensions], float_rows)
+    return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)
+
+
+def _spread(made: SparseEmbeddings) -> npt.NDArray[np.float32]:
+    """Sparse vectors as dense ones (inputs, vocabulary)."""
+    vectors = np.zeros((len(made.vectors), made.size), np.float32)
+    for row, vector in zip(vectors, made.vectors, strict=True):
+        row[vector.indices] = vector.values
+    return vectors
+
+
+def _check(model: Model, task: Task, inputs: list[Input]) -> None:
+    """Raise WrongTask where the model does not have the verb, else EmptyInput for an empty input."""
+    require(model, task)
+    refuse_empty(inputs, "inputs")
 
 
 OPERATIONS: tuple[Operation[Any], ...] = (
@@ -196,6 +272,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         answers_with=[[0.020964134, -0.041305967, 0.07319605], [-0.011502886, 0.05937732, 0.0019301853]],
         statuses=FAILURES,
         form=lambda request: form_of(request.inputs),
+        strict=True,
     ),
     Operation(
         method="POST",
@@ -229,6 +306,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         answers_with=[[[0.020964134, -0.041305967], [0.05937732, 0.0019301853]]],
         statuses=FAILURES,
         form=lambda request: form_of(request.inputs),
+        strict=True,
     ),
     Operation(
         method="POST",
@@ -243,5 +321,6 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         answers_with=[[{"index": 1996, "value": 0.41}, {"index": 4971, "value": 1.92}]],
         statuses=FAILURES,
         form=lambda request: form_of(request.inputs),
+        strict=True,
     ),
 )

@@ -15,34 +15,49 @@ from textmill.errors import EmptyInput
 from textmill.http.failures import WrongShape
 from textmill.http.inputs import check_count
 from textmill.http.operation import Answer, Operation
+from textmill.http.schema import exactly
 from textmill.http.service import Service
 from textmill.http.tei_dialect import (
     FAILURES,
     TEXT_EMBEDDINGS_INFERENCE,
     Direction,
+    ModelName,
     RawScores,
     Truncate,
+    cuts,
+    require,
     side_of,
 )
 from textmill.http.timing import timing_headers
 from textmill.telemetry.tei import Form
 
 _PAIR = 2
+_FEW_TEXTS: dict[str, Any] = {
+    "type": "array",
+    "items": {"type": "string", "minLength": 1},
+    "minItems": 1,
+    "maxItems": _PAIR,
+}
+_BATCH_OF_TEXTS: dict[str, Any] = {"type": "array", "items": _FEW_TEXTS, "minItems": 1}
+
+Examples = str | list[str | list[str]]
 
 
 class PredictRequest(Struct, frozen=True):
     """What to classify."""
 
     inputs: Annotated[
-        str | list[str | list[str]],
+        Examples,
         Meta(
             description="A text, also as a list of one; a pair of texts as a list of two; or a list of such lists. "
-            "Several single texts are therefore written `[[text], [text]]`."
+            "Several single texts are therefore written `[[text], [text]]`.",
+            extra_json_schema=exactly({"anyOf": [{"type": "string", "minLength": 1}, _FEW_TEXTS, _BATCH_OF_TEXTS]}),
         ),
     ]
     truncate: Truncate = None
     truncation_direction: Direction = None
     raw_scores: RawScores = None
+    model: ModelName = None
 
 
 class Prediction(Struct, frozen=True):
@@ -56,11 +71,14 @@ class RerankRequest(Struct, frozen=True):
     """Texts to be ordered by how relevant they are to the query."""
 
     query: Annotated[str, Meta(description="What the texts are judged by.")]
-    texts: Annotated[list[str], Meta(description="What is to be ordered; at least one.")]
+    texts: Annotated[
+        list[str], Meta(description="What is to be ordered; at least one.", extra_json_schema={"minItems": 1})
+    ]
     truncate: Truncate = None
     truncation_direction: Direction = None
     raw_scores: RawScores = None
     return_text: Annotated[bool | None, Meta(description="Repeat each text in the answer.")] = None
+    model: ModelName = None
 
 
 class Rank(Struct, frozen=True):
@@ -74,15 +92,17 @@ class Rank(Struct, frozen=True):
 async def predict(service: Service, request: PredictRequest) -> Answer:
     """POST /predict."""
     started = time.perf_counter()
-    model = service.store.get(None)
-    inputs, batch = _examples(service, request.inputs)
+    model = service.model(request.model)
+    inputs, batch = examples(service, request.inputs)
+    require(model, "classify")
+    refuse_empty_examples(inputs)
     options = ClassifyOptions(
-        truncate=request.truncate is not False,
+        truncate=cuts(service, request.truncate),
         truncate_side=side_of(request.truncation_direction),
         scoring="raw" if request.raw_scores else None,
     )
     made = service.count(model, await model.classify_inputs(inputs, options))
-    predictions = [_best_first(scores, made.labels) for scores in made.scores]
+    predictions = [best_first(scores, made.labels) for scores in made.scores]
     body = orjson.dumps(predictions if batch else predictions[0], option=orjson.OPT_SERIALIZE_NUMPY)
     return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)
 
@@ -90,13 +110,18 @@ async def predict(service: Service, request: PredictRequest) -> Answer:
 async def rerank(service: Service, request: RerankRequest) -> Answer:
     """POST /rerank."""
     started = time.perf_counter()
-    model, texts = service.store.get(None), request.texts
+    model, texts = service.model(request.model), request.texts
     if not texts:
         msg = "'texts' is an empty list; there is nothing to rank"
         raise EmptyInput(msg, param="texts")
+    require(model, "rerank")
     check_count("texts", len(texts), service.settings.max_inputs)
+    if not request.query and not all(texts):
+        index = texts.index("")
+        msg = f"the query and texts[{index}] are both empty; there is nothing to compare"
+        raise EmptyInput(msg, param="texts", index=index)
     options = RerankOptions(
-        truncate=request.truncate is not False,
+        truncate=cuts(service, request.truncate),
         truncate_side=side_of(request.truncation_direction),
         scoring="raw" if request.raw_scores else None,
     )
@@ -109,10 +134,10 @@ async def rerank(service: Service, request: RerankRequest) -> Answer:
     return Answer(body, headers=timing_headers(model.info, pairs, made, started), model=model.info.name)
 
 
-def _examples(service: Service, given: str | list[str | list[str]]) -> tuple[list[Input | Pair], bool]:
+def examples(service: Service, given: Examples) -> tuple[list[Input | Pair], bool]:
     """The texts and pairs of a request, and whether it was a list of them.
 
-    Raises EmptyInput for an empty text, WrongShape for a list that is none of the forms, InvalidInput for too many.
+    Raises WrongShape for a list that is none of the forms, InvalidInput for too many.
     """
     if isinstance(given, str) or all(isinstance(item, str) for item in given):
         return [_example([given] if isinstance(given, str) else [str(item) for item in given], "inputs")], False
@@ -123,13 +148,18 @@ def _examples(service: Service, given: str | list[str | list[str]]) -> tuple[lis
     return [_example(list(item), f"inputs[{index}]") for index, item in enumerate(given)], True
 
 
+def refuse_empty_examples(inputs: Sequence[Input | Pair]) -> None:
+    """Raise EmptyInput for an empty text, and for a pair of two."""
+    for index, item in enumerate(inputs):
+        if not (any(item) if isinstance(item, tuple) else item):
+            msg = f"inputs[{index}] is an empty text; there is nothing to classify"
+            raise EmptyInput(msg, param="inputs", index=index)
+
+
 def _example(texts: Sequence[str], where: str) -> Input | Pair:
     if len(texts) not in (1, _PAIR):
         msg = f"{where}: has {len(texts)} texts; give one, or two for a pair"
         raise WrongShape(msg, param="inputs")
-    if not any(texts):
-        msg = f"{where} is an empty text; there is nothing to classify"
-        raise EmptyInput(msg, param="inputs")
     return texts[0] if len(texts) == 1 else (texts[0], texts[1])
 
 
@@ -143,7 +173,8 @@ def _descending(scores: Any) -> Any:
     return np.argsort(scores, kind="stable")[::-1]
 
 
-def _best_first(scores: Any, labels: Sequence[str]) -> list[dict[str, Any]]:
+def best_first(scores: Any, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """All labels with their scores, the best first."""
     return [{"score": scores[index], "label": labels[index]} for index in _descending(scores)]
 
 
@@ -161,6 +192,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         answers_with=[[{"score": 0.98, "label": "joy"}, {"score": 0.02, "label": "anger"}]],
         statuses=FAILURES,
         form=_form,
+        strict=True,
     ),
     Operation(
         method="POST",
@@ -175,5 +207,6 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         answers_with=[{"index": 1, "score": 0.97}, {"index": 0, "score": 0.01}],
         statuses=FAILURES,
         form=lambda _: "batch",
+        strict=True,
     ),
 )

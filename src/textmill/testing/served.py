@@ -31,6 +31,7 @@ from textmill.contract import (
     Timings,
     Token,
     TokenizeOptions,
+    ZeroShotOptions,
 )
 from textmill.errors import ModelNotFound
 
@@ -123,6 +124,14 @@ class RecordingModel:
         scores = np.stack([vector_of(item, len(self.info.labels)) for item in inputs])
         return Classifications(labels=self.info.labels, scores=scores, **counts)
 
+    async def classify_zero_shot_inputs(
+        self, inputs: Sequence[str], labels: Sequence[str], options: ZeroShotOptions
+    ) -> Classifications:
+        """Answer the length of each label as its score."""
+        counts = await self._counted(inputs, options)
+        scores = np.array([[len(label) for label in labels]] * len(inputs), np.float32)
+        return Classifications(labels=tuple(labels), scores=scores, **counts)
+
     async def rerank_inputs(self, query: str, texts: Sequence[str], options: RerankOptions) -> Scores:
         """Answer the length of each text as its score."""
         counts = await self._counted([(query, text) for text in texts], options)
@@ -192,7 +201,7 @@ class RecordingStore:
     def get(self, name: str | None) -> RecordingModel:
         """The model of that name, or the first."""
         for model in self._models:
-            if not name or model.info.name == name:
+            if not name or name in (model.info.name, *model.info.aliases):
                 return model
         msg = f"no model {name!r} is loaded; there is {', '.join(model.info.name for model in self._models)}"
         raise ModelNotFound(msg)

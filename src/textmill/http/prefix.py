@@ -1,0 +1,65 @@
+"""Paths below /m/MODEL: every route again, for that model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from textmill.http.service import Store
+
+_PREFIX = "/m/"
+
+
+class Prefix:
+    """Notes the model that a path names, and takes it off what the router sees.
+
+    Names may have slashes, as they are or as %2F: of those that fit and leave one of ``paths``, the longest that a model has
+    counts. A name that no model has is what stands before a route, which then answers that there is no such model.
+    """
+
+    def __init__(self, app: ASGIApp, store: Store, paths: Iterable[str]) -> None:
+        self._app = app
+        self._store = store
+        self._paths = sorted(paths, key=len, reverse=True)
+        self._known = frozenset(self._paths)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] == "http" and get_route_path(scope).startswith(_PREFIX):
+            self._part(scope)
+        await self._app(scope, receive, send)
+
+    def _part(self, scope: Scope) -> None:
+        named = get_route_path(scope)[len(_PREFIX) :]
+        name = self._name(named)
+        if name is None:
+            return
+        if name == named:  # clients post to the address that they are given, which ends here
+            scope["path"] += "/"
+        scope["textmill.chosen"] = name
+        scope["root_path"] = scope.get("root_path", "") + _PREFIX + name
+
+    def _name(self, named: str) -> str | None:
+        fitting = sorted(self._fitting(named), key=len, reverse=True)
+        routed = [name for name in fitting if named[len(name) :] in self._known or name == named]
+        if routed or fitting:
+            return (routed or fitting)[0]
+        for path in self._paths:
+            if named.endswith(path) and named != path:
+                return named.removesuffix(path)
+        return named or None
+
+    def _fitting(self, named: str) -> Iterator[str]:
+        for model in self._store.models():
+            for name in (model.info.name, *model.info.aliases):
+                if named == name or named.startswith(name + "/"):
+                    yield name
+
+
+def get_route_path(scope: Any) -> str:
+    """The path as routes know it."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path[len(root) :] if root and path.startswith(root + "/") else path
