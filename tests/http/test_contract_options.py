@@ -137,3 +137,22 @@ def test_without_the_key_nothing_protected_answers(path: str, old: httpx.Client)
 @pytest.mark.parametrize("path", ["/health", "/", "/ping", "/metrics", "/docs", "/api-doc/openapi.json"])
 def test_what_is_public_needs_no_key(path: str, old: httpx.Client) -> None:
     assert old.get(path, headers={"authorization": ""}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/embed_all", {"inputs": 4 * LONG}),
+        ("/m/splade/embed_sparse", {"inputs": LONG}),
+        ("/m/classifier/predict", {"inputs": LONG}),
+        ("/m/reranker/rerank", {"query": "q", "texts": [LONG]}),
+    ],
+)
+def test_what_is_too_long_is_cut_or_refused_as_the_request_says(
+    path: str, body: dict[str, Any], live: httpx.Client
+) -> None:
+    cut = live.post(path, json=body | {"on_overflow": "truncate", "truncate": False})
+    assert (cut.status_code, cut.headers["x-truncated-inputs"]) == (200, "1")
+    refused = live.post(path, json=body | {"on_overflow": "error", "truncate": True})
+    assert (refused.status_code, refused.json()["error_type"]) == (422, "Validation")
+    assert live.post(path, json=body | {"on_overflow": "chunk"}).status_code == 422

@@ -32,6 +32,10 @@ _ROUTES: Mapping[Task, str] = {
 }
 _SIDES: Mapping[str, Side] = {"left": "left", "right": "right"}
 
+Overflow = Annotated[
+    Literal["truncate", "error"] | None,
+    Meta(description="Texts that are too long are cut (`truncate`) or refused (`error`), whatever `truncate` says."),
+]
 Truncate = Annotated[
     bool | None,
     Meta(
@@ -52,8 +56,10 @@ def side_of(direction: str | None) -> Side | None:
     return None if direction is None else _SIDES[direction.lower()]
 
 
-def cuts(service: Service, truncate: bool | None) -> bool:  # noqa: FBT001 - a field of a request
-    """Whether texts that are too long are cut."""
+def cuts(service: Service, truncate: bool | None, overflow: str | None = None) -> bool:  # noqa: FBT001 - a field of a request
+    """Whether texts that are too long are cut: by ``on_overflow``, else ``truncate``, else the server's own way."""
+    if overflow is not None:
+        return overflow == "truncate"
     return service.settings.auto_truncate if truncate is None else truncate
 
 

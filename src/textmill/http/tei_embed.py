@@ -29,6 +29,7 @@ from textmill.http.tei_dialect import (
     TEXT_EMBEDDINGS_INFERENCE,
     Direction,
     ModelName,
+    Overflow,
     PromptName,
     Truncate,
     cuts,
@@ -75,6 +76,7 @@ class TokensRequest(Struct, frozen=True):
     inputs: Texts
     truncate: Truncate = None
     truncation_direction: Direction = None
+    on_overflow: Overflow = None
     prompt_name: PromptName = None
     model: ModelName = None
 
@@ -119,6 +121,7 @@ class SparseRequest(Struct, frozen=True):
     inputs: Texts
     truncate: Truncate = None
     truncation_direction: Direction = None
+    on_overflow: Overflow = None
     prompt_name: PromptName = None
     model: ModelName = None
 
@@ -189,7 +192,7 @@ async def embed_all(service: Service, request: TokensRequest) -> Answer:
     _check(model, "embed_tokens", inputs)
     options = TextOptions(
         prompt_name=request.prompt_name,
-        truncate=cuts(service, request.truncate),
+        truncate=cuts(service, request.truncate, request.on_overflow),
         truncate_side=side_of(request.truncation_direction),
     )
     made = service.count(model, await model.embed_tokens_inputs(inputs, options))
@@ -203,7 +206,7 @@ async def embed_sparse(service: Service, request: SparseRequest) -> Answer:
     model = service.model(request.model)
     inputs = as_batch(request.inputs, "inputs", service.settings.max_inputs)
     _check(model, "embed_sparse", inputs)
-    made = await _sparse(service, model, inputs, request, truncate=cuts(service, request.truncate))
+    made = await _sparse(service, model, inputs, request, truncate=cuts(service, request.truncate, request.on_overflow))
     body = await sparse_array(made.vectors)
     return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)
 
@@ -238,7 +241,7 @@ async def _embed_vocabulary(
         msg = f"{len(inputs)} vectors of {size} values are too many for one answer; use /embed_sparse"
         raise InvalidInput(msg, param="inputs")
     refuse_empty(inputs, "inputs")
-    truncate = cuts(service, request.truncate) if request.on_overflow is None else request.on_overflow == "truncate"
+    truncate = cuts(service, request.truncate, request.on_overflow)
     made = await _sparse(service, model, inputs, request, truncate=truncate)
     body = await json_array(_spread(made)[:, :dimensions], float_rows)
     return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)

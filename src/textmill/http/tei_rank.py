@@ -22,6 +22,7 @@ from textmill.http.tei_dialect import (
     TEXT_EMBEDDINGS_INFERENCE,
     Direction,
     ModelName,
+    Overflow,
     RawScores,
     Truncate,
     cuts,
@@ -56,6 +57,7 @@ class PredictRequest(Struct, frozen=True):
     ]
     truncate: Truncate = None
     truncation_direction: Direction = None
+    on_overflow: Overflow = None
     raw_scores: RawScores = None
     model: ModelName = None
 
@@ -76,6 +78,7 @@ class RerankRequest(Struct, frozen=True):
     ]
     truncate: Truncate = None
     truncation_direction: Direction = None
+    on_overflow: Overflow = None
     raw_scores: RawScores = None
     return_text: Annotated[bool | None, Meta(description="Repeat each text in the answer.")] = None
     model: ModelName = None
@@ -97,7 +100,7 @@ async def predict(service: Service, request: PredictRequest) -> Answer:
     require(model, "classify")
     refuse_empty_examples(inputs)
     options = ClassifyOptions(
-        truncate=cuts(service, request.truncate),
+        truncate=cuts(service, request.truncate, request.on_overflow),
         truncate_side=side_of(request.truncation_direction),
         scoring="raw" if request.raw_scores else None,
     )
@@ -121,7 +124,7 @@ async def rerank(service: Service, request: RerankRequest) -> Answer:
         msg = f"the query and texts[{index}] are both empty; there is nothing to compare"
         raise EmptyInput(msg, param="texts", index=index)
     options = RerankOptions(
-        truncate=cuts(service, request.truncate),
+        truncate=cuts(service, request.truncate, request.on_overflow),
         truncate_side=side_of(request.truncation_direction),
         scoring="raw" if request.raw_scores else None,
     )
