@@ -47,7 +47,7 @@ def create_app(store: Store, settings: HttpSettings, telemetry: Telemetry) -> St
         return openapi(operations, settings.version, store.get(None).info.name)
 
     operations: Sequence[Operation[Any]] = (*openai.OPERATIONS, *tei.OPERATIONS, *site.operations(document))
-    paths = [(path, operation) for operation in operations for path in operation.paths]
+    paths = _paths(operations, settings)
     refusals = _Refusals(service, paths)
     app = Starlette(
         routes=[
@@ -68,6 +68,13 @@ def create_app(store: Store, settings: HttpSettings, telemetry: Telemetry) -> St
     )
     app.router.redirect_slashes = False
     return app
+
+
+def _paths(operations: Sequence[Operation[Any]], settings: HttpSettings) -> list[tuple[str, Operation[Any]]]:
+    """Paths with their operations. Those that the options choose come first: Vertex AI is free to choose /predict."""
+    chosen = {"/vertex": settings.predict_route, "/health": settings.health_route}
+    every = [(path, operation) for operation in operations for path in operation.paths]
+    return [(route, operation) for path, operation in every if (route := chosen.get(path))] + every
 
 
 def _closing(service: Service) -> Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]:
