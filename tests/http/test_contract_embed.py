@@ -109,6 +109,24 @@ def test_a_text_that_is_too_long_is_cut_by_default_and_told_of(live: httpx.Clien
     assert (refused.status_code, refused.json()["error_type"]) == (422, "Validation")
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/embed_all", {"inputs": ["word " * 1000, "a"]}),
+        ("/m/splade/embed_sparse", {"inputs": ["word " * 1000, "a"]}),
+        ("/m/splade/embed", {"inputs": ["word " * 1000, "a"], "normalize": False}),
+        ("/similarity", {"inputs": {"source_sentence": "a", "sentences": ["word " * 1000]}}),
+        ("/m/classifier/predict", {"inputs": [["word " * 1000], ["a", "b"]]}),
+        ("/m/reranker/rerank", {"query": "q", "texts": ["word " * 1000, "a"]}),
+        ("/v1/embeddings", {"input": ["word " * 1000, "a"]}),
+        ("/", {"inputs": ["word " * 1000, "a"]}),
+    ],
+)
+def test_every_route_tells_how_many_inputs_were_cut(path: str, body: object, live: httpx.Client) -> None:
+    answer = live.post(path, json=body)
+    assert (answer.status_code, answer.headers.get("x-truncated-inputs")) == (200, "1")
+
+
 def test_too_many_characters_are_refused_only_where_nothing_may_be_cut(live: httpx.Client) -> None:
     text = "x" * (250 * 256 + 1)
     assert live.post("/embed", json={"inputs": text}).status_code == 200
@@ -135,7 +153,8 @@ def test_sparse_entries_ascend_and_none_is_zero(live: httpx.Client) -> None:
 
 
 def test_a_sparse_model_embeds_densely_only_without_scaling(live: httpx.Client) -> None:
-    for fields in ({}, {"normalize": True}, {"normalize": None}):
+    scaled: tuple[dict[str, Any], ...] = ({}, {"normalize": True}, {"normalize": None})
+    for fields in scaled:
         refused = live.post("/m/splade/embed", json={"inputs": "the river"} | fields)
         assert (refused.status_code, refused.json()["error_type"]) == (424, "Backend")
         assert "/embed_sparse" in refused.json()["error"]

@@ -25,9 +25,8 @@ VALID: dict[str, Any] = {
     "/invocations": {"inputs": "a"},
 }
 NATIVE = list(VALID)
+NOTHING: tuple[Any, ...] = ([], [[]], [""], ["a", ""])
 REQUIRED = {"/rerank": "query", "/decode": "ids", "/vertex": "instances"}
-
-EMPTY: list[list[Any]] = [[], [[]], [""], ["a", ""]]
 
 
 def plain(answer: httpx.Response, status: int) -> None:
@@ -157,7 +156,7 @@ def test_an_empty_text_is_empty(path: str, live: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        *((path, {"inputs": given}) for path in ("/embed", "/embed_all", "/") for given in EMPTY),
+        *((path, {"inputs": given}) for path in ("/embed", "/embed_all", "/") for given in NOTHING),
         ("/m/splade/embed_sparse", {"inputs": ["a", ""]}),
         ("/m/classifier/predict", {"inputs": ["", ""]}),
         ("/m/classifier/predict", {"inputs": [["a"], [""]]}),
@@ -223,7 +222,7 @@ def test_the_kind_of_model_counts_before_an_empty_text_but_not_before_an_empty_l
     )
 
 
-def test_the_first_bad_input_fails_the_request(live: httpx.Client) -> None:
+def test_one_bad_input_fails_the_request_and_an_empty_one_is_told_first(live: httpx.Client) -> None:
     answer = live.post("/embed", json={"inputs": ["a", "word " * 1000, ""], "truncate": False})
     error(answer, 400, "Empty")
     assert "inputs[2]" in answer.json()["error"]

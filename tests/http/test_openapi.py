@@ -119,3 +119,36 @@ async def test_the_page_stands_alone_and_reads_the_document(client: httpx.AsyncC
     assert 'fetch("openapi.json")' in answer.text
     assert "innerHTML" not in answer.text
     assert "prefers-color-scheme: dark" in answer.text
+
+
+async def test_every_route_says_all_that_it_may_answer(document: dict[str, Any]) -> None:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            statuses = set(operation["responses"])
+            if method == "post":
+                strict = set() if "embeddings" in path or path == "/embed_chunks" else {"415"}
+                assert {"200", "400", "401", "404", "413", "429", "500", "503"} | strict <= statuses
+            elif operation["security"]:
+                assert {"200", "401", "404", "500"} <= statuses
+
+
+async def test_refusals_are_documented_as_what_they_are(document: dict[str, Any]) -> None:
+    responses = document["paths"]["/embed"]["post"]["responses"]
+    forms = {status: set(response.get("content", {})) for status, response in responses.items()}
+    assert forms["422"] == forms["400"] == {"application/json", "text/plain"}
+    assert forms["415"] == {"text/plain"}
+    assert forms["401"] == set()
+    assert forms["424"] == {"application/json"}
+
+
+async def test_inputs_are_described_exactly(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    text, ids, several = schemas["EmbedRequest"]["properties"]["inputs"]["anyOf"]
+    assert (text["minLength"], ids["minItems"], several["minItems"]) == (1, 1, 1)
+    assert "minLength" not in schemas["EmbeddingsRequest"]["properties"]["input"]["anyOf"][0]
+    assert "x-exactly" not in str(document)
+
+
+async def test_the_servers_are_the_default_and_one_for_each_model(document: dict[str, Any]) -> None:
+    assert [server["url"] for server in document["servers"]] == ["/", "/m/{model}"]
+    assert document["servers"][1]["variables"]["model"]["default"] == "tiny"

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
-from textmill.contract import ClassifyOptions, RerankOptions
+from textmill.contract import Classifications, ClassifyOptions, Input, Pair, RerankOptions, Scores
 from textmill.errors import WrongTask
-from textmill.testing.served import RecordingModel, vector_of
+from textmill.http.app import create_app
+from textmill.http.settings import HttpSettings
+from textmill.telemetry import Telemetry
+from textmill.testing.served import RecordingModel, RecordingStore, vector_of
 
 
 @pytest.mark.parametrize(
@@ -83,3 +89,32 @@ async def test_another_kind_of_model_is_a_backend_error_with_the_reason(
     answer = await client.post("/rerank", json={"query": "q", "texts": ["a"]})
     assert answer.status_code == 424
     assert answer.json() == {"error": "this model cannot rerank; it can embed", "error_type": "Backend"}
+
+
+class Broken(RecordingModel):
+    """Scores that are not numbers."""
+
+    async def classify_inputs(self, inputs: Sequence[Input | Pair], options: ClassifyOptions) -> Classifications:
+        made = await super().classify_inputs(inputs, options)
+        return replace(made, scores=np.full_like(made.scores, np.nan))
+
+    async def rerank_inputs(self, query: str, texts: Sequence[str], options: RerankOptions) -> Scores:
+        made = await super().rerank_inputs(query, texts, options)
+        return replace(made, scores=np.array([1, np.nan], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/predict", {"inputs": "a"}),
+        ("/rerank", {"query": "q", "texts": ["a", "b"]}),
+        ("/", {"inputs": "a", "parameters": {}}),
+    ],
+)
+async def test_a_score_that_is_no_number_is_a_failure_of_the_model(
+    path: str, body: dict[str, Any], settings: HttpSettings
+) -> None:
+    transport = httpx.ASGITransport(create_app(RecordingStore(Broken()), settings, Telemetry()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        answer = await client.post(path, json=body)
+    assert (answer.status_code, answer.json()["error_type"]) == (424, "Backend")

@@ -13,7 +13,7 @@ from textmill.http.inputs import check_count, refuse_empty
 from textmill.http.operation import Answer
 from textmill.http.service import Service
 from textmill.http.tei_dialect import ModelName, Truncate, cuts, require
-from textmill.http.tei_rank import Examples, best_first, examples, refuse_empty_examples
+from textmill.http.tei_rank import Examples, best_first, examples, refuse_empty_examples, refuse_no_numbers
 from textmill.http.timing import timing_headers
 
 _SCORINGS: dict[str, Scoring] = {"softmax": "softmax", "sigmoid": "sigmoid", "none": "raw"}
@@ -61,6 +61,7 @@ async def classification(service: Service, request: ClassificationRequest) -> An
     scoring = None if how.function_to_apply is None else _SCORINGS[how.function_to_apply]
     options = ClassifyOptions(truncate=cuts(service, how.truncate), scoring=scoring)
     made = service.count(model, await model.classify_inputs(inputs, options))
+    refuse_no_numbers(made.scores)
     predictions = [best_first(scores, made.labels)[: how.top_k] for scores in made.scores]
     body = orjson.dumps(predictions, option=orjson.OPT_SERIALIZE_NUMPY)
     return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)
@@ -79,5 +80,6 @@ async def zero_shot_classification(service: Service, request: ZeroShotRequest) -
         truncate=cuts(service, None),
     )
     made = service.count(model, await model.classify_zero_shot_inputs([request.inputs], how.candidate_labels, options))
+    refuse_no_numbers(made.scores)
     body = orjson.dumps(best_first(made.scores[0], made.labels), option=orjson.OPT_SERIALIZE_NUMPY)
     return Answer(body, headers=timing_headers(model.info, [request.inputs], made, started), model=model.info.name)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from textmill.contract import ClassifyOptions, Input, Pair, RerankOptions
-from textmill.errors import EmptyInput
+from textmill.errors import EmptyInput, ForwardFailed
 from textmill.http.failures import WrongShape
 from textmill.http.inputs import check_count
 from textmill.http.operation import Answer, Operation
@@ -105,6 +106,7 @@ async def predict(service: Service, request: PredictRequest) -> Answer:
         scoring="raw" if request.raw_scores else None,
     )
     made = service.count(model, await model.classify_inputs(inputs, options))
+    refuse_no_numbers(made.scores)
     predictions = [best_first(scores, made.labels) for scores in made.scores]
     body = orjson.dumps(predictions if batch else predictions[0], option=orjson.OPT_SERIALIZE_NUMPY)
     return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)
@@ -129,6 +131,7 @@ async def rerank(service: Service, request: RerankRequest) -> Answer:
         scoring="raw" if request.raw_scores else None,
     )
     made = service.count(model, await model.rerank_inputs(request.query, texts, options))
+    refuse_no_numbers(made.scores)
     ranks: list[dict[str, Any]] = [{"index": int(i), "score": made.scores[i]} for i in _descending(made.scores)]
     if request.return_text:
         ranks = [{"index": rank["index"], "text": texts[rank["index"]], "score": rank["score"]} for rank in ranks]
@@ -157,6 +160,13 @@ def refuse_empty_examples(inputs: Sequence[Input | Pair]) -> None:
         if not (any(item) if isinstance(item, tuple) else item):
             msg = f"inputs[{index}] is an empty text; there is nothing to classify"
             raise EmptyInput(msg, param="inputs", index=index)
+
+
+def refuse_no_numbers(scores: npt.NDArray[np.float32]) -> None:
+    """Raise ForwardFailed for a score that is not a number, which has no place in an order."""
+    if np.isnan(scores).any():
+        msg = "the model gave a score that is not a number"
+        raise ForwardFailed(msg)
 
 
 def _example(texts: Sequence[str], where: str) -> Input | Pair:

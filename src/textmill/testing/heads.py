@@ -19,7 +19,8 @@ def tiny_classifier(folder: Path, labels: Sequence[str] = ("joy", "anger", "fear
     """Write a BERT that scores these labels, in the layout of transformers; with one label it can rank. Returns ``folder``."""
     tiny_bert(folder, seed=seed)
     (folder / "modules.json").unlink()
-    names = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+    names: dict[str, Any] = {"id2label": {str(i): label for i, label in enumerate(labels)}}
+    names["label2id"] = {label: i for i, label in enumerate(labels)}
     _add(
         folder,
         "BertForSequenceClassification",
