@@ -239,3 +239,12 @@ def test_a_model_that_is_not_there_is_404_in_the_routes_shape(path: str, live: h
     else:
         error(answer, 404, "NotFound")
     assert "all-MiniLM-L6-v2" in answer.text
+
+
+def test_a_field_twice_is_found_behind_blanks(live: httpx.Client) -> None:
+    body = b' \n{"inputs": "a", "inputs": "b"}'
+    plain(live.post("/embed", content=body, headers={"content-type": "application/json"}), 422)
+
+
+def test_states_of_more_tokens_than_an_answer_can_hold_are_refused(live: httpx.Client) -> None:
+    error(live.post("/embed_all", json={"inputs": ["word " * 300] * 400}), 422, "Validation")

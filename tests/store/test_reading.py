@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 import textmill
+from textmill.contract import TokenizeOptions
 from textmill.errors import EmptyInput, InvalidInput
 
 
@@ -45,3 +46,13 @@ def test_ids_of_no_token_are_refused() -> None:
             model.decode([[30522]])
         with pytest.raises(EmptyInput, match="input 1 is an empty list"):
             model.decode([[1], []])
+
+
+async def test_many_texts_are_read_in_parts_and_counted_through() -> None:
+    with textmill.load("all-MiniLM-L6-v2") as model:
+        texts = ["word " * 2000] * 5 + ["mill"]
+        made = await model.tokenize_inputs(texts, TokenizeOptions())
+
+        assert [len(tokens) for tokens in made] == [2002] * 5 + [3]
+        with pytest.raises(InvalidInput, match="input 5 has 64001 characters"):
+            await model.tokenize_inputs([*texts[:5], "x" * 64001], TokenizeOptions())

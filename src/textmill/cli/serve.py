@@ -121,7 +121,7 @@ def ready_line(url: str, models: Sequence[ModelInfo], seconds: float) -> str:
 def _announce(urls: Sequence[str], models: Sequence[ModelInfo], seconds: float) -> None:
     click.echo(ready_line(" and ".join(urls), models, seconds))
     # Deployments of TEI wait for these in its log. Not before the port listens: it may have been taken meanwhile.
-    _log.info("Starting HTTP server on %s", urls[0])
+    _log.info("Starting HTTP server: %s", urls[0].partition("://")[2])
     _log.info("Ready")
 
 
@@ -143,7 +143,7 @@ def _settings(serving: Serving, keys: tuple[str, ...]) -> HttpSettings:
         root_task=options.root_task,
         predict_route=options.predict_route,
         health_route=options.health_route,
-        any_model_name=serving.as_tei,
+        any_model_name=serving.as_tei and len(options.models) == 1,
     )
 
 

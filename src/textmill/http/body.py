@@ -105,7 +105,7 @@ def _refuse_twice(body: bytes, keys: Sequence[bytes]) -> None:
         names[:] = [name for name, _ in pairs]  # objects end from within, the outermost last
 
     try:
-        json.JSONDecoder(object_pairs_hook=note).raw_decode(body.decode())
+        json.JSONDecoder(object_pairs_hook=note).raw_decode(body.decode().lstrip())
     except (ValueError, RecursionError):
         return
     for key in keys:

@@ -45,7 +45,7 @@ def as_batch(given: Inputs, field: str, limit: int) -> list[Input]:
 
 def form_of(given: Inputs) -> Form:
     """Whether a request gives one input by itself, a text or its ids, or a list of them."""
-    return "single" if isinstance(given, str) or (given and isinstance(given[0], int)) else "batch"
+    return "single" if isinstance(given, str) or not given or isinstance(given[0], int) else "batch"
 
 
 def check_count(field: str, count: int, limit: int) -> None:

@@ -14,6 +14,7 @@ from textmill.contract import (
     ChunkOptions,
     EmbedOptions,
     Input,
+    ModelInfo,
     SparseEmbeddings,
     SparseOptions,
     Task,
@@ -49,6 +50,8 @@ Texts = Annotated[
     ),
 ]
 _MOST_VALUES = 1 << 25
+"""Numbers of one answer: some 400 MB of JSON."""
+_SPECIAL, _USUAL_WIDTH = 2, 1024
 """Of vectors as long as a vocabulary: 128 MB."""
 
 
@@ -61,7 +64,7 @@ class EmbedRequest(Struct, frozen=True):
     prompt_name: PromptName = None
     normalize: Annotated[bool | None, Meta(description="Scale vectors to length one (the default).")] = None
     dimensions: Annotated[
-        Annotated[int, Meta(ge=0)] | None,
+        Annotated[int, Meta(ge=0, le=2**32 - 1)] | None,
         Meta(description="Keep that many leading values, then normalise (Matryoshka)."),
     ] = None
     on_overflow: OnOverflow = None
@@ -190,6 +193,7 @@ async def embed_all(service: Service, request: TokensRequest) -> Answer:
         msg = f"{model.info.name} gives sparse vectors only, no states of tokens; use /embed_sparse"
         raise WrongTask(msg)
     _check(model, "embed_tokens", inputs)
+    _refuse_many_states(model.info, inputs)
     options = TextOptions(
         prompt_name=request.prompt_name,
         truncate=cuts(service, request.truncate, request.on_overflow),
@@ -253,6 +257,14 @@ def _spread(made: SparseEmbeddings) -> npt.NDArray[np.float32]:
     for row, vector in zip(vectors, made.vectors, strict=True):
         row[vector.indices] = vector.values
     return vectors
+
+
+def _refuse_many_states(about: ModelInfo, inputs: list[Input]) -> None:
+    """Raise InvalidInput where the states of all tokens may be too many for one answer; a character may be a token."""
+    tokens = sum(min(about.max_tokens, len(item) + _SPECIAL) for item in inputs)
+    if len(inputs) > 1 and tokens * (about.dimensions or _USUAL_WIDTH) > _MOST_VALUES:
+        msg = f"the states of {len(inputs)} inputs may be more than {_MOST_VALUES} values; send fewer inputs a request"
+        raise InvalidInput(msg, param="inputs")
 
 
 def _check(model: Model, task: Task, inputs: list[Input]) -> None:

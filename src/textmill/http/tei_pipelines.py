@@ -13,7 +13,14 @@ from textmill.http.inputs import check_count, refuse_empty
 from textmill.http.operation import Answer
 from textmill.http.service import Service
 from textmill.http.tei_dialect import ModelName, Truncate, cuts, require
-from textmill.http.tei_rank import Examples, best_first, examples, refuse_empty_examples, refuse_no_numbers
+from textmill.http.tei_rank import (
+    Examples,
+    best_first,
+    examples,
+    label_arrays,
+    refuse_empty_examples,
+    refuse_no_numbers,
+)
 from textmill.http.timing import timing_headers
 
 _SCORINGS: dict[str, Scoring] = {"softmax": "softmax", "sigmoid": "sigmoid", "none": "raw"}
@@ -62,8 +69,7 @@ async def classification(service: Service, request: ClassificationRequest) -> An
     options = ClassifyOptions(truncate=cuts(service, how.truncate), scoring=scoring)
     made = service.count(model, await model.classify_inputs(inputs, options))
     refuse_no_numbers(made.scores)
-    predictions = [best_first(scores, made.labels)[: how.top_k] for scores in made.scores]
-    body = orjson.dumps(predictions, option=orjson.OPT_SERIALIZE_NUMPY)
+    body = await label_arrays(made, how.top_k)
     return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)
 
 

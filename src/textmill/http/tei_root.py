@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, NamedTuple, TypeGuard, TypeVar
 
@@ -137,7 +138,7 @@ async def _instance(service: Service, model: Model, body: bytes, index: int) -> 
         return await way.answer(service, request)
     except WrongShape as error:
         msg = f"instance {index}: {error}"
-        raise InvalidInput(msg, param="instances", index=index) from None
+        raise InvalidInput(msg, param="instances") from None
 
 
 def _way_of_shape(fields: _Fields, about: ModelInfo) -> _Way | None:
@@ -146,7 +147,9 @@ def _way_of_shape(fields: _Fields, about: ModelInfo) -> _Way | None:
         return _RERANK
     if _given(fields.inputs) and bytes(fields.inputs).startswith(b"{"):
         return _SIMILARITY
-    if not _given(fields.parameters):
+    if not _given(fields.parameters) or (
+        "classify" not in about.tasks and not bytes(fields.parameters).startswith(b"{")
+    ):
         return None
     if _given(_PARAMETERS.decode(bytes(fields.parameters)).candidate_labels):
         return _ZERO_SHOT
@@ -178,10 +181,14 @@ def _given(value: Raw | UnsetType) -> TypeGuard[Raw]:
     return value is not UNSET and bytes(value) != b"null"
 
 
+_SINGLE = re.compile(rb"\"|\[\s*[\]\d-]")
+"""A text, or the ids of one."""
+
+
 def _form(body: Raw) -> Form:
     """Whether the body of POST / has one input, as far as its first character tells."""
     fields = _FIELDS.decode(bytes(body))
-    return "single" if _given(fields.inputs) and bytes(fields.inputs).startswith(b'"') else "batch"
+    return "single" if _given(fields.inputs) and _SINGLE.match(bytes(fields.inputs)) else "batch"
 
 
 OPERATIONS: tuple[Operation[Any], ...] = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from textmill.contract import Token, TokenizeOptions
 from textmill.store.verbs import Verbs
@@ -50,10 +50,30 @@ class ReadingVerbs:
 
     async def tokenize_inputs(self, inputs: Sequence[str], options: TokenizeOptions) -> tuple[tuple[Token, ...], ...]:
         """`tokenize` for servers."""
-        return await self._line.aside(lambda given: self._verbs.read.tokenize(given, options), inputs)
+        made: list[tuple[Token, ...]] = []
+        for part in _parts(inputs):  # one after another, so that others' texts have their turn
+            made += await self._line.aside(
+                lambda given: self._verbs.read.tokenize(given[1], options, given[0]), (len(made), part)
+            )
+        return tuple(made)
 
     async def decode_inputs(self, inputs: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> tuple[str, ...]:
         """`decode` for servers."""
         return await self._line.aside(
             lambda given: self._verbs.read.decode(given, skip_special_tokens=skip_special_tokens), inputs
         )
+
+
+def _parts(inputs: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Consecutive texts of so many characters together, at least one; one empty part of none."""
+    start = characters = 0
+    for end, text in enumerate(inputs):
+        if end > start and characters + len(text) > _PART:
+            yield inputs[start:end]
+            start, characters = end, 0
+        characters += len(text)
+    yield inputs[start:]
+
+
+_PART = 16_384
+"""Characters that are tokenised in some ten milliseconds."""

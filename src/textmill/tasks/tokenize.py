@@ -17,11 +17,13 @@ class Reader:
         self._tokenizer = tokenizer
         self._texts = texts
 
-    def tokenize(self, inputs: Sequence[str], options: TokenizeOptions) -> tuple[tuple[Token, ...], ...]:
-        """The tokens of each text behind its prompt, none cut. Raises EmptyInput for no texts, InvalidInput."""
+    def tokenize(
+        self, inputs: Sequence[str], options: TokenizeOptions, first: int = 0
+    ) -> tuple[tuple[Token, ...], ...]:
+        """The tokens of each text behind its prompt, none cut; messages count from ``first``. Raises EmptyInput, InvalidInput."""
         refuse_nothing(inputs)
         prompt = prompt_of(self._texts, options)
-        return tuple(self._tokens(prompt + text, options, index) for index, text in enumerate(inputs))
+        return tuple(self._tokens(prompt + text, options, index) for index, text in enumerate(inputs, first))
 
     def decode(self, inputs: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> tuple[str, ...]:
         """The text of each list of ids. Raises EmptyInput for none, InvalidInput for ids that the model does not have."""
