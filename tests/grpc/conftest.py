@@ -84,9 +84,15 @@ async def serve(settings: GrpcSettings) -> AsyncIterator[Serve]:
     """Starts servers of a store, or of models, with these settings in place of the fixture's."""
     started: list[Live] = []
 
-    async def run(*models: Any, keys: Sequence[str] = (), limit: int | None = None, **changes: Any) -> Live:
+    async def run(
+        *models: Any,
+        keys: Sequence[str] = (),
+        limit: int | None = None,
+        telemetry: Telemetry | None = None,
+        **changes: Any,
+    ) -> Live:
         store = models[0] if hasattr(models[0], "models") else RecordingStore(*models)
-        permits, telemetry = Permits(limit), Telemetry()
+        permits, telemetry = Permits(limit), telemetry or Telemetry()
         service = Service(store, replace(settings, **changes), telemetry, permits, Keys(keys).admits)
         server = GrpcServer(service, "127.0.0.1:0")
         await server.start()

@@ -162,7 +162,7 @@ async def test_a_failing_message_ends_the_stream_after_the_answers_before_it(
     assert answered == texts[:place]
     assert isinstance(error, kind)
     if kind is InvalidInput:
-        assert str(error) == "input 0 is bad"  # its place in a group says nothing to the caller
+        assert str(error) == f"message {place} is bad"  # its place in a group says nothing to the caller
 
 
 async def test_a_message_that_cannot_be_read_ends_the_stream_after_the_answers_before_it(gated: Gated) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -73,3 +74,34 @@ async def test_a_message_that_asks_nothing_that_can_be_done_is_refused(rpc: str,
     error = await refusal(live.call(f"tei.v1.Embed/{rpc}", given))
 
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_sparse_model_gives_every_value_of_the_vocabulary_where_nothing_is_scaled(
+    live: Live, model: RecordingModel
+) -> None:
+    model.info = replace(model.info, tasks=("embed_sparse",))
+
+    answer = await live.call("tei.v1.Embed/Embed", {"inputs": "abc", "normalize": False})
+    cut = await live.call("tei.v1.Embed/Embed", {"inputs": "abc", "normalize": False, "dimensions": 4})
+
+    values = np.array(answer.embeddings, np.float32)
+    assert (len(values), np.flatnonzero(values).tolist()) == (model.info.vocabulary, [3])
+    assert values[3] == vector_of("abc", 1)[0]
+    np.testing.assert_array_equal(np.float32(cut.embeddings), values[:4])
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({}, grpc.StatusCode.FAILED_PRECONDITION),
+        ({"normalize": True}, grpc.StatusCode.FAILED_PRECONDITION),
+        ({"normalize": False, "dimensions": 0}, grpc.StatusCode.INVALID_ARGUMENT),
+        ({"normalize": False, "dimensions": 10**6}, grpc.StatusCode.INVALID_ARGUMENT),
+    ],
+)
+async def test_a_sparse_model_says_why_it_does_not(
+    fields: dict[str, Any], code: grpc.StatusCode, live: Live, model: RecordingModel
+) -> None:
+    model.info = replace(model.info, tasks=("embed_sparse",))
+
+    assert (await refusal(live.call("tei.v1.Embed/Embed", {"inputs": "abc"} | fields))).code() is code

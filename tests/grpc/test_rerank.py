@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -100,3 +101,42 @@ async def test_another_model_says_what_it_does(rpc: str, given: Any, live: Live,
     error = await refusal(live.call(f"tei.v1.Rerank/{rpc}", given))
 
     assert (error.code(), error.details()) == (grpc.StatusCode.FAILED_PRECONDITION, "this model embeds")
+
+
+@pytest.mark.parametrize(
+    ("rpc", "given"),
+    [
+        ("tei.v1.Rerank/Rerank", {"query": "", "texts": ["a", ""]}),
+        ("tei.v1.Rerank/RerankStream", [{"query": "", "text": ""}]),
+    ],
+)
+async def test_a_query_and_a_text_that_are_both_empty_are_nothing(rpc: str, given: Any, live: Live) -> None:
+    refused = await refusal(live.call(rpc, given))
+
+    assert refused.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "both empty" in refused.details()
+
+
+async def test_one_of_them_may_be_empty(live: Live) -> None:
+    await live.call("tei.v1.Rerank/Rerank", {"query": "", "texts": ["a"]})
+    await live.call("tei.v1.Rerank/Rerank", {"query": "q", "texts": [""]})
+
+
+async def test_a_score_that_is_no_number_is_refused(live: Live, model: RecordingModel) -> None:
+    model.scores = float("nan")
+    for rpc, given in (
+        ("tei.v1.Rerank/Rerank", {"query": "q", "texts": ["a"]}),
+        ("tei.v1.Rerank/RerankStream", stream_of(["a"])),
+        ("tei.v1.Predict/Predict", {"inputs": "a"}),
+    ):
+        refused = await refusal(live.call(rpc, given))
+        assert refused.code() is grpc.StatusCode.FAILED_PRECONDITION
+        assert "not a number" in refused.details()
+
+
+async def test_the_wrong_kind_of_model_is_told_before_too_many_texts(live: Live, model: RecordingModel) -> None:
+    model.info = replace(model.info, tasks=("embed",))
+    model.error = WrongTask("this model cannot rerank")
+    refused = await refusal(live.call("tei.v1.Rerank/Rerank", {"query": "q", "texts": ["a"] * 101}))
+
+    assert refused.code() is grpc.StatusCode.FAILED_PRECONDITION

@@ -4,8 +4,11 @@ import asyncio
 import re
 
 import grpc
-from tests.grpc.conftest import Live, outcome, refusal
+from tests.grpc.conftest import Live, Serve, outcome, refusal
 
+import textmill
+from textmill.telemetry import Telemetry
+from textmill.telemetry.counted import counted
 from textmill.telemetry.tracer import Span, Tracer
 from textmill.testing.served import RecordingModel
 
@@ -57,3 +60,37 @@ async def test_a_call_continues_the_trace_of_its_caller(live: Live) -> None:
     assert f"{span.id.trace:032x}" == PARENT.split("-")[1]
     assert span.attributes["rpc.grpc.status_code"] == 0
     assert span.attributes["rpc.method"] == "Embed"
+
+
+async def test_each_message_of_a_stream_counts_once_however_often_it_is_asked(serve: Serve) -> None:
+    with textmill.load("all-MiniLM-L6-v2", dtype="float32", max_batch_tokens=512) as loaded:
+        telemetry = Telemetry()
+        live = await serve(counted(loaded, telemetry), telemetry=telemetry)
+        refused = live.call(
+            "tei.v1.Embed/EmbedStream", [{"inputs": f"text {i}"} for i in range(60)] + [{"inputs": "word " * 300}]
+        )
+        error = await refusal(refused)
+
+    assert error.details().startswith("message 60 has 302 tokens")
+    assert count(live, "te_embed_count") == 61
+    assert count(live, "te_embed_success") == 60
+
+
+async def test_the_stages_of_requests_leave_out_streams(live: Live) -> None:
+    await live.replies("tei.v1.Embed/EmbedStream", [{"inputs": "a"}, {"inputs": "b"}])
+    assert count(live, "te_request_queue_duration_count") == 0
+    await outcome(live.call("tei.v1.Embed/Embed", {"inputs": "a"}))
+    await outcome(live.call("tei.v1.Rerank/RerankStream", [{"query": "q", "text": text} for text in "abc"]))
+
+    for name in ("", "tokenization_", "queue_", "inference_"):
+        assert count(live, f"te_request_{name}duration_count") == 2, name
+
+
+async def test_a_streams_span_has_all_its_messages(live: Live) -> None:
+    spans: list[Span] = []
+    live.telemetry.tracer = Tracer(1.0, spans.extend)
+    messages = [{"inputs": "a", "truncate": bool(i % 2)} for i in range(6)]  # each a group of its own
+    await live.replies("tei.v1.Embed/EmbedStream", messages)
+
+    (span,) = (span for span in spans if span.name == "tei.v1.Embed/EmbedStream")
+    assert (span.attributes["textmill.inputs"], span.attributes["textmill.tokens"]) == (6, 18)

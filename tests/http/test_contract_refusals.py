@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -248,3 +249,10 @@ def test_a_field_twice_is_found_behind_blanks(live: httpx.Client) -> None:
 
 def test_states_of_more_tokens_than_an_answer_can_hold_are_refused(live: httpx.Client) -> None:
     error(live.post("/embed_all", json={"inputs": ["word " * 300] * 400}), 422, "Validation")
+
+
+def test_a_compressed_body_is_told_as_such(live: httpx.Client) -> None:
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    answer = live.post("/embed", content=gzip.compress(b'{"inputs": "a"}'), headers=headers)
+    plain(answer, 400)
+    assert answer.text.startswith("the body is compressed (gzip)")

@@ -5,7 +5,7 @@ import pytest
 from textmill.contract import ClassifyOptions, EmbedOptions, RerankOptions, TokenizeOptions
 from textmill.errors import InvalidInput
 from textmill.telemetry import Telemetry
-from textmill.telemetry.counted import counted
+from textmill.telemetry.counted import again, counted
 from textmill.testing.served import RecordingModel
 
 
@@ -42,3 +42,13 @@ async def test_what_the_model_cannot_do_counts_no_inputs() -> None:
     with pytest.raises(AttributeError):
         counted(model, telemetry).embed_hybrid_inputs  # type: ignore[attr-defined]  # noqa: B018 - asking is the point
     assert "te_embed_count 0" in shown(telemetry)
+
+
+async def test_what_is_asked_again_counts_no_second_time() -> None:
+    telemetry, model = Telemetry(), RecordingModel()
+    served = counted(model, telemetry)
+    await served.embed_inputs(["a", "b"], EmbedOptions())
+    with again():
+        await served.embed_inputs(["a"], EmbedOptions())
+    await served.embed_inputs(["c"], EmbedOptions())
+    assert "te_embed_count 3" in shown(telemetry)

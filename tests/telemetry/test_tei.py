@@ -94,6 +94,7 @@ def test_a_request_is_counted_once_and_each_of_its_inputs() -> None:
     series.taken("embed", 2)
     made = Embeddings(vectors=np.zeros((2, 3), np.float32), tokens=(5, 7), truncated=(False, False), timings=TIMINGS)
     series.answered(made)
+    series.spent(made.timings)
     series.succeeded("batch", 0.01)
     text = text_of(series)
     for line in (
@@ -140,6 +141,7 @@ def test_batches_and_the_line_are_shown() -> None:
         (InvalidInput("dimensions", param="dimensions"), "validation"),
         (InvalidInput("too long", index=0), "tokenization"),
         (InvalidInput("too long", param="query"), "tokenization"),
+        (InvalidInput("unknown", param="prompt_name"), "tokenization"),
         (EmptyInput("an empty text", index=3), "tokenization"),
         (TooManyInputs("too many"), "batch_size"),
         (WrongTask("cannot"), "model_type"),

@@ -221,7 +221,10 @@ class Tokenizer:
         Raises InvalidInput for what is not text, and for more characters than a text of ``max_tokens`` may have.
         """
         _refuse_surrogates(text, index, 0)
-        _refuse_characters(text, index, max_tokens)
+        most = _CHARACTERS_PER_TOKEN * max_tokens
+        if len(text) > most:
+            msg = f"input {index} has {len(text)} characters; at most {most} are tokenised for this model: shorten it"
+            raise InvalidInput(msg, index=index)
         # A batch of one lets other threads run meanwhile.
         return self._tokenizer.encode_batch([text], add_special_tokens=specials)[0]
 

@@ -11,7 +11,8 @@ from typing import Generic, TypeVar
 
 from textmill.errors import InvalidInput, TextmillError
 from textmill.grpc.messages import parsed
-from textmill.grpc.verb import Verb
+from textmill.grpc.verb import Asking
+from textmill.telemetry.counted import again
 
 I = TypeVar("I")  # noqa: E741 - an input
 O = TypeVar("O")  # noqa: E741 - options
@@ -36,12 +37,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Asked(Generic[I, O]):
-    """A message: what it asks, when it came (`time.perf_counter`), and its bytes."""
+    """A message: what it asks, when it came (`time.perf_counter`), its bytes, and its place in the stream."""
 
     input: I
     options: O
     since: float
     size: int
+    place: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Ahead(Generic[I, O, R]):
     message is asked at once, and a fast stream in groups that are as large as the verb takes.
     """
 
-    def __init__(self, messages: Messages, verb: Verb[I, O, R], ask: Ask[I, O, R], limits: Limits) -> None:
+    def __init__(self, messages: Messages, verb: Asking[I, O, R], ask: Ask[I, O, R], limits: Limits) -> None:
         self._messages = messages
         self._verb = verb
         self._ask = ask
@@ -76,6 +78,7 @@ class Ahead(Generic[I, O, R]):
         self._pending: deque[Asked[I, O]] = deque()
         self._groups: deque[asyncio.Task[_Outcome[I, O, R]]] = deque()
         self._computing = 0
+        self._taken = 0
         self._held = 0
         self._size = 0
         self._news = asyncio.Event()
@@ -110,7 +113,8 @@ class Ahead(Generic[I, O, R]):
         async for data in self._messages:
             since = time.perf_counter()
             given, options = self._verb.read(parsed(self._verb.request, data))
-            self._pending.append(Asked(given, options, since, len(data)))
+            self._pending.append(Asked(given, options, since, len(data), self._taken))
+            self._taken += 1
             self._held += 1
             self._size += len(data)
             self._start()
@@ -149,14 +153,15 @@ class Ahead(Generic[I, O, R]):
             made = await self._ask([asked.input for asked in group], group[0].options)
         except TextmillError as error:
             if len(group) == 1:
-                return _Outcome([], error)
+                return _Outcome([], _placed(error, group[0].place))
             split = _place(error, len(group))
         else:
             return _Outcome([Reply(asked, made, index) for index, asked in enumerate(group)])
-        first = await self._compute(group[:split])
-        if first.error is not None:
-            return first
-        rest = await self._compute(group[split:])
+        with again():
+            first = await self._compute(group[:split])
+            if first.error is not None:
+                return first
+            rest = await self._compute(group[split:])
         return _Outcome(first.replies + rest.replies, rest.error)
 
 
@@ -165,6 +170,15 @@ def _place(error: TextmillError, size: int) -> int:
     if isinstance(error, InvalidInput) and error.index is not None and error.index < size:
         return max(1, error.index)
     return size // 2
+
+
+def _placed(error: TextmillError, place: int) -> TextmillError:
+    """What a lone message failed with, told of its place in the stream and not of that in a call of its own."""
+    if not isinstance(error, InvalidInput) or error.index is None:
+        return error
+    return type(error)(
+        str(error).replace(f"input {error.index} ", f"message {place} ", 1), param=error.param, index=place
+    )
 
 
 async def _end(tasks: Sequence[asyncio.Task[object]]) -> None:

@@ -79,11 +79,11 @@ async def stream(verb: Verb[I, O, R], service: Service, rpc: str, messages: Mess
     """Answer each message of a stream, in order."""
 
     async def work(model: Model) -> None:
-        ahead = Ahead(messages, verb, partial(service.ask_patiently, verb, model), limits(service))
+        ahead = Ahead(messages, verb, partial(service.ask_patiently, verb, model, part=True), limits(service))
         async with aclosing(ahead.replies()) as replies:
             async for reply in replies:
-                about = metadata_field(reply.made, reply.index, characters_of(reply.asked.input), reply.asked.since)
-                await context.write(verb.answer(reply.made, reply.index) + about)
+                told = metadata_field(reply.made, reply.index, characters_of(reply.asked.input), reply.asked.since)
+                await context.write(verb.answer(reply.made, reply.index) + told)
 
     await answered(service, rpc, context, work)
 

@@ -24,6 +24,7 @@ from textmill.grpc.messages import (
 )
 from textmill.grpc.served import Model
 from textmill.grpc.verb import optional, remembered, side_of
+from textmill.store.vocabulary import check_vocabulary, embed_vocabulary, only_sparse
 
 TOGETHER = 512
 _FEW = 8
@@ -50,6 +51,9 @@ class Dense:
 
     async def ask(self, model: Model, inputs: Sequence[str], options: EmbedOptions) -> Embeddings:
         """Embed the texts."""
+        if only_sparse(model.info):
+            check_vocabulary(model.info, len(inputs), options)
+            return await embed_vocabulary(model, inputs, options)
         return await model.embed_inputs(inputs, options)
 
     def answer(self, made: Embeddings, index: int) -> bytes:

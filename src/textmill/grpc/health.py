@@ -44,11 +44,7 @@ class Health:
 
     async def check(self, data: bytes, context: Any) -> bytes:
         """Health.Check."""
-        try:
-            name = parsed(HealthCheckRequest, data).service
-        except InvalidInput as error:
-            await context.abort(StatusCode.INVALID_ARGUMENT, str(error))
-            raise
+        name = await _asked(data, context)
         status = self._status(name)
         if status is _UNKNOWN:
             await context.abort(StatusCode.NOT_FOUND, f"there is no service {name!r} here")
@@ -56,11 +52,7 @@ class Health:
 
     async def watch(self, data: bytes, context: Any) -> AsyncIterator[bytes]:
         """Health.Watch: the status now, and each time that it changes."""
-        try:
-            name = parsed(HealthCheckRequest, data).service
-        except InvalidInput as error:
-            await context.abort(StatusCode.INVALID_ARGUMENT, str(error))
-            raise
+        name = await _asked(data, context)
         told = b""
         while True:
             status = self._status(name)
@@ -80,3 +72,13 @@ class Health:
         else:
             serving = self._service.store.ready
         return _SERVING if serving else _NOT_SERVING
+
+
+async def _asked(data: bytes, context: Any) -> str:
+    """The service that a message asks for; ends the call where it is no such message."""
+    try:
+        name: str = parsed(HealthCheckRequest, data).service
+    except InvalidInput as error:
+        await context.abort(StatusCode.INVALID_ARGUMENT, str(error))
+        raise
+    return name

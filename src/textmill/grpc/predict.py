@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from textmill.contract import Classifications, ClassifyOptions, Input, Pair
 from textmill.errors import EmptyInput, InvalidInput
 from textmill.grpc.embed import TOGETHER, text_of
 from textmill.grpc.messages import PredictPairRequest, PredictRequest, PredictResponse
 from textmill.grpc.served import Model
 from textmill.grpc.verb import remembered, side_of
+from textmill.tasks.best import descending, refuse_no_numbers
 
 _PAIR = 2
 
@@ -31,7 +29,9 @@ class Labels:
 
     async def ask(self, model: Model, inputs: Sequence[Input | Pair], options: ClassifyOptions) -> Classifications:
         """Classify the texts or pairs."""
-        return await model.classify_inputs(inputs, options)
+        made = await model.classify_inputs(inputs, options)
+        refuse_no_numbers(made.scores)
+        return made
 
     def answer(self, made: Classifications, index: int) -> bytes:
         """All labels, the best first."""
@@ -56,11 +56,6 @@ class PairLabels(Labels):
             msg = "'inputs' has empty texts only; there is nothing to classify"
             raise EmptyInput(msg, param="inputs", index=0)
         return (texts[0] if len(texts) == 1 else (texts[0], texts[1])), _how(message)
-
-
-def descending(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
-    """Indices from the best score down; of equal scores the later comes first, as TEI has it."""
-    return np.argsort(scores, kind="stable")[::-1]
 
 
 def _how(message: Any) -> ClassifyOptions:

@@ -13,17 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from textmill.contract import Answered, RerankOptions, Scores, Timings
-from textmill.errors import EmptyInput, InvalidInput
+from textmill.errors import EmptyInput, InvalidInput, TooManyInputs
 from textmill.grpc.ahead import Ahead, Messages, Reply
 from textmill.grpc.calls import answered, limits
 from textmill.grpc.embed import TOGETHER
 from textmill.grpc.messages import RerankRequest, RerankResponse, RerankStreamRequest, parsed
 from textmill.grpc.metadata import metadata_message
-from textmill.grpc.predict import descending
 from textmill.grpc.served import Model
 from textmill.grpc.service import Service
 from textmill.grpc.verb import remembered, side_of
 from textmill.store.about import about
+from textmill.tasks.best import descending, refuse_no_numbers
 
 Question = tuple[str, RerankOptions]
 """A query, and how texts are judged by it."""
@@ -45,16 +45,15 @@ class Ranking:
         if self.first is None:
             self.first = message
         options = _options(message.truncate, self.first.raw_scores, message.truncation_direction)
+        _refuse_nothing(message.query, [message.text])
         return message.text, (message.query, options)
 
     async def ask(self, model: Model, inputs: Sequence[str], options: Question) -> Scores:
         """Score the texts."""
         query, how = options
-        return await model.rerank_inputs(query, inputs, how)
-
-    def answer(self, made: Scores, index: int) -> bytes:
-        """The score of a text alone; unused, as one message answers all."""
-        return _ranks(made.scores[index : index + 1], None)
+        made = await model.rerank_inputs(query, inputs, how)
+        refuse_no_numbers(made.scores)
+        return made
 
 
 async def rerank(service: Service, rpc: str, data: bytes, context: Any) -> bytes:
@@ -67,9 +66,10 @@ async def rerank(service: Service, rpc: str, data: bytes, context: Any) -> bytes
         if not texts:
             msg = "'texts' is an empty list; there is nothing to rank"
             raise EmptyInput(msg, param="texts")
-        if len(texts) > service.settings.max_inputs:
+        if "rerank" in model.info.tasks and len(texts) > service.settings.max_inputs:
             msg = f"'texts' has {len(texts)} inputs; this server takes {service.settings.max_inputs} a message"
-            raise InvalidInput(msg, param="texts")
+            raise TooManyInputs(msg, param="texts")
+        _refuse_nothing(query, texts)
         options = _options(message.truncate, message.raw_scores, message.truncation_direction)
         made = await service.ask_patiently(Ranking(), model, texts, (query, options))
         characters = len(query) * len(texts) + sum(map(len, texts))
@@ -85,11 +85,12 @@ async def rerank_stream(service: Service, rpc: str, messages: Messages, context:
 
     async def work(model: Model) -> bytes:
         ranking, gathered = Ranking(), _Gathered(service.settings.message_limit)
-        ahead = Ahead(messages, ranking, partial(service.ask_patiently, ranking, model), limits(service))
+        ahead = Ahead(messages, ranking, partial(service.ask_patiently, ranking, model, part=True), limits(service))
         async with aclosing(ahead.replies()) as replies:
             async for reply in replies:
                 gathered.add(reply, keep_text=ranking.first.return_text)
         made = gathered.scores()
+        service.telemetry.observe_stages(model.info.name, made.timings)
         await context.send_initial_metadata(about(model.info, made, gathered.characters, started))
         return _ranks(made.scores, gathered.texts or None) + _about(made, gathered.characters, started)
 
@@ -131,6 +132,14 @@ class _Gathered:
             truncated=truncated,
             timings=Timings(*np.mean([(t.tokenize, t.queue, t.inference) for t in timings], axis=0).tolist()),
         )
+
+
+def _refuse_nothing(query: str, texts: Sequence[str]) -> None:
+    """Raise EmptyInput for a query and a text that are both empty."""
+    if not query and not all(texts):
+        index = texts.index("")
+        msg = f"the query and text {index} are both empty; there is nothing to compare"
+        raise EmptyInput(msg, param="texts", index=index)
 
 
 def _ranks(scores: npt.NDArray[np.float32], texts: Sequence[str] | None) -> bytes:

@@ -11,9 +11,10 @@ from textmill.contract import Answered
 from textmill.errors import Overloaded
 from textmill.grpc.served import Model, Store
 from textmill.grpc.settings import GrpcSettings
-from textmill.grpc.verb import Verb
+from textmill.grpc.verb import Asking
 from textmill.store.permits import Permits
 from textmill.telemetry import Telemetry
+from textmill.telemetry.counted import again
 
 I = TypeVar("I")  # noqa: E741 - an input
 O = TypeVar("O")  # noqa: E741 - options
@@ -38,18 +39,31 @@ class Service:
         self.permits = permits
         self.admits = admits
 
-    async def ask(self, verb: Verb[I, O, R], model: Model, inputs: Sequence[I], options: O) -> R:
-        """Compute these inputs as one call, and count them. Raises Overloaded and what the model raises."""
+    async def ask(
+        self, verb: Asking[I, O, R], model: Model, inputs: Sequence[I], options: O, *, part: bool = False
+    ) -> R:
+        """Compute these inputs as one call, and count them; ``part`` says that the request has other calls too.
+
+        Raises Overloaded and what the model raises.
+        """
         with nullcontext() if verb.free else self.permits.compute():
             made = await verb.ask(model, inputs, options)
         if isinstance(made, Answered):
-            self.telemetry.observe_answer(model.info.name, made)
+            self.telemetry.observe_answer(model.info.name, made, part=part)
         return made
 
-    async def ask_patiently(self, verb: Verb[I, O, R], model: Model, inputs: Sequence[I], options: O) -> R:
+    async def ask_patiently(
+        self, verb: Asking[I, O, R], model: Model, inputs: Sequence[I], options: O, *, part: bool = False
+    ) -> R:
         """`ask`, but wait where too much work waits already."""
-        while True:
-            try:
-                return await self.ask(verb, model, inputs, options)
-            except Overloaded as error:
-                await asyncio.sleep(min(error.retry_after, _PATIENCE_S))
+        try:
+            return await self.ask(verb, model, inputs, options, part=part)
+        except Overloaded as error:
+            patience = error.retry_after
+        with again():
+            while True:
+                await asyncio.sleep(min(patience, _PATIENCE_S))
+                try:
+                    return await self.ask(verb, model, inputs, options, part=part)
+                except Overloaded as error:
+                    patience = error.retry_after

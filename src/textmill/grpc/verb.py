@@ -13,6 +13,7 @@ from textmill.grpc.served import Model
 I = TypeVar("I")  # noqa: E741 - an input
 O = TypeVar("O")  # noqa: E741 - options
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 _SIDES: tuple[Side, ...] = ("right", "left")
 
@@ -20,8 +21,8 @@ remembered = lru_cache(64)
 """For functions that make options: equal messages of a stream get the very same ones, without making them again."""
 
 
-class Verb(Protocol[I, O, R]):
-    """A unary rpc, and also the bidirectional stream of the same messages."""
+class Asking(Protocol[I, O, R_co]):
+    """What messages ask, and how it is computed; a stream's messages may be asked many together."""
 
     @property
     def request(self) -> Any:
@@ -42,9 +43,13 @@ class Verb(Protocol[I, O, R]):
         """What a message asks; messages whose options are equal may be asked together. Raises InvalidInput."""
         ...
 
-    async def ask(self, model: Model, inputs: Sequence[I], options: O) -> R:
+    async def ask(self, model: Model, inputs: Sequence[I], options: O) -> R_co:
         """Compute."""
         ...
+
+
+class Verb(Asking[I, O, R], Protocol[I, O, R]):
+    """A unary rpc, and also the bidirectional stream of the same messages: each is answered by one of its own."""
 
     def answer(self, made: R, index: int) -> bytes:
         """The message that answers one of the inputs, but for its metadata."""

@@ -15,6 +15,7 @@ from textmill.http.failures import BodyTooLarge, ClientLeft, NotJson, NotJsonTyp
 T = TypeVar("T")
 
 _BOM = b"\xef\xbb\xbf"
+_GZIP = b"\x1f\x8b"
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
 _FIELD = re.compile(r"\$\.(\w+)")
 _IDS = re.compile(r"inputs?(\[\.{3}\]|\[\d+\])+$")
@@ -124,6 +125,8 @@ def _too_large(limit: int) -> BodyTooLarge:
 def _not_json(what: str, body: bytes) -> str:
     if not body.strip():
         return "the body is empty; it must be a JSON object"
+    if body.startswith(_GZIP):
+        return "the body is compressed (gzip), and none is unpacked here; send it as it is, without Content-Encoding"
     if b"\\ud" in body.lower() and ("truncated" in what or "surrogate" in what):
         # msgspec reads past the string's end while it looks for the second half of the pair.
         return "the body is not JSON: a \\ud800 to \\udfff escape stands alone; such an escape needs its other half"

@@ -72,11 +72,6 @@ def require(model: Model, task: Task) -> None:
         raise WrongTask(msg)
 
 
-def only_sparse(model: Model) -> bool:
-    """Whether the model's only vectors are sparse, as SPLADE's are."""
-    return "embed_sparse" in model.info.tasks and "embed" not in model.info.tasks
-
-
 class ErrorText(Struct, frozen=True):
     """TEI's error."""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import Annotated, Any
 
-import numpy as np
-import numpy.typing as npt
 from msgspec import Meta, Struct
 
 from textmill.contract import (
@@ -34,12 +32,12 @@ from textmill.http.tei_dialect import (
     PromptName,
     Truncate,
     cuts,
-    only_sparse,
     require,
     side_of,
 )
 from textmill.http.timing import timing_headers
 from textmill.http.vectors import chunk_array, float_rows, json_array, nested_array, sparse_array
+from textmill.store.vocabulary import MOST_VALUES, check_vocabulary, embed_vocabulary, only_sparse
 
 Texts = Annotated[
     Inputs,
@@ -49,8 +47,6 @@ Texts = Annotated[
         extra_json_schema=inputs_schema(empty_texts=False),
     ),
 ]
-_MOST_VALUES = 1 << 25
-"""Numbers of one answer: some 400 MB of JSON."""
 _SPECIAL, _USUAL_WIDTH = 2, 1024
 """Of vectors as long as a vocabulary: 128 MB."""
 
@@ -144,12 +140,6 @@ async def embed(service: Service, request: EmbedRequest) -> Answer:
     truncate, chunking = policy(
         request.on_overflow, request.chunk_tokens, request.chunk_overlap, truncate=cuts(service, request.truncate)
     )
-    if only_sparse(model):
-        if chunking is not None:
-            msg = f"{model.info.name} gives sparse vectors, which have no mean over chunks"
-            raise InvalidInput(msg, param="on_overflow")
-        return await _embed_vocabulary(service, model, inputs, request, started)
-    _check(model, "embed", inputs)
     options = EmbedOptions(
         prompt_name=request.prompt_name,
         dimensions=request.dimensions,
@@ -158,6 +148,12 @@ async def embed(service: Service, request: EmbedRequest) -> Answer:
         truncate_side=side_of(request.truncation_direction),
         chunking=chunking,
     )
+    if only_sparse(model.info):
+        if chunking is not None:
+            msg = f"{model.info.name} gives sparse vectors, which have no mean over chunks"
+            raise InvalidInput(msg, param="on_overflow")
+        return await _embed_vocabulary(service, model, inputs, options, started)
+    _check(model, "embed", inputs)
     made = service.count(model, await model.embed_inputs(inputs, options))
     body = await json_array(made.vectors, float_rows)
     return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)
@@ -189,7 +185,7 @@ async def embed_all(service: Service, request: TokensRequest) -> Answer:
     started = time.perf_counter()
     model = service.model(request.model)
     inputs = as_batch(request.inputs, "inputs", service.settings.max_inputs)
-    if only_sparse(model):
+    if only_sparse(model.info):
         msg = f"{model.info.name} gives sparse vectors only, no states of tokens; use /embed_sparse"
         raise WrongTask(msg)
     _check(model, "embed_tokens", inputs)
@@ -216,7 +212,7 @@ async def embed_sparse(service: Service, request: SparseRequest) -> Answer:
 
 
 async def _sparse(
-    service: Service, model: Model, inputs: list[Input], request: SparseRequest | EmbedRequest, *, truncate: bool
+    service: Service, model: Model, inputs: list[Input], request: SparseRequest, *, truncate: bool
 ) -> SparseEmbeddings:
     options = SparseOptions(
         prompt_name=request.prompt_name,
@@ -227,43 +223,21 @@ async def _sparse(
 
 
 async def _embed_vocabulary(
-    service: Service, model: Model, inputs: list[Input], request: EmbedRequest, started: float
+    service: Service, model: Model, inputs: list[Input], options: EmbedOptions, started: float
 ) -> Answer:
-    """/embed of a model whose vectors are sparse: with every value of the vocabulary, as pooled."""
-    if request.normalize is not False:
-        msg = (
-            f"{model.info.name} gives sparse vectors, which are not scaled; use /embed_sparse, or set normalize to false for "
-            "vectors with every value of the vocabulary"
-        )
-        raise WrongTask(msg)
-    size = model.info.vocabulary
-    dimensions = size if request.dimensions is None else request.dimensions
-    if not 1 <= dimensions <= size:
-        msg = f"dimensions is {dimensions}; this model gives 1 to {size}"
-        raise InvalidInput(msg, param="dimensions")
-    if len(inputs) * size > _MOST_VALUES:
-        msg = f"{len(inputs)} vectors of {size} values are too many for one answer; use /embed_sparse"
-        raise InvalidInput(msg, param="inputs")
+    """/embed of a model whose vectors are sparse."""
+    check_vocabulary(model.info, len(inputs), options)
     refuse_empty(inputs, "inputs")
-    truncate = cuts(service, request.truncate, request.on_overflow)
-    made = await _sparse(service, model, inputs, request, truncate=truncate)
-    body = await json_array(_spread(made)[:, :dimensions], float_rows)
+    made = service.count(model, await embed_vocabulary(model, inputs, options))
+    body = await json_array(made.vectors, float_rows)
     return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)
-
-
-def _spread(made: SparseEmbeddings) -> npt.NDArray[np.float32]:
-    """Sparse vectors as dense ones (inputs, vocabulary)."""
-    vectors = np.zeros((len(made.vectors), made.size), np.float32)
-    for row, vector in zip(vectors, made.vectors, strict=True):
-        row[vector.indices] = vector.values
-    return vectors
 
 
 def _refuse_many_states(about: ModelInfo, inputs: list[Input]) -> None:
     """Raise InvalidInput where the states of all tokens may be too many for one answer; a character may be a token."""
     tokens = sum(min(about.max_tokens, len(item) + _SPECIAL) for item in inputs)
-    if len(inputs) > 1 and tokens * (about.dimensions or _USUAL_WIDTH) > _MOST_VALUES:
-        msg = f"the states of {len(inputs)} inputs may be more than {_MOST_VALUES} values; send fewer inputs a request"
+    if len(inputs) > 1 and tokens * (about.dimensions or _USUAL_WIDTH) > MOST_VALUES:
+        msg = f"the states of {len(inputs)} inputs may be more than {MOST_VALUES} values; send fewer inputs a request"
         raise InvalidInput(msg, param="inputs")
 
 

@@ -19,9 +19,9 @@ from textmill.http.tei_rank import (
     examples,
     label_arrays,
     refuse_empty_examples,
-    refuse_no_numbers,
 )
 from textmill.http.timing import timing_headers
+from textmill.tasks.best import refuse_no_numbers
 
 _SCORINGS: dict[str, Scoring] = {"softmax": "softmax", "sigmoid": "sigmoid", "none": "raw"}
 

@@ -7,13 +7,11 @@ import time
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-import numpy as np
-import numpy.typing as npt
 import orjson
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from textmill.contract import Classifications, ClassifyOptions, Input, Pair, RerankOptions
-from textmill.errors import EmptyInput, ForwardFailed
+from textmill.errors import EmptyInput
 from textmill.http.failures import WrongShape
 from textmill.http.inputs import check_count
 from textmill.http.operation import Answer, Operation
@@ -32,6 +30,7 @@ from textmill.http.tei_dialect import (
     side_of,
 )
 from textmill.http.timing import timing_headers
+from textmill.tasks.best import descending, refuse_no_numbers
 from textmill.telemetry.tei import Form
 
 _PAIR = 2
@@ -133,7 +132,7 @@ async def rerank(service: Service, request: RerankRequest) -> Answer:
     )
     made = service.count(model, await model.rerank_inputs(request.query, texts, options))
     refuse_no_numbers(made.scores)
-    ranks: list[dict[str, Any]] = [{"index": int(i), "score": made.scores[i]} for i in _descending(made.scores)]
+    ranks: list[dict[str, Any]] = [{"index": int(i), "score": made.scores[i]} for i in descending(made.scores)]
     if request.return_text:
         ranks = [{"index": rank["index"], "text": texts[rank["index"]], "score": rank["score"]} for rank in ranks]
     body = orjson.dumps(ranks, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -163,13 +162,6 @@ def refuse_empty_examples(inputs: Sequence[Input | Pair]) -> None:
             raise EmptyInput(msg, param="inputs", index=index)
 
 
-def refuse_no_numbers(scores: npt.NDArray[np.float32]) -> None:
-    """Raise ForwardFailed for a score that is not a number, which has no place in an order."""
-    if np.isnan(scores).any():
-        msg = "the model gave a score that is not a number"
-        raise ForwardFailed(msg)
-
-
 def _example(texts: Sequence[str], where: str) -> Input | Pair:
     if len(texts) not in (1, _PAIR):
         msg = f"{where}: has {len(texts)} texts; give one, or two for a pair"
@@ -197,14 +189,9 @@ def _form(request: PredictRequest) -> Form:
     return "single" if isinstance(given, str) or all(isinstance(item, str) for item in given) else "batch"
 
 
-def _descending(scores: Any) -> Any:
-    """Indices from the best score down; of equal scores the later comes first, as TEI has it."""
-    return np.argsort(scores, kind="stable")[::-1]
-
-
 def best_first(scores: Any, labels: Sequence[str]) -> list[dict[str, Any]]:
     """All labels with their scores, the best first."""
-    return [{"score": scores[index], "label": labels[index]} for index in _descending(scores)]
+    return [{"score": scores[index], "label": labels[index]} for index in descending(scores)]
 
 
 OPERATIONS: tuple[Operation[Any], ...] = (

@@ -23,11 +23,11 @@ from textmill.http.tei_dialect import (
     PromptName,
     Truncate,
     cuts,
-    only_sparse,
     require,
     side_of,
 )
 from textmill.http.timing import timing_headers
+from textmill.store.vocabulary import only_sparse
 
 _TEXT = {"minLength": 1}
 
@@ -70,7 +70,7 @@ async def similarity(service: Service, request: SimilarityRequest) -> Answer:
         raise EmptyInput(msg, param="inputs")
     inputs: list[Input] = [request.inputs.source_sentence, *sentences]
     check_count("inputs", len(inputs), service.settings.max_inputs)
-    if not only_sparse(model):
+    if not only_sparse(model.info):
         require(model, "embed")
     refuse_empty(inputs, "inputs")
     made = await _embed(service, model, inputs, request.parameters or SimilarityParameters())
@@ -83,7 +83,7 @@ async def _embed(
     service: Service, model: Model, inputs: list[Input], how: SimilarityParameters
 ) -> Embeddings | SparseEmbeddings:
     truncate, side = cuts(service, how.truncate), side_of(how.truncation_direction)
-    if only_sparse(model):
+    if only_sparse(model.info):
         sparse = SparseOptions(prompt_name=how.prompt_name, truncate=truncate, truncate_side=side)
         return service.count(model, await model.embed_sparse_inputs(inputs, sparse))
     options = EmbedOptions(prompt_name=how.prompt_name, truncate=truncate, truncate_side=side)

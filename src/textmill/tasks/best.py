@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from textmill.contract import Classifications, Entities, Entity, Ranked, Scores
-from textmill.errors import InvalidInput
+from textmill.errors import ForwardFailed, InvalidInput
 
 
 def labelled(answer: Classifications) -> list[dict[str, float]]:
@@ -31,6 +31,18 @@ def check_top(top: int | None) -> None:
     if top is not None and (isinstance(top, bool) or not isinstance(top, int) or top < 1):
         msg = f"top is {top!r}; it must be a number of at least 1"
         raise InvalidInput(msg, param="top")
+
+
+def descending(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+    """Indices from the best score down; of equal scores the later comes first, as Text Embeddings Inference has it."""
+    return np.argsort(scores, kind="stable")[::-1]
+
+
+def refuse_no_numbers(scores: npt.NDArray[np.float32]) -> None:
+    """Raise ForwardFailed for a score that is not a number, which has no place in an order."""
+    if np.isnan(scores).any():
+        msg = "the model gave a score that is not a number"
+        raise ForwardFailed(msg)
 
 
 def _by_label(labels: Sequence[str], scores: npt.NDArray[np.float32]) -> dict[str, float]:

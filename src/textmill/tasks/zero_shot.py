@@ -5,6 +5,7 @@ Yin et al., 2019, arXiv:1909.00161; computed as transformers' ZeroShotClassifica
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -39,8 +40,8 @@ class ZeroShotClassifier:
         if not labels:
             msg = "there are no labels to choose from"
             raise EmptyInput(msg, param="labels")
-        if twice := next((label for index, label in enumerate(labels) if label in labels[:index]), None):
-            msg = f"the label {twice!r} is given twice"
+        if len(set(labels)) < len(labels):
+            msg = f"the label {Counter(labels).most_common(1)[0][0]!r} is given twice"
             raise InvalidInput(msg, param="labels")
         if "{}" not in options.hypothesis:
             msg = f"the hypothesis {options.hypothesis!r} has no place for a label; write {{}} where it goes"

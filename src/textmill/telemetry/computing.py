@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from textmill.contract import Answered, BatchReport
+from textmill.contract import Answered, BatchReport, Timings
 from textmill.telemetry.series import Cells, Number, Series, counter, histogram
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -80,9 +80,12 @@ class _OfModel:
         self._inputs.value += len(made.tokens)
         self._tokens.value += sum(made.tokens)
         self._truncated.value += sum(made.truncated)
-        self._tokenize.add(made.timings.tokenize)
-        self._queue.add(made.timings.queue)
-        self._inference.add(made.timings.inference)
+
+    def spent(self, timings: Timings) -> None:
+        """Count a request's stages."""
+        self._tokenize.add(timings.tokenize)
+        self._queue.add(timings.queue)
+        self._inference.add(timings.inference)
 
     def batch(self, report: BatchReport) -> None:
         """Count a batch."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar, cast
 
 from textmill.telemetry.tei import Family
@@ -24,6 +26,19 @@ _VERBS: Mapping[str, Family] = {
 """The verbs for servers."""
 
 
+_AGAIN: ContextVar[bool] = ContextVar("textmill_again", default=False)
+
+
+@contextmanager
+def again() -> Iterator[None]:
+    """While this lasts, calls ask for inputs that have been counted: a part of a group that failed, or after a wait."""
+    before = _AGAIN.set(True)
+    try:
+        yield
+    finally:
+        _AGAIN.reset(before)
+
+
 class _Counts(Protocol):
     def observe_inputs(self, family: Family, inputs: int) -> None: ...
 
@@ -41,7 +56,8 @@ class _Counted:
         counts, place = self._counts, 1 if name == "rerank_inputs" else 0
 
         def verb(*given: Any, **options: Any) -> Any:
-            counts.observe_inputs(family, len(given[place]))
+            if not _AGAIN.get():
+                counts.observe_inputs(family, len(given[place]))
             return found(*given, **options)
 
         setattr(self, name, verb)  # found at once from now on

@@ -79,10 +79,10 @@ class Telemetry:
         """Send the spans of a request that has been answered with this HTTP status, and log it where that is wanted."""
         if self.tracer is not None:
             self.tracer.end(request, name, attributes, seconds, status)
-        if self.log_requests and request.answer is not None and status < HTTPStatus.BAD_REQUEST:
+        if self.log_requests and request.inputs and status < HTTPStatus.BAD_REQUEST:
             route = str(attributes.get("http.route", name))
             shown = _TEI_NAMES.get(route, route.strip("/"))
-            _log.info("Success", extra={"span": _shown(shown, request.answer.timings, seconds)})
+            _log.info("Success", extra={"span": _shown(shown, request.timings, seconds)})
 
     def observe_entry(self, form: Form) -> None:
         """Count a request that a route begins to compute."""
@@ -122,14 +122,22 @@ class Telemetry:
             if form is not None and (status == "OK" if isinstance(status, str) else status < HTTPStatus.BAD_REQUEST):
                 self._tei.succeeded(form, seconds)
 
-    def observe_answer(self, model: str, made: Answered) -> None:
-        """Count what a call computed and where its time went."""
+    def observe_answer(self, model: str, made: Answered, *, part: bool = False) -> None:
+        """Count what a call computed and where its time went; ``part`` says that its request has other calls too."""
         request = CURRENT.get()
         if request is not None:
-            request.model, request.answer = model, made
+            request.add(model, made)
         with self._lock:
             self._tei.answered(made)
             self._computing.of(model).answered(made)
+        if not part:
+            self.observe_stages(model, made.timings)
+
+    def observe_stages(self, model: str, timings: Timings) -> None:
+        """Count where a request's time went; with each answer but those of a part."""
+        with self._lock:
+            self._tei.spent(timings)
+            self._computing.of(model).spent(timings)
 
     def observe_batch(self, model: str, report: BatchReport) -> None:
         """Count a batch, and tell the requests in it that are traced."""

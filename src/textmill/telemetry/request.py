@@ -9,7 +9,7 @@ import time
 from contextvars import ContextVar
 from typing import NamedTuple
 
-from textmill.contract import Answered
+from textmill.contract import Answered, Timings
 
 CURRENT: ContextVar[Request | None] = ContextVar("textmill_request", default=None)
 """The request that this code works on."""
@@ -41,7 +41,7 @@ class Request:
     ``id`` is its span, None where it is not traced; ``parent`` the caller's, where there is one.
     """
 
-    __slots__ = ("answer", "began", "id", "model", "parent", "stages", "wall_ns")
+    __slots__ = ("_timings", "began", "id", "inputs", "model", "parent", "stages", "tokens", "truncated", "wall_ns")
 
     def __init__(self, id: SpanId | None = None, parent: SpanId | None = None) -> None:  # noqa: A002 - what it is
         self.id = id
@@ -50,7 +50,24 @@ class Request:
         self.wall_ns = time.time_ns()
         self.stages: list[Stage] = []
         self.model = ""
-        self.answer: Answered | None = None
+        self.inputs = self.tokens = self.truncated = 0
+        self._timings = (0.0, 0.0, 0.0)
+
+    def add(self, model: str, made: Answered) -> None:
+        """Keep what one of its calls computed: most requests are one call, a stream is many."""
+        inputs, new = len(made.tokens), made.timings
+        share = inputs / (self.inputs + inputs)
+        means = zip(self._timings, (new.tokenize, new.queue, new.inference), strict=True)
+        self._timings = tuple(old + share * (late - old) for old, late in means)  # type: ignore[assignment]  # three of three
+        self.model = model
+        self.inputs += inputs
+        self.tokens += sum(made.tokens)
+        self.truncated += sum(made.truncated)
+
+    @property
+    def timings(self) -> Timings:
+        """Where its time went: means over its inputs."""
+        return Timings(*self._timings)
 
     def stage(self, name: str, began: float, seconds: float, link: SpanId | None = None) -> None:
         """Keep a part of its time, up to the 256th."""

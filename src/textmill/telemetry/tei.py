@@ -7,7 +7,7 @@ from itertools import accumulate, repeat
 from operator import mul
 from typing import Literal, get_args
 
-from textmill.contract import Answered, Classifications, Entities, Scores
+from textmill.contract import Answered, Classifications, Entities, Scores, Timings
 from textmill.errors import (
     ForwardFailed,
     InvalidInput,
@@ -58,7 +58,7 @@ _ERRS: dict[type[BaseException], Err] = {
 
 def err_of(error: BaseException) -> Err | None:
     """The label of an error; None where TEI has none. What an input is to blame for is found while it is tokenised."""
-    if isinstance(error, InvalidInput) and (error.index is not None or error.param == "query"):
+    if isinstance(error, InvalidInput) and (error.index is not None or error.param in ("query", "prompt_name")):
         return "tokenization"
     return next((_ERRS[cls] for cls in type(error).__mro__ if cls in _ERRS), None)
 
@@ -134,13 +134,17 @@ class TeiSeries:
         inputs = len(made.tokens)
         family = self._families[family_of(made)]
         for index, seconds in enumerate((tokenize, queue, inference)):
-            self._stage_cells[index].add(seconds)
             family.stages[index].add(seconds, inputs)
         family.duration.add(tokenize + queue + inference, inputs)
         family.success.add(inputs)
         lengths = self._length.of()
         for length in made.tokens:
             lengths.add(length)
+
+    def spent(self, timings: Timings) -> None:
+        """Count a request's stages."""
+        for cell, seconds in zip(self._stage_cells, (timings.tokenize, timings.queue, timings.inference), strict=True):
+            cell.add(seconds)
 
     def batch(self, rows: int, tokens: int) -> None:
         """Count a batch of distinct rows."""

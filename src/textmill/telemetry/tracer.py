@@ -76,16 +76,15 @@ class Tracer:
         """Send the spans of a request that was answered with this HTTP status."""
         if request.id is None:
             return
-        made = request.answer
         computed: Mapping[str, Value] = (
-            {}
-            if made is None
-            else {
+            {
                 "textmill.model": request.model,
-                "textmill.inputs": len(made.tokens),
-                "textmill.tokens": sum(made.tokens),
-                "textmill.truncated_inputs": sum(made.truncated),
+                "textmill.inputs": request.inputs,
+                "textmill.tokens": request.tokens,
+                "textmill.truncated_inputs": request.truncated,
             }
+            if request.inputs
+            else {}
         )
         root = Span(
             name,

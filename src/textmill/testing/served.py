@@ -77,7 +77,7 @@ def vector_of(item: Input | Pair, dimensions: int = DIMENSIONS) -> npt.NDArray[n
 class RecordingModel:
     """A model without an engine: answers `vector_of`, raises ``error``, or waits until it is cancelled (``hold``).
 
-    ``calls`` has what it was asked; ``held`` and ``withdrawn`` are set when a held call begins and ends.
+    Where ``scores`` is given, all scores are that. ``calls`` has what it was asked; ``held`` and ``withdrawn`` are set when a held call begins and ends.
     """
 
     def __init__(self, name: str = "tiny") -> None:
@@ -85,6 +85,7 @@ class RecordingModel:
         self.ready = True
         self.waiting = (0, 0)
         self.error: Exception | None = None
+        self.scores: float | None = None
         self.hold = False
         self.held = asyncio.Event()
         self.withdrawn = asyncio.Event()
@@ -122,6 +123,7 @@ class RecordingModel:
         """Answer `vector_of` of each input as scores of the labels."""
         counts = await self._counted(inputs, options)
         scores = np.stack([vector_of(item, len(self.info.labels)) for item in inputs])
+        scores = scores if self.scores is None else np.full_like(scores, self.scores)
         return Classifications(labels=self.info.labels, scores=scores, **counts)
 
     async def classify_zero_shot_inputs(
@@ -135,7 +137,8 @@ class RecordingModel:
     async def rerank_inputs(self, query: str, texts: Sequence[str], options: RerankOptions) -> Scores:
         """Answer the length of each text as its score."""
         counts = await self._counted([(query, text) for text in texts], options)
-        return Scores(scores=np.array([len(text) for text in texts], np.float32), **counts)
+        scores = [len(text) if self.scores is None else self.scores for text in texts]
+        return Scores(scores=np.array(scores, np.float32), **counts)
 
     async def tokenize_inputs(self, inputs: Sequence[str], options: TokenizeOptions) -> tuple[tuple[Token, ...], ...]:
         """Answer a token for each character between two special ones."""
