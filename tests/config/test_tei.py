@@ -57,6 +57,16 @@ BY_NAME = {spelling.name: spelling for spelling in SPELLINGS}
 PLAIN = serve_options({}, {}).options
 
 
+def test_under_tei_a_model_is_called_as_it_was_given() -> None:
+    given = {"model_id": ("BAAI/bge-small-en-v1.5",)}
+    assert serve_options(given, {}, as_tei=True).options.served_model_name == "BAAI/bge-small-en-v1.5"
+    assert serve_options(given, {}).options.served_model_name is None
+    named = serve_options({**given, "served_model_name": "bge"}, {}, as_tei=True)
+    assert named.options.served_model_name == "bge"
+    old = serve_options({"tei_compat": "1.6"}, {}, as_tei=True)
+    assert old.options.served_model_name == old.options.models[0]
+
+
 def test_the_table_has_a_row_for_each() -> None:
     assert [row[0] for row in ROWS] == [spelling.name for spelling in SPELLINGS]
 
@@ -177,7 +187,7 @@ def test_of_a_list_of_levels_the_one_without_a_target_holds(text: str, level: st
         ({}, {"API_KEY": " "}, "API_KEY is set but empty"),
         ({"payload_limit": "2MB"}, {}, "--payload-limit has an impossible value '2MB'"),
         ({"hostname": "::1", "host": "::2"}, {}, "--host and --hostname are one option and differ"),
-        ({"models": ("a",), "model_id": ("b",)}, {}, "MODEL and --model-id are one option and differ"),
+        ({"models": ("a",), "model_id": ("b",)}, {}, "MODEL a and --model-id b are one option and differ"),
         ({"hf_token": "a", "hf_api_token": "b"}, {}, "--hf-token and --hf-api-token are one option"),
         ({}, {"HF_TOKEN": "a", "HF_API_TOKEN": "b"}, "HF_TOKEN and HF_API_TOKEN are one option"),
         ({}, {"DEFAULT_PROMPT": "a", "DEFAULT_PROMPT_NAME": "b"}, "DEFAULT_PROMPT and DEFAULT_PROMPT_NAME exclude"),

@@ -99,6 +99,31 @@ def test_a_field_that_occurs_twice_is_422(path: str, live: httpx.Client) -> None
     assert live.post("/embed", content=inside, headers=JSON).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ('{"inputs":{"source_sentence":"a","source_sentence":"b","sentences":["c"]}}', "inputs.source_sentence"),
+        ('{"inputs":{"source_sentence":"a","sentences":["b"],"sentences":["c"]}}', "inputs.sentences"),
+        (
+            '{"inputs":{"source_sentence":"a","sentences":["b"]},"parameters":{"truncate":true,"truncate":false}}',
+            "parameters.truncate",
+        ),
+    ],
+)
+def test_a_field_that_occurs_twice_further_within_is_422(body: str, field: str, live: httpx.Client) -> None:
+    for path in ("/similarity", "/"):
+        answer = live.post(path, content=body, headers=JSON)
+        plain(answer, 422)
+        assert f"'{field}'" in answer.text
+
+
+def test_texts_that_read_like_fields_are_texts(live: httpx.Client) -> None:
+    names = ["inputs", "truncate", "truncate", '"inputs"']
+    assert live.post("/embed", json={"inputs": names}).status_code == 200
+    compared = {"inputs": {"source_sentence": "sentences", "sentences": ["sentences", "sentences"]}}
+    assert live.post("/similarity", json=compared).status_code == 200
+
+
 def test_what_follows_the_value_is_not_read(live: httpx.Client) -> None:
     expected = live.post("/embed", json={"inputs": "a"}).content
     for tail in (b" ", b"\n\n", b"x", b'{"inputs":"b"}', b"\x00"):

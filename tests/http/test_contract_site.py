@@ -9,6 +9,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from textmill.errors import ForwardFailed
 from textmill.http.app import create_app
 from textmill.http.settings import HttpSettings
 from textmill.telemetry import Telemetry
@@ -149,6 +150,34 @@ async def test_health_of_one_model_does_not_hang_on_another(settings: HttpSettin
     client = await connected(settings, sound, dead)
     statuses = [(await client.get(path)).status_code for path in ("/m/sound/health", "/m/dead/health", "/health")]
     assert statuses == [200, 503, 503]
+
+
+async def test_as_tei_openais_route_refuses_with_teis_statuses(settings: HttpSettings) -> None:
+    ours = await connected(settings, RecordingModel())
+    teis = await connected(replace(settings, as_tei=True), RecordingModel())
+    bodies: list[tuple[dict[str, object], int, int]] = [
+        ({"input": ""}, 200, 400),
+        ({"input": []}, 400, 400),
+        ({"input": "a", "dimensions": 0}, 400, 422),
+        ({"input": "a", "encoding_format": "hex"}, 400, 422),
+        ({"input": [1, "a"]}, 400, 422),
+        ({"input": "a", "model": "other"}, 404, 404),
+    ]
+    for body, our_status, tei_status in bodies:
+        assert (await ours.post("/v1/embeddings", json=body)).status_code == our_status, body
+        answer = await teis.post("/embeddings", json=body)
+        assert answer.status_code == tei_status, body
+        assert answer.json()["code"] == tei_status
+
+
+async def test_as_tei_a_model_that_failed_is_424_on_openais_route_and_logged(
+    settings: HttpSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = RecordingModel()
+    client = await connected(replace(settings, as_tei=True), model)
+    model.error = ForwardFailed("the model gave no numbers")
+    assert (await client.post("/v1/embeddings", json={"input": "a"})).status_code == 424
+    assert "the model gave no numbers" in caplog.text
 
 
 async def test_any_name_means_the_default_where_that_is_wanted(settings: HttpSettings) -> None:

@@ -49,6 +49,35 @@ async def test_the_request_beyond_the_limit_is_told_when_to_come_back(connect: C
     assert (await client.post("/embed", json={"inputs": "a"})).status_code == 200
 
 
+async def test_what_is_refused_anyway_needs_no_place(connect: Connect, model: RecordingModel) -> None:
+    client = connect(max_concurrent_requests=1, max_inputs=2)
+    model.hold = True
+    busy = asyncio.create_task(client.post("/embed", json={"inputs": "a"}))
+    await until_held(model, 1)
+
+    refused: list[tuple[str, dict[str, object], int]] = [
+        ("/embed", {"inputs": ["a", "b", "c"]}, 422),
+        ("/embed", {"inputs": [1, "a"]}, 422),
+        ("/embed", {"inputs": [""]}, 400),
+        ("/predict", {"inputs": []}, 422),
+        ("/rerank", {"query": "a", "texts": []}, 400),
+        ("/v1/embeddings", {"input": ["a", "b", "c"]}, 400),
+        ("/embed", {"inputs": "a"}, 429),
+        ("/vertex", {"instances": [{"inputs": "a"}]}, 429),
+    ]
+    for path, body, status in refused:
+        assert (await client.post(path, json=body)).status_code == status, (path, body)
+    busy.cancel()
+    await asyncio.gather(busy, return_exceptions=True)
+
+
+async def test_a_request_of_many_instances_has_one_place(connect: Connect) -> None:
+    client = connect(max_concurrent_requests=1)
+    answer = await client.post("/vertex", json={"instances": [{"inputs": "a"}, {"inputs": ["b", "c"]}]})
+    assert answer.status_code == 200
+    assert [len(vectors) for vectors in answer.json()["predictions"]] == [1, 2]
+
+
 async def test_a_request_that_failed_gives_its_place_back(connect: Connect, model: RecordingModel) -> None:
     client = connect(max_concurrent_requests=1)
     for error in (ZeroDivisionError(), Overloaded("full", retry_after=3.2), None):

@@ -77,6 +77,15 @@ async def test_texts_are_repeated_only_when_asked_for(client: httpx.AsyncClient)
     assert answer.json() == [{"index": 1, "text": "bb", "score": 2.0}, {"index": 0, "text": "a", "score": 1.0}]
 
 
+async def test_many_texts_are_ranked_as_few_are(client: httpx.AsyncClient) -> None:
+    texts = [f"text {index}" for index in range(700)]
+    ranks = (await client.post("/rerank", json={"query": "q", "texts": texts, "return_text": True})).json()
+    assert sorted(rank["index"] for rank in ranks) == list(range(700))
+    assert all(rank["text"] == texts[rank["index"]] for rank in ranks)
+    scores = [rank["score"] for rank in ranks]
+    assert scores == sorted(scores, reverse=True)
+
+
 async def test_no_texts_are_empty(client: httpx.AsyncClient) -> None:
     answer = await client.post("/rerank", json={"query": "q", "texts": []})
     assert (answer.status_code, answer.json()["error_type"]) == (400, "Empty")

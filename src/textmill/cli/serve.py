@@ -143,6 +143,7 @@ def _settings(serving: Serving, keys: tuple[str, ...]) -> HttpSettings:
         root_task=options.root_task,
         predict_route=options.predict_route,
         health_route=options.health_route,
+        as_tei=serving.as_tei,
         any_model_name=serving.as_tei and len(options.models) == 1,
     )
 

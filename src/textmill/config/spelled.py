@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
+from typing import cast
 
 from textmill.config.layers import Layer, Stated
 from textmill.config.option import options_of
@@ -82,7 +83,7 @@ class _Reading:
         # TEI's variables have one value each; commas do not part them.
         stated = Stated(option.convert(value, where), where)
         if name in self.layer:
-            _refuse_both(self.layer[name], stated)
+            _refuse_both(name, self.layer[name], stated)
         self.layer[name] = stated
         self._taken.append(where)
         if spelling.name in DEPRECATED:
@@ -102,7 +103,11 @@ def _blank(spelling: Spelling, text: str) -> bool:
     return not text.strip()
 
 
-def _refuse_both(one: Stated, other: Stated) -> None:
-    if one.value != other.value:
-        msg = f"{one.where} and {other.where} are one option and differ; give one of them"
-        raise ConfigInvalid(msg)
+def _refuse_both(name: str, one: Stated, other: Stated) -> None:
+    if one.value == other.value:
+        return
+    first, second = one.where, other.where
+    if name == "models":  # a word behind a flag that takes none, such as --json-output true, is a model too
+        first, second = (f"{side.where} {' '.join(cast('tuple[str, ...]', side.value))}" for side in (one, other))
+    msg = f"{first} and {second} are one option and differ; give one of them"
+    raise ConfigInvalid(msg)

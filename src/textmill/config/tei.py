@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from textmill.config.layers import Layer, Stated
 from textmill.config.option import WORDS
@@ -196,6 +196,9 @@ def defaults(version: Version, layer: Layer, *, serve: bool) -> Layer:
         values["max_input_length"] = BATCH_TOKENS if tokens is None else tokens.value
         if version == "1.6":
             values["models"] = (_OLD_MODEL,)
+        models = layer["models"].value if "models" in layer else values.get("models")
+        if models:
+            values["served_model_name"] = cast("tuple[str, ...]", models)[0]
         if "default_prompt_name" not in layer:
             values["default_prompt"] = ""  # TEI does not look at the one that a model's files name
     return {name: Stated(value, "a default") for name, value in values.items()}

@@ -22,7 +22,7 @@ from textmill.errors import TextmillError
 from textmill.http import openai, probes, site, tei
 from textmill.http.cors import Cors
 from textmill.http.endpoint import Endpoint
-from textmill.http.failures import NoRoute, Unauthorised, WrongMethod, failure
+from textmill.http.failures import NoRoute, Unauthorised, WrongMethod, failure, kind_of
 from textmill.http.middleware import Count
 from textmill.http.openai import OPENAI
 from textmill.http.openapi import openapi
@@ -106,9 +106,10 @@ class _Refusals:
 
     async def refused(self, request: Request, error: Exception) -> Response:
         """Answer an error; log it where the caller is not to blame."""
-        shown = failure(error, self._service.settings.tei_compat)
+        settings = self._service.settings
+        shown = failure(error, settings.tei_compat, tei_only=settings.as_tei)
         answer = _dialect(request).refuse(shown)
-        if isinstance(error, TextmillError) and shown.kind.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        if isinstance(error, TextmillError) and kind_of(error).status == HTTPStatus.INTERNAL_SERVER_ERROR:
             _log.error("%s %s: %s", request.method, request.url.path, error)
         response = Response(answer.body, answer.status, dict(answer.headers))
         if answer.body:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
+from types import NoneType
 from typing import Generic, TypeVar
 
 import msgspec
@@ -60,20 +62,21 @@ def check_content_type(headers: Iterable[tuple[bytes, bytes]]) -> None:
 class BodyDecoder(Generic[T]):
     """Reads one struct from JSON.
 
-    Of a key that occurs twice, the last counts; a ``strict`` decoder refuses the struct's own keys then, and reads only up to
-    the end of the value. Raises NotJson or WrongShape with the path of the wrong field.
+    Of a key that occurs twice, the last counts; a ``strict`` decoder refuses the keys of the struct, and of structs in it, then,
+    and reads only up to the end of the value. Raises NotJson or WrongShape with the path of the wrong field.
     """
 
     def __init__(self, struct: type[T], *, strict: bool = False) -> None:
         self._decoder = msgspec.json.Decoder(struct)
         self._strict = strict
-        self._keys = _keys_of(struct) if strict else ()
+        self._struct = struct
+        self._keys = tuple(f'"{name}"'.encode() for name in _names_of(struct)) if strict else ()
 
     def decode(self, body: bytes) -> T:
         """The struct in a body; a byte order mark in front is skipped."""
         body = body.removeprefix(_BOM)
         if self._keys and any(body.count(key) > 1 for key in self._keys):
-            _refuse_twice(body, self._keys)
+            _refuse_twice(body, self._struct)
         try:
             return self._decoder.decode(body)
         except msgspec.ValidationError as error:
@@ -91,29 +94,54 @@ class BodyDecoder(Generic[T]):
             raise NotJson(msg) from None
 
 
-def _keys_of(struct: type) -> tuple[bytes, ...]:
-    """The keys of a struct as JSON writes them."""
-    if not issubclass(struct, msgspec.Struct):
-        return ()
-    return tuple(f'"{field.encode_name}"'.encode() for field in msgspec.structs.fields(struct))
+def _fields_of(struct: type) -> dict[str, type]:
+    """The keys of a struct, each with the struct that its value is, or with NoneType."""
+    if not (isinstance(struct, type) and issubclass(struct, msgspec.Struct)):
+        return {}
+    info = msgspec.inspect.type_info(struct)
+    assert isinstance(info, msgspec.inspect.StructType)  # noqa: S101 - that of a struct
+    return {field.encode_name: _struct_in(field.type) for field in info.fields}
 
 
-def _refuse_twice(body: bytes, keys: Sequence[bytes]) -> None:
-    """Raise WrongShape for a key that the outermost object has twice. What is not JSON passes."""
-    names: list[str] = []
+def _struct_in(kind: msgspec.inspect.Type) -> type:
+    """The struct of a type that is one, or may be one; else NoneType."""
+    if isinstance(kind, msgspec.inspect.Metadata):
+        return _struct_in(kind.type)
+    members = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
+    return next((member.cls for member in members if isinstance(member, msgspec.inspect.StructType)), NoneType)
 
-    def note(pairs: list[tuple[str, object]]) -> None:
-        names[:] = [name for name, _ in pairs]  # objects end from within, the outermost last
 
+def _names_of(struct: type) -> set[str]:
+    """The keys of a struct and of those in it."""
+    fields = _fields_of(struct)
+    return set(fields).union(*map(_names_of, fields.values()))
+
+
+class _Pairs(dict[str, object]):
+    """An object of JSON, and the keys that it has twice."""
+
+    def __init__(self, pairs: list[tuple[str, object]]) -> None:
+        super().__init__(pairs)
+        self.twice = {name for name, times in Counter(name for name, _ in pairs).items() if times > 1}
+
+
+def _refuse_twice(body: bytes, struct: type) -> None:
+    """Raise WrongShape for a key that an object has twice where a struct is read. What is not JSON passes."""
     try:
-        json.JSONDecoder(object_pairs_hook=note).raw_decode(body.decode().lstrip())
+        value, _ = json.JSONDecoder(object_pairs_hook=_Pairs).raw_decode(body.decode().lstrip())
     except (ValueError, RecursionError):
         return
-    for key in keys:
-        name = key[1:-1].decode()
-        if names.count(name) > 1:
-            msg = f"the field '{name}' occurs twice"
+    _refuse_keys(value, struct, "")
+
+
+def _refuse_keys(value: object, struct: type, path: str) -> None:
+    if not isinstance(value, _Pairs):
+        return
+    for name, within in _fields_of(struct).items():
+        if name in value.twice:
+            msg = f"the field '{path}{name}' occurs twice"
             raise WrongShape(msg, param=name)
+        _refuse_keys(value.get(name), within, f"{path}{name}.")
 
 
 def _too_large(limit: int) -> BodyTooLarge:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from contextlib import nullcontext
 from typing import Generic, TypeVar
 
 from starlette.types import Receive, Scope, Send
@@ -54,8 +53,7 @@ class Endpoint(Generic[T]):
             if operation.form is not None:
                 scope["textmill.form"] = form = operation.form(taken)
                 service.telemetry.observe_entry(form)
-            with nullcontext() if operation.free else service.permits.compute():
-                return await while_connected(receive, operation.handle(service, taken))
+            return await while_connected(receive, operation.handle(service, taken))
 
     def _count(self, scope: Scope, error: BaseException) -> None:
         """Count an error of what computes; one that comes before its form is known counts only where it is our own no."""

@@ -110,12 +110,22 @@ _FIELDS = {"window": "chunk_tokens", "overlap": "chunk_overlap"}
 """Options whose fields in a request are called otherwise."""
 
 
-def failure(error: Exception, compat: Compat = "1.9") -> Failure:
-    """What to say about an error. Errors that textmill did not raise on purpose are bugs; they stay nameless."""
-    kind = next(KINDS[cls] for cls in type(error).__mro__ if cls in KINDS)
+def kind_of(error: Exception) -> Kind:
+    """The row of the table for an error."""
+    return next(KINDS[cls] for cls in type(error).__mro__ if cls in KINDS)
+
+
+def failure(error: Exception, compat: Compat = "1.9", *, tei_only: bool = False) -> Failure:
+    """What to say about an error, in every dialect with TEI's status if ``tei_only``.
+
+    Errors that textmill did not raise on purpose are bugs; they stay nameless.
+    """
+    kind = kind_of(error)
     body_level = isinstance(error, (NotJson, NotJsonType, WrongShape, BodyTooLarge))
     if compat == "1.6" and not body_level and isinstance(error, InvalidInput):
         kind = _as_in_1_6(kind, error)
+    if tei_only:
+        kind = replace(kind, status=kind.tei_status)
     message = str(error) if isinstance(error, TextmillError) else "internal error; the server's log has the details"
     param = None
     if isinstance(error, InvalidInput):

@@ -33,19 +33,23 @@ def as_batch(given: Inputs, field: str, limit: int) -> list[Input]:
     """
     if isinstance(given, str):
         return [given]
-    kinds = set(map(type, given))
-    if kinds <= {int}:
+    if form_of(given, field) == "single":
         return [[item for item in given if isinstance(item, int)]]
-    if int in kinds:
-        msg = f"'{field}' mixes token ids with texts; put the ids of each input in a list of their own"
-        raise WrongShape(msg, param=field)
     check_count(field, len(given), limit)
     return [item for item in given if not isinstance(item, int)]
 
 
-def form_of(given: Inputs) -> Form:
-    """Whether a request gives one input by itself, a text or its ids, or a list of them."""
-    return "single" if isinstance(given, str) or not given or isinstance(given[0], int) else "batch"
+def form_of(given: Inputs, field: str) -> Form:
+    """Whether a request gives one input by itself, a text or its ids, or a list of them. Raises WrongShape for ids beside texts."""
+    if isinstance(given, str):
+        return "single"
+    kinds = set(map(type, given))
+    if kinds <= {int}:
+        return "single"
+    if int in kinds:
+        msg = f"'{field}' mixes token ids with texts; put the ids of each input in a list of their own"
+        raise WrongShape(msg, param=field)
+    return "batch"
 
 
 def check_count(field: str, count: int, limit: int) -> None:

@@ -163,7 +163,7 @@ async def embeddings(service: Service, request: EmbeddingsRequest) -> Answer:
     started = time.perf_counter()
     model = service.model(request.model)
     inputs = as_batch(request.input, "input", service.settings.max_inputs)
-    refuse_empty(inputs, "input", texts=False)
+    refuse_empty(inputs, "input", texts=service.settings.as_tei)
     truncate, chunking = policy(
         request.on_overflow, request.chunk_tokens, request.chunk_overlap, truncate=service.settings.auto_truncate
     )
@@ -174,7 +174,7 @@ async def embeddings(service: Service, request: EmbeddingsRequest) -> Answer:
         truncate=truncate,
         chunking=chunking,
     )
-    made = service.count(model, await model.embed_inputs(inputs, options))
+    made = await service.compute(model, model.embed_inputs, inputs, options)
     rows = openai_base64_rows if request.encoding_format == "base64" else openai_float_rows
     data = await json_array(made.vectors, rows)
     tail = orjson.dumps({"model": model.info.name, "usage": _usage(sum(made.tokens))})
@@ -245,8 +245,13 @@ OPERATIONS: tuple[Operation[Any], ...] = (
             "model": "all-MiniLM-L6-v2",
             "usage": {"prompt_tokens": 13, "total_tokens": 13},
         },
-        statuses=_FAILURES | {404: "No model of that name is loaded."},
-        form=lambda request: form_of(request.input),
+        statuses=_FAILURES
+        | {
+            404: "No model of that name is loaded.",
+            422: "With `textmill tei`: a text, an option or an id is wrong, or a field has the wrong type.",
+            424: "With `textmill tei`: the model does something else, or failed on these inputs.",
+        },
+        form=lambda request: form_of(request.input, "input"),
     ),
     Operation(
         method="GET",

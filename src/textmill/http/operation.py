@@ -62,8 +62,8 @@ class Operation(Generic[T]):
 
     ``gives`` is the type of a successful answer's JSON, or its content type where it is not JSON. The first of ``paths``
     names the operation in metrics and documentation. ``statuses`` are the failures that it can answer with, but for a wrong
-    method. A POST computes, and so counts among the requests that may do so at once, unless it is ``free``. ``form`` says of a
-    request that computes whether it has one input or a list; an operation without it counts nothing in TEI's metrics.
+    method. ``form`` says of a request that computes whether it has one input or a list, and raises WrongShape for what TEI's
+    routes never see; an operation without it counts nothing in TEI's metrics.
     ``documented`` is the type of a body whose ``takes`` is Raw: that of any one route, chosen by its shape. A ``strict``
     operation reads bodies as TEI does: only with the Content-Type of JSON, with no field twice, and up to the end of the
     value.
@@ -82,6 +82,5 @@ class Operation(Generic[T]):
     statuses: Mapping[int, str] = field(default_factory=dict)
     public: bool = False
     form: Callable[[T], Form] | None = None
-    free: bool = False
     strict: bool = False
     documented: Any = None

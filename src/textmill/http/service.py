@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Sequence
-from typing import Protocol, Self, TypeVar
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import ParamSpec, Protocol, Self, TypeVar
 
 from textmill.contract import (
     Answered,
@@ -26,6 +27,7 @@ from textmill.store.permits import Permits
 from textmill.telemetry import Telemetry
 
 A = TypeVar("A", bound=Answered)
+P = ParamSpec("P")
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +83,7 @@ class Service:
         telemetry.watch(store.models)
         self.keys = Keys(settings.api_keys)
         self._chosen: str | None = None
+        self._permitted = False
 
     def choosing(self, name: str | None) -> Self:
         """The same for a request whose path names a model, whatever its body says."""
@@ -106,7 +109,17 @@ class Service:
         """All models, the default first; only that which the path names where it does."""
         return self.store.models() if self._chosen is None else [self.model()]
 
-    def count(self, model: Model, made: A) -> A:
-        """Count what a call computed; returns it."""
+    async def compute(self, model: Model, verb: Callable[P, Awaitable[A]], *given: P.args, **options: P.kwargs) -> A:
+        """Have a model compute, as one of those that may do so at once, and count what it did. Raises Overloaded."""
+        with nullcontext() if self._permitted else self.permits.compute():
+            made = await verb(*given, **options)
         self.telemetry.observe_answer(model.info.name, made)
         return made
+
+    @contextmanager
+    def computing(self) -> Iterator[Self]:
+        """Hold one place for all that the yielded copy computes. Raises Overloaded."""
+        with self.permits.compute():
+            permitted = copy.copy(self)
+            permitted._permitted = True  # noqa: SLF001 - a copy of this object
+            yield permitted

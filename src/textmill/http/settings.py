@@ -15,8 +15,9 @@ class HttpSettings:
     With no ``api_keys`` everyone may call. ``cors_origins`` lists the web pages that may call from a browser; ``*`` means
     any, an empty tuple none. ``body_limit`` is in bytes, ``max_inputs`` in texts a request, ``drain_s`` in seconds. ``/info``
     says ``client_batch_size`` of the texts a request, which may be fewer than are taken. ``root_task`` is what ``POST /`` does
-    with a model of embeddings; the routes are further paths of ``/vertex`` and ``/health``. With ``any_model_name`` a name in a
-    body that no model has means the default, as TEI has it.
+    with a model of embeddings; the routes are further paths of ``/vertex`` and ``/health``. With ``as_tei`` OpenAI's
+    routes refuse what TEI's do, with its statuses; with ``any_model_name`` a name in a body that no model has means the
+    default, as TEI has it.
     """
 
     api_keys: tuple[str, ...] = field(repr=False)
@@ -32,4 +33,5 @@ class HttpSettings:
     root_task: Literal["auto", "similarity"] = "auto"
     predict_route: str | None = None
     health_route: str | None = None
+    as_tei: bool = False
     any_model_name: bool = False

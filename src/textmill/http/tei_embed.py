@@ -154,7 +154,7 @@ async def embed(service: Service, request: EmbedRequest) -> Answer:
             raise InvalidInput(msg, param="on_overflow")
         return await _embed_vocabulary(service, model, inputs, options, started)
     _check(model, "embed", inputs)
-    made = service.count(model, await model.embed_inputs(inputs, options))
+    made = await service.compute(model, model.embed_inputs, inputs, options)
     body = await json_array(made.vectors, float_rows)
     return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)
 
@@ -175,7 +175,7 @@ async def embed_chunks(service: Service, request: ChunksRequest) -> Answer:
         normalize=request.normalize is not False,
         dimensions=request.dimensions,
     )
-    made = service.count(model, await model.embed_chunks_inputs(inputs, options))
+    made = await service.compute(model, model.embed_chunks_inputs, inputs, options)
     body = await chunk_array(made.chunks)
     return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)
 
@@ -195,7 +195,7 @@ async def embed_all(service: Service, request: TokensRequest) -> Answer:
         truncate=cuts(service, request.truncate, request.on_overflow),
         truncate_side=side_of(request.truncation_direction),
     )
-    made = service.count(model, await model.embed_tokens_inputs(inputs, options))
+    made = await service.compute(model, model.embed_tokens_inputs, inputs, options)
     body = await nested_array(made.vectors)
     return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)
 
@@ -219,7 +219,7 @@ async def _sparse(
         truncate=truncate,
         truncate_side=side_of(request.truncation_direction),
     )
-    return service.count(model, await model.embed_sparse_inputs(inputs, options))
+    return await service.compute(model, model.embed_sparse_inputs, inputs, options)
 
 
 async def _embed_vocabulary(
@@ -228,7 +228,7 @@ async def _embed_vocabulary(
     """/embed of a model whose vectors are sparse."""
     check_vocabulary(model.info, len(inputs), options)
     refuse_empty(inputs, "inputs")
-    made = service.count(model, await embed_vocabulary(model, inputs, options))
+    made = await service.compute(model, embed_vocabulary, model, inputs, options)
     body = await json_array(made.vectors, float_rows)
     return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)
 
@@ -260,7 +260,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         example={"inputs": ["The mill turns.", "Water drives the wheel."], "normalize": True},
         answers_with=[[0.020964134, -0.041305967, 0.07319605], [-0.011502886, 0.05937732, 0.0019301853]],
         statuses=FAILURES,
-        form=lambda request: form_of(request.inputs),
+        form=lambda request: form_of(request.inputs, "inputs"),
         strict=True,
     ),
     Operation(
@@ -280,7 +280,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
             ]
         ],
         statuses=FAILURES,
-        form=lambda request: form_of(request.inputs),
+        form=lambda request: form_of(request.inputs, "inputs"),
     ),
     Operation(
         method="POST",
@@ -294,7 +294,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         example={"inputs": "The mill turns."},
         answers_with=[[[0.020964134, -0.041305967], [0.05937732, 0.0019301853]]],
         statuses=FAILURES,
-        form=lambda request: form_of(request.inputs),
+        form=lambda request: form_of(request.inputs, "inputs"),
         strict=True,
     ),
     Operation(
@@ -309,7 +309,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         example={"inputs": "The mill turns."},
         answers_with=[[{"index": 1996, "value": 0.41}, {"index": 4971, "value": 1.92}]],
         statuses=FAILURES,
-        form=lambda request: form_of(request.inputs),
+        form=lambda request: form_of(request.inputs, "inputs"),
         strict=True,
     ),
 )

@@ -67,7 +67,7 @@ async def classification(service: Service, request: ClassificationRequest) -> An
     refuse_empty_examples(inputs)
     scoring = None if how.function_to_apply is None else _SCORINGS[how.function_to_apply]
     options = ClassifyOptions(truncate=cuts(service, how.truncate), scoring=scoring)
-    made = service.count(model, await model.classify_inputs(inputs, options))
+    made = await service.compute(model, model.classify_inputs, inputs, options)
     refuse_no_numbers(made.scores)
     body = await label_arrays(made, how.top_k)
     return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)
@@ -85,7 +85,9 @@ async def zero_shot_classification(service: Service, request: ZeroShotRequest) -
         multi_label=how.multi_label is True,
         truncate=cuts(service, None),
     )
-    made = service.count(model, await model.classify_zero_shot_inputs([request.inputs], how.candidate_labels, options))
+    made = await service.compute(
+        model, model.classify_zero_shot_inputs, [request.inputs], how.candidate_labels, options
+    )
     refuse_no_numbers(made.scores)
     body = orjson.dumps(best_first(made.scores[0], made.labels), option=orjson.OPT_SERIALIZE_NUMPY)
     return Answer(body, headers=timing_headers(model.info, [request.inputs], made, started), model=model.info.name)

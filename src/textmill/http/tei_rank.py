@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import Annotated, Any
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -106,7 +108,7 @@ async def predict(service: Service, request: PredictRequest) -> Answer:
         truncate_side=side_of(request.truncation_direction),
         scoring="raw" if request.raw_scores else None,
     )
-    made = service.count(model, await model.classify_inputs(inputs, options))
+    made = await service.compute(model, model.classify_inputs, inputs, options)
     refuse_no_numbers(made.scores)
     body = await label_arrays(made) if batch else dumped(best_first(made.scores[0], made.labels))
     return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)
@@ -130,12 +132,9 @@ async def rerank(service: Service, request: RerankRequest) -> Answer:
         truncate_side=side_of(request.truncation_direction),
         scoring="raw" if request.raw_scores else None,
     )
-    made = service.count(model, await model.rerank_inputs(request.query, texts, options))
+    made = await service.compute(model, model.rerank_inputs, request.query, texts, options)
     refuse_no_numbers(made.scores)
-    ranks: list[dict[str, Any]] = [{"index": int(i), "score": made.scores[i]} for i in descending(made.scores)]
-    if request.return_text:
-        ranks = [{"index": rank["index"], "text": texts[rank["index"]], "score": rank["score"]} for rank in ranks]
-    body = orjson.dumps(ranks, option=orjson.OPT_SERIALIZE_NUMPY)
+    body = await _ranks(made.scores, texts if request.return_text else None)
     pairs = [(request.query, text) for text in texts]
     return Answer(body, headers=timing_headers(model.info, pairs, made, started), model=model.info.name)
 
@@ -143,15 +142,30 @@ async def rerank(service: Service, request: RerankRequest) -> Answer:
 def examples(service: Service, given: Examples) -> tuple[list[Input | Pair], bool]:
     """The texts and pairs of a request, and whether it was a list of them.
 
-    Raises WrongShape for a list that is none of the forms, InvalidInput for too many.
+    Raises WrongShape for a list that is none of the forms, TooManyInputs for too many.
     """
-    if isinstance(given, str) or all(isinstance(item, str) for item in given):
-        return [_example([given] if isinstance(given, str) else [str(item) for item in given], "inputs")], False
-    if any(isinstance(item, str) for item in given):
+    if isinstance(given, str):
+        return [given], False
+    if form_of_examples(given) == "single":
+        return [_example([str(item) for item in given])], False
+    check_count("inputs", len(given), service.settings.max_inputs)
+    return [_example(item) for item in given], True
+
+
+def form_of_examples(given: Examples) -> Form:
+    """Whether it is one text or pair, or a list of them. Raises WrongShape for a list that is none of the forms."""
+    if isinstance(given, str):
+        return "single"
+    texts = sum(isinstance(item, str) for item in given)
+    if 0 < texts < len(given):
         msg = "inputs: mixes texts with lists; write each text as a list of one, each pair as a list of two"
         raise WrongShape(msg, param="inputs")
-    check_count("inputs", len(given), service.settings.max_inputs)
-    return [_example(list(item), f"inputs[{index}]") for index, item in enumerate(given)], True
+    single = texts == len(given)
+    for where, item in [("inputs", given)] if single else ((f"inputs[{i}]", item) for i, item in enumerate(given)):
+        if len(item) not in (1, _PAIR):
+            msg = f"{where}: has {len(item)} texts; give one, or two for a pair"
+            raise WrongShape(msg, param="inputs")
+    return "single" if single else "batch"
 
 
 def refuse_empty_examples(inputs: Sequence[Input | Pair]) -> None:
@@ -162,11 +176,21 @@ def refuse_empty_examples(inputs: Sequence[Input | Pair]) -> None:
             raise EmptyInput(msg, param="inputs", index=index)
 
 
-def _example(texts: Sequence[str], where: str) -> Input | Pair:
-    if len(texts) not in (1, _PAIR):
-        msg = f"{where}: has {len(texts)} texts; give one, or two for a pair"
-        raise WrongShape(msg, param="inputs")
+def _example(texts: Sequence[str]) -> Input | Pair:
     return texts[0] if len(texts) == 1 else (texts[0], texts[1])
+
+
+async def _ranks(scores: npt.NDArray[np.float32], texts: Sequence[str] | None) -> bytes:
+    """The ranks, best first, with the texts where they are given; in steps where there are many."""
+    pieces, order = [], descending(scores).tolist()
+    for first in range(0, len(order), _ROWS_A_STEP):
+        ranks: list[dict[str, Any]] = []
+        for index in order[first : first + _ROWS_A_STEP]:
+            text = {} if texts is None else {"text": texts[index]}
+            ranks.append({"index": index, **text, "score": scores[index]})
+        pieces.append(dumped(ranks)[1:-1])
+        await asyncio.sleep(0)
+    return b"[" + b",".join(pieces) + b"]"
 
 
 async def label_arrays(made: Classifications, top: int | None = None) -> bytes:
@@ -182,11 +206,6 @@ async def label_arrays(made: Classifications, top: int | None = None) -> bytes:
 def dumped(value: object) -> bytes:
     """JSON, with numpy's numbers as the shortest decimals."""
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
-
-
-def _form(request: PredictRequest) -> Form:
-    given = request.inputs
-    return "single" if isinstance(given, str) or all(isinstance(item, str) for item in given) else "batch"
 
 
 def best_first(scores: Any, labels: Sequence[str]) -> list[dict[str, Any]]:
@@ -207,7 +226,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         example={"inputs": [["I like the mill."], ["The wheel turns.", "The wheel stands still."]]},
         answers_with=[[{"score": 0.98, "label": "joy"}, {"score": 0.02, "label": "anger"}]],
         statuses=FAILURES,
-        form=_form,
+        form=lambda request: form_of_examples(request.inputs),
         strict=True,
     ),
     Operation(

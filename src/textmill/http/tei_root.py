@@ -116,11 +116,11 @@ async def vertex(service: Service, request: VertexRequest) -> Answer:
     """POST /vertex."""
     check_count("instances", len(request.instances), MAX_INPUTS)
     model = service.model(request.model)
-    asked = service.choosing(model.info.name)
-    answers = await asyncio.gather(
-        *(_instance(asked, model, bytes(raw), index) for index, raw in enumerate(request.instances)),
-        return_exceptions=True,
-    )
+    with service.choosing(model.info.name).computing() as asked:
+        answers = await asyncio.gather(
+            *(_instance(asked, model, bytes(raw), index) for index, raw in enumerate(request.instances)),
+            return_exceptions=True,
+        )
     bodies: list[bytes] = []
     for answer in answers:
         if isinstance(answer, BaseException):

@@ -85,9 +85,9 @@ async def _embed(
     truncate, side = cuts(service, how.truncate), side_of(how.truncation_direction)
     if only_sparse(model.info):
         sparse = SparseOptions(prompt_name=how.prompt_name, truncate=truncate, truncate_side=side)
-        return service.count(model, await model.embed_sparse_inputs(inputs, sparse))
+        return await service.compute(model, model.embed_sparse_inputs, inputs, sparse)
     options = EmbedOptions(prompt_name=how.prompt_name, truncate=truncate, truncate_side=side)
-    return service.count(model, await model.embed_inputs(inputs, options))
+    return await service.compute(model, model.embed_inputs, inputs, options)
 
 
 def _dense_cosines(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

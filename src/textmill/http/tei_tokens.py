@@ -131,7 +131,6 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         ],
         statuses=FAILURES,
         strict=True,
-        free=True,
     ),
     Operation(
         method="POST",
@@ -146,6 +145,5 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         answers_with=["the mill"],
         statuses=FAILURES,
         strict=True,
-        free=True,
     ),
 )
