@@ -56,7 +56,7 @@ def tei_variables(environ: Mapping[str, str], known: Collection[str], notes: lis
 def join(own: Layer, theirs: Layer) -> Layer:
     """Flags in both spellings; raises ConfigInvalid where they name one option differently."""
     for name in own.keys() & theirs.keys():
-        _refuse_both(own[name], theirs[name])
+        _refuse_both(name, own[name], theirs[name])
     return {**theirs, **own}
 
 
