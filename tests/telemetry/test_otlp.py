@@ -5,9 +5,21 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import grpc
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
+    TraceServiceServicer,
+    add_TraceServiceServicer_to_server,
+)
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -120,6 +132,57 @@ def test_closing_waits_no_longer_than_it_was_told_to() -> None:
     tracer.close(0.01)
     assert not exporter.let_go.is_set()
     exporter.let_go.set()
+
+
+class Collector(TraceServiceServicer):
+    """Takes OTLP over gRPC on a port of its own; ``requests`` has what came, with the metadata of each call."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[dict[str, Any], ExportTraceServiceRequest]] = []
+
+    def Export(  # noqa: N802 - as it is called in the .proto
+        self, request: ExportTraceServiceRequest, context: Any
+    ) -> ExportTraceServiceResponse:
+        self.requests.append((dict(context.invocation_metadata()), request))
+        return ExportTraceServiceResponse()
+
+
+@pytest.fixture
+def collector() -> Iterator[tuple[Collector, str]]:
+    """A collector, and its URL."""
+    made, server = Collector(), grpc.server(ThreadPoolExecutor(1))
+    add_TraceServiceServicer_to_server(made, server)  # type: ignore[no-untyped-call]
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield made, f"http://127.0.0.1:{port}"
+    server.stop(0).wait()
+
+
+def test_a_collector_gets_spans_over_grpc(collector: tuple[Collector, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=one")
+    made, url = collector
+    seen: list[tuple[str, int]] = []
+    tracer = open_tracer(url, "mill", 0.0, lambda outcome, spans: seen.append((outcome, spans)))
+    request = tracer.begin([(b"traceparent", SAMPLED)])
+    assert request is not None
+    request.stage("tokenize", request.began, 0.25)
+    tracer.end(request, "tei.v1.Embed/Embed", {"rpc.method": "Embed", "rpc.grpc.status_code": 14}, 0.5, 503)
+    tracer.close(10.0)
+
+    assert seen == [("sent", 2)]
+    [(metadata, exported)] = made.requests
+    assert metadata["x-tenant"] == "one"
+    [resource] = exported.resource_spans
+    named = {each.key: each.value.string_value for each in resource.resource.attributes}
+    assert named["service.name"] == "mill"
+    spans = {span.name: span for scope in resource.scope_spans for span in scope.spans}
+    root, stage = spans["tei.v1.Embed/Embed"], spans["tokenize"]
+    assert root.trace_id.hex() == stage.trace_id.hex() == "0af7651916cd43dd8448eb211c80319c"
+    assert (root.parent_span_id.hex(), stage.parent_span_id) == ("b7ad6b7169203331", root.span_id)
+    assert root.end_time_unix_nano - root.start_time_unix_nano == 500_000_000
+    assert stage.end_time_unix_nano - stage.start_time_unix_nano == 250_000_000
+    assert {each.key: each.value.int_value for each in root.attributes}["rpc.grpc.status_code"] == 14
+    assert root.status.code == Status.STATUS_CODE_ERROR
 
 
 @pytest.mark.parametrize("endpoint", ["collector:4317", "http://", "ftp://collector", "http://[::1", "http://a:b"])
