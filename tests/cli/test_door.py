@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import re
 import socket
+from collections.abc import Callable
 
 import pytest
+from click.testing import Result
 
-from textmill.cli.door import bind, listen, url_of
+from textmill.cli.door import bind, listen, refuse_shared, url_of
 from textmill.errors import ConfigInvalid
 
 
@@ -34,6 +37,23 @@ def test_of_two_that_start_together_the_slower_one_is_refused() -> None:
 
             with pytest.raises(ConfigInvalid, match="is taken"):
                 listen(second)
+
+
+@pytest.mark.parametrize("flag", ["--grpc-port", "--prometheus-port"])
+@pytest.mark.parametrize("other", ["--port", "--grpc-port", "--prometheus-port"])
+def test_two_flags_with_one_port_are_refused_by_name_before_a_model_loads(
+    flag: str, other: str, command: Callable[..., Result]
+) -> None:
+    if flag == other:
+        return
+    done = command("serve", "no-such-model", flag, "18080", other, "18080")
+    assert done.exit_code == 1
+    assert re.search(f"error: ({flag} and {other}|{other} and {flag}) are both 18080; .*\n$", done.output)
+    assert len(done.output.splitlines()) == 1
+
+
+def test_two_flags_may_each_take_any_free_port() -> None:
+    refuse_shared({"--port": 0, "--grpc-port": 0, "--prometheus-port": None})
 
 
 def test_an_address_of_another_machine_is_refused() -> None:

@@ -10,7 +10,7 @@ import pytest
 from textmill.cli.logs import start_logging
 from textmill.telemetry.request import CURRENT, Request, SpanId
 
-SPAN = {"name": "embed", "total_time": "3.5ms", "queue_time": "1ms"}
+SPAN = {"name": "embed", "total_time": "3.5ms", "queue_time": "1ms", "compute_tokens": 7}
 
 
 @pytest.fixture(autouse=True)
@@ -84,5 +84,5 @@ def test_a_line_of_text_has_the_times_of_a_request_before_its_message(capsys: py
     logging.getLogger("textmill.x").info("Success", extra={"span": SPAN})
     logging.getLogger("textmill.x").info("plain")
     first, second = capsys.readouterr().err.splitlines()
-    assert first.endswith('INFO textmill.x: embed{total_time="3.5ms" queue_time="1ms"}: Success')
+    assert first.endswith('INFO textmill.x: embed{total_time="3.5ms" queue_time="1ms" compute_tokens=7}: Success')
     assert second.endswith("INFO textmill.x: plain")

@@ -59,8 +59,3 @@ def test_a_taken_port_is_named_by_its_flag() -> None:
         options = ServeOptions(prometheus_port=taken.getsockname()[1])
         with pytest.raises(ConfigInvalid, match="--prometheus-port"), observing(options):
             pass
-
-
-def test_it_must_be_another_port_than_the_servers() -> None:
-    with pytest.raises(ConfigInvalid, match="as is --port"), observing(ServeOptions(prometheus_port=8080)):
-        pass

@@ -305,3 +305,31 @@ async def test_an_unknown_rpc_is_unimplemented(live: Live) -> None:
         await live.channel.unary_unary("/tei.v1.Embed/EmbedTwice")(b"")
 
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize("rpc", ["tei.v1.Embed/Embed", "tei.v1.Embed/EmbedStream", "tei.v1.Rerank/RerankStream"])
+async def test_a_call_that_the_server_gives_up_on_is_told_so_and_counts_as_over_http(
+    rpc: str, live: Live, model: RecordingModel
+) -> None:
+    model.hold = True
+    under_way = asyncio.ensure_future(refusal(any_call(live, rpc)))
+    await asyncio.wait_for(model.held.wait(), 10)
+    await live.server.stop()
+
+    refused = await under_way
+    assert refused.code() is grpc.StatusCode.UNAVAILABLE
+    assert refused.details() == "the server is shutting down and did not get to this request in time"
+    assert model.withdrawn.is_set()
+    text = live.telemetry.render()[0].decode()
+    assert f'route="{rpc}",status="UNAVAILABLE"}} 1\n' in text
+    assert 'te_request_failure{err="dropped"} 0\n' in text
+    counted = int(not rpc.endswith("EmbedStream"))
+    assert f'te_request_failure{{err="inference"}} {counted}\n' in text
+
+
+async def test_a_client_that_does_not_read_does_not_hold_up_the_end(live: Live) -> None:
+    call = live.call("tei.v1.Embed/EmbedAllStream", [{"inputs": "a" * 60_000, "truncate": True}] * 20)
+    assert await call.read() is not None
+    await asyncio.sleep(0.2)  # until nothing more fits between them
+    await asyncio.wait_for(live.server.stop(), 5)
+    assert live.permits.under_way == 0

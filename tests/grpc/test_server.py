@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -146,6 +147,37 @@ async def test_a_port_that_another_listens_on_is_an_error_that_names_the_option(
         with pytest.raises(ConfigInvalid, match="--grpc-port"):
             await server.start()
         await server.stop()
+
+
+@pytest.mark.parametrize(
+    ("host", "reached"),
+    [("0.0.0.0", {"127.0.0.1"}), ("::", {"127.0.0.1", "::1"}), ("::1", {"::1"})],  # noqa: S104 - the point of it
+)
+async def test_it_listens_where_http_does(host: str, reached: set[str]) -> None:
+    """grpcio by itself takes 0.0.0.0 for both families."""
+    try:
+        with bind("::1", 0):
+            pass
+    except ConfigInvalid:
+        pytest.skip("there is no IPv6")
+    with bind(host, 0) as door, bind(host, 0) as beside:
+        listen(door)
+        server = server_at(address_of(beside))
+        await server.start()
+        over_http, over_grpc = await reached_at(door.getsockname()[1]), await reached_at(beside.getsockname()[1])
+        await server.stop()
+    assert over_http == over_grpc == reached
+
+
+async def reached_at(port: int) -> set[str]:
+    """The addresses of this machine that a port is open at."""
+    found = set()
+    for address in ("127.0.0.1", "::1"):
+        with suppress(ConnectionRefusedError):
+            _, writer = await asyncio.open_connection(address, port)
+            writer.close()
+            found.add(address)
+    return found
 
 
 def test_what_the_room_needs_is_installed_with_the_tests() -> None:

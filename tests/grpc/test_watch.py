@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
+from typing import Any
 
 import grpc
+import pytest
 from tests.grpc.conftest import Live, Serve, outcome, refusal
 
 import textmill
+from textmill.errors import ForwardFailed, InvalidInput
 from textmill.telemetry import Telemetry
 from textmill.telemetry.counted import counted
+from textmill.telemetry.request import CURRENT, Request
 from textmill.telemetry.tracer import Span, Tracer
 from textmill.testing.served import RecordingModel
 
@@ -94,3 +99,70 @@ async def test_a_streams_span_has_all_its_messages(live: Live) -> None:
 
     (span,) = (span for span in spans if span.name == "tei.v1.Embed/EmbedStream")
     assert (span.attributes["textmill.inputs"], span.attributes["textmill.tokens"]) == (6, 18)
+
+
+async def test_a_bug_and_a_failure_of_the_runtime_count_once_and_are_logged(
+    live: Live, model: RecordingModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    for error in (ZeroDivisionError("a bug"), ForwardFailed("out of memory")):
+        model.error = error
+        await refusal(live.call("tei.v1.Embed/Embed", {"inputs": "a"}))
+
+    assert count(live, 'te_request_failure{err="inference"}') == 2
+    assert count(live, 'te_request_count{method="single"}') == 2
+    levels = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert levels == [("ERROR", "tei.v1.Embed/Embed failed"), ("ERROR", "tei.v1.Embed/Embed: out of memory")]
+
+
+LOGGED = [
+    ("tei.v1.Embed/Embed", {"inputs": "abc"}, "embed"),
+    ("tei.v1.Embed/EmbedAll", {"inputs": "abc"}, "embed_all"),
+    ("tei.v1.Predict/PredictPair", {"inputs": ["abc"]}, "predict_pair"),
+    ("tei.v1.Rerank/Rerank", {"query": "", "texts": ["abc"]}, "rerank"),
+    ("tei.v1.Rerank/RerankStream", [{"query": "", "text": "abc"}], "rerank_stream"),
+    ("tei.v1.Embed/EmbedStream", [{"inputs": "ab"}, {"inputs": "c"}], "embed_stream"),
+]
+
+
+@pytest.mark.parametrize(("rpc", "given", "name"), LOGGED)
+async def test_a_call_is_a_line_in_the_log_as_a_request_is(
+    rpc: str, given: Any, name: str, serve: Serve, model: RecordingModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "textmill.request")
+    live = await serve(model, telemetry=Telemetry(log_requests=True))
+    await outcome(live.call(rpc, given))
+    model.error = InvalidInput("it is wrong")
+    await refusal(live.call(rpc, given))
+
+    success, refused = caplog.records
+    assert (success.levelname, success.getMessage()) == ("INFO", "Success")
+    span = success.__dict__["span"]
+    times = ["total_time", "tokenization_time", "queue_time", "inference_time"]
+    assert list(span) == ["name", *times, "compute_chars", "compute_tokens"]
+    assert (span["name"], span["tokenization_time"], span["compute_chars"]) == (name, "1ms", 3)
+    assert span["compute_tokens"] == {"rerank": 4, "rerank_stream": 4, "embed_stream": 7}.get(name, 5)
+    assert (refused.levelname, refused.getMessage()) == ("ERROR", "it is wrong")
+
+
+async def test_a_calls_line_belongs_to_its_trace(
+    serve: Serve, model: RecordingModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    found: list[Request | None] = []
+
+    class Noting(logging.Handler):
+        def emit(self, _: logging.LogRecord) -> None:
+            found.append(CURRENT.get())
+
+    caplog.set_level(logging.INFO, "textmill.request")
+    telemetry = Telemetry(log_requests=True)
+    telemetry.tracer = Tracer(0.0, lambda _: None)
+    live = await serve(model, telemetry=telemetry)
+    logger, noting = logging.getLogger("textmill.request"), Noting()
+    logger.addHandler(noting)
+    await outcome(live.call("tei.v1.Embed/Embed", {"inputs": "a"}, metadata=[("traceparent", PARENT)]))
+    logger.removeHandler(noting)
+
+    [request] = found
+    assert request is not None
+    assert request.id is not None
+    assert f"{request.id.trace:032x}" == PARENT.split("-")[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import httpx
 import pytest
@@ -58,6 +59,7 @@ async def test_a_request_counts_once_by_its_form(
         ({"inputs": ["a"] * 40_000}, None, "batch_size"),
         ({"inputs": "a"}, Overloaded("full", retry_after=1.0), "overloaded"),
         ({"inputs": "a"}, ForwardFailed("broke"), "inference"),
+        ({"inputs": "a"}, ZeroDivisionError("a bug"), "inference"),
     ],
 )
 async def test_a_failure_counts_once_by_its_reason(
@@ -144,11 +146,24 @@ async def test_requests_are_logged_where_that_is_wanted(
     names = [record.__dict__["span"]["name"] for record in caplog.records[:2]]
     assert names == ["openai_embed", "embed"]
     shown = caplog.records[0].__dict__["span"]
-    assert {key: shown[key] for key in ("tokenization_time", "queue_time", "inference_time")} == {
+    assert {key: shown[key] for key in shown if key not in ("name", "total_time")} == {
         "tokenization_time": "1ms",
         "queue_time": "2ms",
         "inference_time": "3ms",
+        "compute_chars": 1,
+        "compute_tokens": 3,
     }
+
+
+async def test_an_inputs_duration_is_that_of_the_call_and_not_the_sum_of_its_stages(
+    client: httpx.AsyncClient, telemetry: Telemetry
+) -> None:
+    """The model says that its stages took 6 ms, though it answers at once."""
+    await client.post("/embed", json={"inputs": ["a", "b"]})
+    text = telemetry.render()[0].decode()
+    found = re.search(r"^te_embed_duration_sum (\S+)\nte_embed_duration_count 2$", text, re.MULTILINE)
+    assert found
+    assert 0 < float(found[1]) != pytest.approx(0.012)
 
 
 async def test_requests_are_not_logged_by_default(client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:

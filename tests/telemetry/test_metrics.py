@@ -44,7 +44,7 @@ def test_an_embed_call_counts_its_tokens_and_its_cut_inputs() -> None:
     answer = Embeddings(
         vectors=np.zeros((2, 3), np.float32), tokens=(5, 7), truncated=(False, True), timings=Timings(0.1, 0.2, 0.3)
     )
-    telemetry.observe_answer("m", answer)
+    telemetry.observe_answer("m", answer, 0.7)
     text = text_of(telemetry)
     assert 'textmill_tokens_total{model="m"} 12' in text
     assert 'textmill_truncated_inputs_total{model="m"} 1' in text

@@ -13,6 +13,7 @@ from textmill.errors import (
     EmptyInput,
     ForwardFailed,
     InvalidInput,
+    ModelBroken,
     ModelNotFound,
     Overloaded,
     TooManyInputs,
@@ -93,7 +94,7 @@ def test_a_request_is_counted_once_and_each_of_its_inputs() -> None:
     series.entered("batch")
     series.taken("embed", 2)
     made = Embeddings(vectors=np.zeros((2, 3), np.float32), tokens=(5, 7), truncated=(False, False), timings=TIMINGS)
-    series.answered(made)
+    series.answered(made, 0.01)
     series.spent(made.timings)
     series.succeeded("batch", 0.01)
     text = text_of(series)
@@ -109,7 +110,7 @@ def test_a_request_is_counted_once_and_each_of_its_inputs() -> None:
         "te_embed_count 2",
         "te_embed_success 2",
         "te_embed_duration_count 2",
-        "te_embed_duration_sum 0.014",
+        "te_embed_duration_sum 0.02",
         "te_embed_tokenization_duration_count 2",
         "te_predict_count 0",
         "te_predict_success 0",
@@ -119,7 +120,8 @@ def test_a_request_is_counted_once_and_each_of_its_inputs() -> None:
 
 def test_scores_are_predictions() -> None:
     series = TeiSeries(512)
-    series.answered(Scores(scores=np.zeros(3, np.float32), tokens=(4, 4, 4), truncated=(False,) * 3, timings=TIMINGS))
+    made = Scores(scores=np.zeros(3, np.float32), tokens=(4, 4, 4), truncated=(False,) * 3, timings=TIMINGS)
+    series.answered(made, 0.01)
     text = text_of(series)
     assert "\nte_predict_success 3\n" in text
     assert "\nte_embed_success 0\n" in text
@@ -149,8 +151,10 @@ def test_batches_and_the_line_are_shown() -> None:
         (ForwardFailed("broke"), "inference"),
         (Unavailable("closing"), "inference"),
         (ModelNotFound("who?"), None),
-        (ZeroDivisionError(), None),
+        (ModelBroken("files are missing"), "inference"),
+        (ZeroDivisionError(), "inference"),
+        (KeyboardInterrupt(), None),
     ],
 )
-def test_each_error_has_the_label_that_it_has_there(error: Exception, err: str | None) -> None:
+def test_each_error_has_the_label_that_it_has_there(error: BaseException, err: str | None) -> None:
     assert err_of(error) == err

@@ -5,8 +5,21 @@ from __future__ import annotations
 import errno
 import socket
 import sys
+from collections.abc import Mapping
 
 from textmill.errors import ConfigInvalid
+
+
+def refuse_shared(ports: Mapping[str, int | None]) -> None:
+    """Raise ConfigInvalid, naming both flags, where two of these have the same port; 0 and None are no port yet."""
+    seen: dict[int, str] = {}
+    for flag, port in ports.items():
+        if not port:
+            continue
+        if port in seen:
+            msg = f"{seen[port]} and {flag} are both {port}; each needs a port of its own"
+            raise ConfigInvalid(msg)
+        seen[port] = flag
 
 
 def bind(host: str, port: int, *, flag: str = "--port") -> socket.socket:

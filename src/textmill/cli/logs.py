@@ -75,7 +75,11 @@ def _about(record: logging.LogRecord) -> dict[str, object]:
     return fields
 
 
-def _told(span: dict[str, str]) -> str:
-    """A span as text: its name, and its fields in braces."""
-    shown = " ".join(f'{name}="{value}"' for name, value in span.items() if name != "name")
+def _told(span: dict[str, str | int]) -> str:
+    """A span as text: its name, and its fields in braces, texts in quotes."""
+    shown = " ".join(
+        f'{name}="{value}"' if isinstance(value, str) else f"{name}={value}"
+        for name, value in span.items()
+        if name != "name"
+    )
     return f"{span['name']}{{{shown}}}"

@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 
 from textmill.cli.door import bind
 from textmill.config import ServeOptions, otlp_protocol
-from textmill.errors import ConfigInvalid
 from textmill.telemetry import Telemetry
 
 _FLUSH_S = 1.5
@@ -38,9 +37,6 @@ def observing(options: ServeOptions) -> Iterator[Telemetry]:
         if options.prometheus_port is not None:
             from textmill.cli.metrics_port import FLAG, serving  # noqa: PLC0415 - its server costs start-up time
 
-            if options.prometheus_port == options.port != 0:
-                msg = f"{FLAG} is {options.port}, as is --port; the metrics are there anyway, at /metrics"
-                raise ConfigInvalid(msg)
             door = opened.enter_context(bind(options.host, options.prometheus_port, flag=FLAG))
             opened.enter_context(serving(door, telemetry.render))
         yield telemetry

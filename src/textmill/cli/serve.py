@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textmill import __version__
-from textmill.cli.door import address_of, bind, url_of
+from textmill.cli.door import address_of, bind, refuse_shared, url_of
 from textmill.cli.flags import Grouped, flags, spellings
 from textmill.cli.logs import start_logging
 from textmill.cli.observing import observing
@@ -76,6 +76,9 @@ def run(serving: Serving) -> None:
     """Load the models and answer until told to stop."""
     start = time.perf_counter()
     options = serving.options
+    refuse_shared(
+        {"--port": options.port, "--grpc-port": options.grpc_port, "--prometheus-port": options.prometheus_port}
+    )
     start_logging(options.log_level, options.log_format, spans=not options.disable_spans)
     for level, sentence in serving.notes:
         _log.log(level, "%s", sentence)

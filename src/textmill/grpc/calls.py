@@ -14,6 +14,7 @@ import grpc
 from grpc import StatusCode
 
 from textmill.contract import Answered
+from textmill.errors import ForwardFailed
 from textmill.grpc.ahead import Ahead, Limits, Messages
 from textmill.grpc.failures import Unauthenticated, code_of, message_of, trailers_of
 from textmill.grpc.messages import parsed
@@ -23,6 +24,7 @@ from textmill.grpc.service import Service
 from textmill.grpc.verb import Verb
 from textmill.grpc.watch import Watch
 from textmill.store.about import about
+from textmill.telemetry.request import note_characters
 
 T = TypeVar("T")
 I = TypeVar("I", bound=Any)  # noqa: E741 - an input
@@ -40,7 +42,7 @@ async def answered(service: Service, rpc: str, context: Any, work: Callable[[Mod
     metadata = _metadata(context)
     with Watch(service.telemetry, rpc, metadata) as watch:
         try:
-            with service.permits.begin():
+            with service.permits.begin(), service.underway.call():
                 model = _model(service, metadata)
                 watch.enter(model.info.name)
                 return await work(model)
@@ -54,6 +56,8 @@ async def answered(service: Service, rpc: str, context: Any, work: Callable[[Mod
             watch.code = code_of(error)
             if watch.code is StatusCode.INTERNAL:
                 _log.exception("%s failed", rpc)
+            elif isinstance(error, ForwardFailed):
+                _log.error("%s: %s", rpc, error)
             watch.fail(error)
             await context.abort(watch.code, message_of(error), trailers_of(error))
             raise
@@ -82,7 +86,9 @@ async def stream(verb: Verb[I, O, R], service: Service, rpc: str, messages: Mess
         ahead = Ahead(messages, verb, partial(service.ask_patiently, verb, model, part=True), limits(service))
         async with aclosing(ahead.replies()) as replies:
             async for reply in replies:
-                told = metadata_field(reply.made, reply.index, characters_of(reply.asked.input), reply.asked.since)
+                characters = characters_of(reply.asked.input)
+                note_characters(characters)
+                told = metadata_field(reply.made, reply.index, characters, reply.asked.since)
                 await context.write(verb.answer(reply.made, reply.index) + told)
 
     await answered(service, rpc, context, work)

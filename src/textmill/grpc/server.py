@@ -8,10 +8,10 @@ from typing import Any
 
 import grpc
 
-from textmill.errors import ConfigInvalid
 from textmill.grpc import calls, health, info, rerank
 from textmill.grpc.embed import Dense, Sparse, Tokens
 from textmill.grpc.messages import SERVICES
+from textmill.grpc.port import listen
 from textmill.grpc.predict import Labels, PairLabels
 from textmill.grpc.reading import Decoding, Encoding
 from textmill.grpc.reflection import reflection
@@ -33,6 +33,9 @@ _OTHERS: Mapping[str, Callable[..., Any]] = {
     "RerankStream": rerank.rerank_stream,
 }
 
+_LAST_WORD_S = 0.5
+"""How long clients that do not read hold up the end."""
+
 
 class GrpcServer:
     """Serves `tei.v1`, health and reflection. Its methods belong to one event loop."""
@@ -48,18 +51,15 @@ class GrpcServer:
         server = grpc.aio.server(options=self._options())
         for name, methods in _handlers(self._service).items():
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, methods),))
-        try:
-            self.port = server.add_insecure_port(self._address)
-        except RuntimeError as error:
-            msg = f"cannot listen for gRPC on {self._address}; another process may have taken it: choose another --grpc-port"
-            raise ConfigInvalid(msg) from error
+        self.port = listen(server, self._address)
         await server.start()
         self._server = server
 
-    async def stop(self, grace_s: float = 0.0) -> None:
-        """Take no more calls, and cancel those that are not done after so many seconds. Without `start`, nothing."""
+    async def stop(self) -> None:
+        """End the calls that are not done, each with UNAVAILABLE, and take no more. Without `start`, nothing."""
         if self._server is not None:
-            await self._server.stop(grace_s)
+            await self._service.underway.give_up(_LAST_WORD_S)
+            await self._server.stop(0.0)
 
     def _options(self) -> list[tuple[str, int]]:
         return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from typing import TypeVar
@@ -11,6 +12,7 @@ from textmill.contract import Answered
 from textmill.errors import Overloaded
 from textmill.grpc.served import Model, Store
 from textmill.grpc.settings import GrpcSettings
+from textmill.grpc.underway import Underway
 from textmill.grpc.verb import Asking
 from textmill.store.permits import Permits
 from textmill.telemetry import Telemetry
@@ -38,6 +40,7 @@ class Service:
         self.telemetry = telemetry
         self.permits = permits
         self.admits = admits
+        self.underway = Underway()
 
     async def ask(
         self, verb: Asking[I, O, R], model: Model, inputs: Sequence[I], options: O, *, part: bool = False
@@ -47,9 +50,10 @@ class Service:
         Raises Overloaded and what the model raises.
         """
         with nullcontext() if verb.free else self.permits.compute():
+            started = time.perf_counter()
             made = await verb.ask(model, inputs, options)
         if isinstance(made, Answered):
-            self.telemetry.observe_answer(model.info.name, made, part=part)
+            self.telemetry.observe_answer(model.info.name, made, time.perf_counter() - started, part=part)
         return made
 
     async def ask_patiently(

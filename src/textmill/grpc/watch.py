@@ -49,6 +49,8 @@ class Watch:
         """The call is about to be refused for this."""
         if self._form is not None:
             self._telemetry.observe_failure(error)
+        elif self._model and self._rpc.rpartition("/")[2].removesuffix("Stream") in _FORMS:
+            self._telemetry.log_failure(error)
 
     def __enter__(self) -> Self:
         self._started = time.perf_counter()
@@ -65,7 +67,6 @@ class Watch:
             self._telemetry.observe_dropped()
         self._telemetry.observe_request(self._rpc, self.code.name, self._model, seconds, form=self._form)
         if self._request is not None and self._token is not None:
-            CURRENT.reset(self._token)
             service, _, method = self._rpc.partition("/")
             number: int = self.code.value[0]
             attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": method}
@@ -73,3 +74,4 @@ class Watch:
             self._telemetry.end(
                 self._request, self._rpc, {**attributes, "rpc.grpc.status_code": number}, seconds, status
             )
+            CURRENT.reset(self._token)

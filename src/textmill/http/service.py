@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import ParamSpec, Protocol, Self, TypeVar
@@ -112,8 +113,9 @@ class Service:
     async def compute(self, model: Model, verb: Callable[P, Awaitable[A]], *given: P.args, **options: P.kwargs) -> A:
         """Have a model compute, as one of those that may do so at once, and count what it did. Raises Overloaded."""
         with nullcontext() if self._permitted else self.permits.compute():
+            started = time.perf_counter()
             made = await verb(*given, **options)
-        self.telemetry.observe_answer(model.info.name, made)
+        self.telemetry.observe_answer(model.info.name, made, time.perf_counter() - started)
         return made
 
     @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from textmill.contract import Answered, ModelInfo
+from textmill.telemetry.request import note_characters
 
 _TOLD = 256
 """Inputs of which one by one is told; proxies take heads of a few kilobytes."""
@@ -15,8 +16,9 @@ def about(info: ModelInfo, made: Answered, characters: int, started: float) -> t
 
     ``x-compute-type`` names the device that computed; TEI says gpu everywhere. ``x-model-fingerprint`` tells which vectors
     may share an index. ``x-input-tokens`` has each input's tokens, where they are few inputs; ``x-truncated-inputs``, how many were
-    cut, and ``x-truncated-indices``, which, are there only where some were.
+    cut, and ``x-truncated-indices``, which, are there only where some were. The request's line in the log gets the characters too.
     """
+    note_characters(characters)
     total = str(round((time.perf_counter() - started) * 1000))
     pairs: tuple[tuple[str, str], ...] = (
         ("x-compute-type", f"{info.device}+optimized"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -23,6 +24,7 @@ _STATES = ("loading", "ready", "failed")
 _ANY_LENGTH = 1 << 19
 _TEI_NAMES = {"/v1/embeddings": "openai_embed"}
 """What TEI's log calls routes that it does not call by their paths."""
+_CAPITAL = re.compile("(?<!^)[A-Z]")
 
 
 class Watched(Protocol):
@@ -76,13 +78,14 @@ class Telemetry:
         return Request() if request is None and self.log_requests else request
 
     def end(self, request: Request, name: str, attributes: Mapping[str, Value], seconds: float, status: int) -> None:
-        """Send the spans of a request that has been answered with this HTTP status, and log it where that is wanted."""
+        """Send the spans of a request that has been answered with this HTTP status, and log it where that is wanted.
+
+        The log names it by the attribute ``http.route`` or ``rpc.method``.
+        """
         if self.tracer is not None:
             self.tracer.end(request, name, attributes, seconds, status)
         if self.log_requests and request.inputs and status < HTTPStatus.BAD_REQUEST:
-            route = str(attributes.get("http.route", name))
-            shown = _TEI_NAMES.get(route, route.strip("/"))
-            _log.info("Success", extra={"span": _shown(shown, request.timings, seconds)})
+            _log.info("Success", extra={"span": _shown(_called(attributes), request, seconds)})
 
     def observe_entry(self, form: Form) -> None:
         """Count a request that a route begins to compute."""
@@ -100,7 +103,10 @@ class Telemetry:
         if err is not None:
             with self._lock:
                 self._tei.failed(err)
-        # The HTTP room logs failures of the runtime, and the server logs bugs.
+        self.log_failure(error)
+
+    def log_failure(self, error: BaseException) -> None:
+        """Log why a request was refused, where requests are logged. The dialects log failures of the runtime, and bugs, at any rate."""
         if self.log_requests and isinstance(error, TextmillError) and not isinstance(error, ForwardFailed):
             _log.error("%s", error)
 
@@ -122,13 +128,16 @@ class Telemetry:
             if form is not None and (status == "OK" if isinstance(status, str) else status < HTTPStatus.BAD_REQUEST):
                 self._tei.succeeded(form, seconds)
 
-    def observe_answer(self, model: str, made: Answered, *, part: bool = False) -> None:
-        """Count what a call computed and where its time went; ``part`` says that its request has other calls too."""
+    def observe_answer(self, model: str, made: Answered, seconds: float, *, part: bool = False) -> None:
+        """Count what a call computed, how long it took and where its time went.
+
+        ``part`` says that its request has other calls too.
+        """
         request = CURRENT.get()
         if request is not None:
             request.add(model, made)
         with self._lock:
-            self._tei.answered(made)
+            self._tei.answered(made, seconds)
             self._computing.of(model).answered(made)
         if not part:
             self.observe_stages(model, made.timings)
@@ -205,14 +214,25 @@ class Telemetry:
         return "\n".join((*lines, "")).encode(), CONTENT_TYPE
 
 
-def _shown(name: str, timings: Timings, seconds: float) -> dict[str, str]:
-    """A request's times as TEI's log has them."""
+def _called(attributes: Mapping[str, Value]) -> str:
+    """A request's name in TEI's log: `embed_all` is POST /embed_all and the rpc EmbedAll."""
+    if "rpc.method" in attributes:
+        return _CAPITAL.sub(r"_\g<0>", str(attributes["rpc.method"])).lower()
+    route = str(attributes["http.route"])
+    return _TEI_NAMES.get(route, route.strip("/"))
+
+
+def _shown(name: str, request: Request, seconds: float) -> dict[str, str | int]:
+    """A request's times as TEI's log has them, and how much was computed as its log has it of gRPC."""
+    timings = request.timings
     return {
         "name": name,
         "total_time": _time(seconds),
         "tokenization_time": _time(timings.tokenize),
         "queue_time": _time(timings.queue),
         "inference_time": _time(timings.inference),
+        "compute_chars": request.characters,
+        "compute_tokens": request.tokens,
     }
 
 

@@ -41,7 +41,10 @@ class Request:
     ``id`` is its span, None where it is not traced; ``parent`` the caller's, where there is one.
     """
 
-    __slots__ = ("_timings", "began", "id", "inputs", "model", "parent", "stages", "tokens", "truncated", "wall_ns")
+    __slots__ = (
+        *("_timings", "began", "characters", "id", "inputs"),
+        *("model", "parent", "stages", "tokens", "truncated", "wall_ns"),
+    )
 
     def __init__(self, id: SpanId | None = None, parent: SpanId | None = None) -> None:  # noqa: A002 - what it is
         self.id = id
@@ -50,7 +53,7 @@ class Request:
         self.wall_ns = time.time_ns()
         self.stages: list[Stage] = []
         self.model = ""
-        self.inputs = self.tokens = self.truncated = 0
+        self.inputs = self.characters = self.tokens = self.truncated = 0
         self._timings = (0.0, 0.0, 0.0)
 
     def add(self, model: str, made: Answered) -> None:
@@ -77,6 +80,13 @@ class Request:
     def wall(self, moment: float) -> int:
         """Nanoseconds since 1970 at a moment of `time.monotonic`."""
         return self.wall_ns + round((moment - self.began) * 1e9)
+
+
+def note_characters(count: int) -> None:
+    """Add to the characters of the current request's inputs, where it is watched; they are known where it is answered."""
+    request = CURRENT.get()
+    if request is not None:
+        request.characters += count
 
 
 def traced() -> Request | None:

@@ -11,6 +11,7 @@ from textmill.contract import Answered, Classifications, Entities, Scores, Timin
 from textmill.errors import (
     ForwardFailed,
     InvalidInput,
+    ModelNotFound,
     Overloaded,
     TooManyInputs,
     Unavailable,
@@ -45,19 +46,21 @@ _LENGTHS = tuple(2**k for k in range(20))
 
 _STAGES = ("tokenization", "queue", "inference")
 
-_ERRS: dict[type[BaseException], Err] = {
+_ERRS: dict[type[BaseException], Err | None] = {
     TooManyInputs: "batch_size",
     WrongTask: "model_type",
     InvalidInput: "validation",
     Overloaded: "overloaded",
     ForwardFailed: "inference",
     Unavailable: "inference",
+    ModelNotFound: None,
+    Exception: "inference",
 }
-"""Ours to theirs; errors that are not here happen before a route's own work, which TEI does not count."""
+"""Ours to theirs. TEI has one model and does not look at names; what is not on this list is a bug, or broken files."""
 
 
 def err_of(error: BaseException) -> Err | None:
-    """The label of an error; None where TEI has none. What an input is to blame for is found while it is tokenised."""
+    """The label of an error; None where it does not count. What an input is to blame for is found while it is tokenised."""
     if isinstance(error, InvalidInput) and (error.index is not None or error.param in ("query", "prompt_name")):
         return "tokenization"
     return next((_ERRS[cls] for cls in type(error).__mro__ if cls in _ERRS), None)
@@ -128,14 +131,14 @@ class TeiSeries:
         """Count inputs that are to be computed."""
         self._families[family].count.add(inputs)
 
-    def answered(self, made: Answered) -> None:
-        """Count what a call computed; its times are means over its inputs, and so count for each of them."""
-        tokenize, queue, inference = made.timings.tokenize, made.timings.queue, made.timings.inference
+    def answered(self, made: Answered, seconds: float) -> None:
+        """Count what a call computed in so many seconds; all its inputs have these, and the means of its stages."""
+        times = (made.timings.tokenize, made.timings.queue, made.timings.inference)
         inputs = len(made.tokens)
         family = self._families[family_of(made)]
-        for index, seconds in enumerate((tokenize, queue, inference)):
-            family.stages[index].add(seconds, inputs)
-        family.duration.add(tokenize + queue + inference, inputs)
+        for cell, mean in zip(family.stages, times, strict=True):
+            cell.add(mean, inputs)
+        family.duration.add(seconds, inputs)
         family.success.add(inputs)
         lengths = self._length.of()
         for length in made.tokens:
