@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
 from types import UnionType
 from typing import Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
@@ -35,7 +36,7 @@ def parse_config(cls: type[C], config: Mapping[str, Any]) -> C:
     A null counts as absent, except where the Config gives None a meaning. Raises ModelBroken for a missing key, a value of
     the wrong type, and what the Config itself refuses.
     """
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     values: dict[str, Any] = {}
     for field in fields(cls):  # type: ignore[arg-type]  # every Config is a dataclass
         value, hint = config.get(field.name), hints[field.name]
@@ -50,6 +51,11 @@ def parse_config(cls: type[C], config: Mapping[str, Any]) -> C:
     except TypeError as error:
         msg = f"config.json lacks a key that {config.get('model_type')} needs: {error}"
         raise ModelBroken(msg) from error
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
 
 
 def _fits(value: object, hint: Any) -> bool:
