@@ -3,21 +3,23 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 from textmill.config.tei import SPELLINGS
 
-OPTIONS = {spelling.variable for spelling in SPELLINGS}
 
-
-@pytest.fixture(autouse=True)
-def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _bare_environment() -> Iterator[None]:
     """No option of the person who runs the tests reaches them, and none of them reaches the hub."""
-    for name in list(os.environ):  # noqa: TID251 - to clear it
-        if name.startswith(("TEXTMILL_", "HF_")) or name in OPTIONS:
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    options = {spelling.variable for spelling in SPELLINGS}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):  # noqa: TID251 - to clear it
+            if name.startswith(("TEXTMILL_", "HF_")) or name in options:
+                patch.delenv(name)
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        yield
 
 
 def pytest_runtest_teardown() -> None:

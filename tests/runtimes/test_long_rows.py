@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Final, TypeVar
@@ -19,9 +18,7 @@ from textmill.arch.ops import Inputs, Ops, Tensor
 from textmill.arch.positions import Distances, Slopes, Table
 from textmill.arch.program import Program
 from textmill.arch.weights import Weights
-from textmill.runtimes.openvino import compile_program as openvino
-from textmill.runtimes.runtime import Row, Target
-from textmill.runtimes.torch import compile_program as torch
+from textmill.runtimes.runtime import Row, Target, compile_program
 
 T = TypeVar("T")
 _HEADS: Final = 4
@@ -84,7 +81,7 @@ CASES = {
 @pytest.mark.parametrize("lengths", [(127,), (128,), (129,), (1535, 128, 3), (5, 1537, 640, 1536)])
 def test_a_row_s_answer_is_the_plain_form_s_whatever_runs_beside_it(case: str, lengths: tuple[int, ...]) -> None:
     target = Target(max_tokens=2048, dtype="float32", threads=2)
-    runtime, plain = (compile_(program(CASES[case]), target) for compile_ in _RUNTIMES)
+    runtime, plain = (compile_program(name, program(CASES[case]), target) for name in ("openvino", "torch"))
     batch = rows(*lengths)
     together = vectors_of(runtime, batch)
     assert np.abs(together - vectors_of(plain, batch)).max() <= 1e-5
@@ -93,17 +90,15 @@ def test_a_row_s_answer_is_the_plain_form_s_whatever_runs_beside_it(case: str, l
     assert np.abs(together - alone).max() <= 1e-6
 
 
-_RUNTIMES: Final[tuple[Callable[[Program, Target], Any], ...]] = (openvino, torch)
-
 _MEASURE: Final = """
 import resource, sys
-from tests.runtimes.test_long_rows import CASES, openvino, program, rows
-from textmill.runtimes.runtime import Target
+from tests.runtimes.test_long_rows import CASES, program, rows
+from textmill.runtimes.runtime import Target, compile_program
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
-runtime = openvino(program(CASES[sys.argv[1]]), Target(max_tokens=6144, dtype="float32", threads=2))
+runtime = compile_program("openvino", program(CASES[sys.argv[1]]), Target(max_tokens=6144, dtype="float32", threads=2))
 runtime.forward(rows(8))
 before = peak()
 runtime.forward(rows(6144))

@@ -13,6 +13,8 @@ from textmill.errors import ModelBroken
 
 C = TypeVar("C")
 
+_hints = cache(get_type_hints)
+
 ACTIVATIONS: dict[str, Activation] = {
     "gelu": "gelu",
     "gelu_python": "gelu",
@@ -36,7 +38,7 @@ def parse_config(cls: type[C], config: Mapping[str, Any]) -> C:
     A null counts as absent, except where the Config gives None a meaning. Raises ModelBroken for a missing key, a value of
     the wrong type, and what the Config itself refuses.
     """
-    hints = _hints(cls)
+    hints = _hints(cls)  # type: ignore[arg-type]  # typeshed forgets that classes hash
     values: dict[str, Any] = {}
     for field in fields(cls):  # type: ignore[arg-type]  # every Config is a dataclass
         value, hint = config.get(field.name), hints[field.name]
@@ -51,11 +53,6 @@ def parse_config(cls: type[C], config: Mapping[str, Any]) -> C:
     except TypeError as error:
         msg = f"config.json lacks a key that {config.get('model_type')} needs: {error}"
         raise ModelBroken(msg) from error
-
-
-@cache
-def _hints(cls: type) -> dict[str, Any]:
-    return get_type_hints(cls)
 
 
 def _fits(value: object, hint: Any) -> bool:

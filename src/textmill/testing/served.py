@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TypedDict
 from zlib import crc32
 
@@ -70,8 +71,12 @@ def info_of(name: str) -> ModelInfo:
 
 def vector_of(item: Input | Pair, dimensions: int = DIMENSIONS) -> npt.NDArray[np.float32]:
     """A vector that depends on the input alone."""
-    generator = np.random.default_rng(crc32(repr(item).encode()))
-    return generator.standard_normal(dimensions).astype(np.float32)
+    return _seeded(crc32(repr(item).encode()), dimensions).copy()
+
+
+@lru_cache(maxsize=4096)  # the same character comes again and again
+def _seeded(seed: int, dimensions: int) -> npt.NDArray[np.float32]:
+    return np.random.default_rng(seed).standard_normal(dimensions).astype(np.float32)
 
 
 class RecordingModel:
