@@ -16,8 +16,9 @@ help: ## show this list
 serve: $(VENV)/.core $(VENV)/.model ## serve all-MiniLM-L6-v2 on port 8080; more flags in ARGS="--port 9090"
 	@exec $(BIN)/textmill serve $(ARGS)
 
+# A worker a core, but no more than four: each imports PyTorch, takes a gigabyte, and starts servers of its own.
 test: lint ## all checks, then all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 check: lint ## format, lint, types, doors between rooms, and the rules that are tests
 	$(BIN)/python -m pytest tests/test_*.py

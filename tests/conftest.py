@@ -28,3 +28,9 @@ def pytest_runtest_teardown() -> None:
         for name, logger in logging.root.manager.loggerDict.items():
             if name.startswith("torch.") and isinstance(logger, logging.Logger):
                 logger.propagate = True
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what repeats the order of a run that failed, which a quiet run does not."""
+    if terminalreporter.stats.keys() & {"failed", "error"}:
+        terminalreporter.write_line(f"This order again: --randomly-seed={config.getoption('randomly_seed', 'none')}")

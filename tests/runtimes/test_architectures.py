@@ -75,7 +75,9 @@ def stored(request: pytest.FixtureRequest) -> Stored:
 
 
 def compiled(name: str, program: Program) -> Runtime:
-    runtime = compile_program(name, program, Target(max_tokens=64, dtype="float32", threads=1, batch_tokens=256))
+    runtime = compile_program(
+        name, program, Target(max_tokens=64, dtype="float32", threads=1, batch_tokens=256, batch_rows=8)
+    )
     next(runtime.warm_up())
     return runtime
 
