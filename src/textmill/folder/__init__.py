@@ -1,0 +1,1 @@
+"""A models folder as facts: YAML files of models and loose weights become frozen `ModelFile`s, or `Problem`s."""

@@ -1,0 +1,156 @@
+"""Names of backends in model files, as LocalAI has or had them: which engine each means, and what it says about the model.
+
+Names go by lower case; a prefix such as ``cuda12-`` and a suffix such as ``-cpu`` or ``-development``, which LocalAI has for builds
+of one backend, are left out.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+Engine = Literal["ours", "gguf", "remote", "external", "elsewhere"]
+"""``ours`` are textmill's runtimes, ``external`` a process that speaks LocalAI's gRPC, ``elsewhere`` an engine of other software."""
+
+NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+_BUILD = re.compile(
+    r"^(?:(?:cpu|metal|nvidia|rocm|hip|vulkan|intel|sycl|cuda\d*|l4t|arm64|darwin|x86)(?:-(?:sycl|l4t|f16|f32|\d+))*-)+"
+)
+_VARIANT = re.compile(
+    r"(?:-(?:development|master|latest|cpu|cuda\d*|metal|vulkan|hipblas|rocm|sycl(?:_f16|_f32)?|intel|avx|avx2|avx512|fallback|grpc))+$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What a name means. ``task`` is what every model of it does, ``type`` a class of transformers that it implies, ``runtime`` one of ours.
+
+    ``instead`` is what to do where the engine is not a part of textmill.
+    """
+
+    name: str
+    engine: Engine
+    task: str = ""
+    type: str = ""
+    runtime: str = ""
+    instead: str = ""
+
+
+_TEXT_INSTEAD = (
+    "for embeddings and reranking leave backend out, so that textmill runs the model itself; for text generation take a GGUF file of "
+    "the model, or run {} as a server of its own"
+)
+_GPTQ_INSTEAD = "GPTQ and EXL2 weights need it; take the unquantised model or a GGUF file of it"
+_GGML_INSTEAD = "it ran ggml files of 2023; take a GGUF file of the model"
+
+
+def _elsewhere(name: str, instead: str) -> Backend:
+    return Backend(name, "elsewhere", instead=instead)
+
+
+_KNOWN = (
+    *(Backend(name, "gguf") for name in ("llama-cpp", "ik-llama-cpp", "turboquant", "bonsai", "ds4", "rwkv")),
+    Backend("transformers", "ours"),
+    Backend("sentencetransformers", "ours", type="SentenceTransformer"),
+    Backend("bert-embeddings", "ours", task="embed"),
+    Backend("rerankers", "ours", task="rerank"),
+    Backend("onnx", "ours", runtime="onnx"),
+    Backend("openvino", "ours", runtime="openvino"),
+    Backend("torch", "ours", runtime="torch"),
+    Backend("mamba", "ours", type="Mamba"),
+    *(
+        _elsewhere(name, _TEXT_INSTEAD.format(called))
+        for name, called in (
+            *(("vllm", "vLLM"), ("vllm-omni", "vLLM"), ("vllm-cpp", "vLLM"), ("sglang", "SGLang"), ("mlx", "MLX")),
+            *(("mlx-vlm", "MLX"), ("mlx-distributed", "MLX"), ("tinygrad", "tinygrad"), ("petals", "Petals")),
+        )
+    ),
+    *(_elsewhere(name, _GPTQ_INSTEAD) for name in ("autogptq", "exllama", "exllama2")),
+    *(
+        _elsewhere(name, _GGML_INSTEAD)
+        for name in ("gpt4all", "gptj", "gpt2", "dolly", "mpt", "replit", "starcoder", "falcon", "gptneox", "bloomz")
+    ),
+    *(
+        Backend(name, "remote")
+        for name in (
+            "openai",
+            "anthropic",
+            "cohere",
+            "jina",
+            "voyage",
+            "mistral",
+            "ollama",
+            "tei",
+            "huggingface-inference",
+        )
+    ),
+)
+_ALIASES = {
+    **dict.fromkeys(
+        ("llama", "go-llama", "llama-ggml", "llama-stable", "llama.cpp", "llamacpp", "gguf", "ggml"), "llama-cpp"
+    ),
+    **dict.fromkeys(("llama-grammar", "llama-cpp-embeddings"), "llama-cpp"),
+    **dict.fromkeys(("ik-llama", "ik_llama", "ik_llama_cpp"), "ik-llama-cpp"),
+    **dict.fromkeys(("bert", "bert.cpp", "bert-cpp"), "bert-embeddings"),
+    **dict.fromkeys(
+        ("sentence-transformers", "sentence_transformers", "huggingface-embeddings", "huggingface"),
+        "sentencetransformers",
+    ),
+    **dict.fromkeys(("auto-gptq", "gptq"), "autogptq"),
+    **dict.fromkeys(("exllamav2", "exllama-2"), "exllama2"),
+    **dict.fromkeys(("reranker", "cross-encoder", "crossencoder"), "rerankers"),
+    **dict.fromkeys(("gpt4all-llama", "gpt4all-mpt", "gpt4all-j"), "gpt4all"),
+    **dict.fromkeys(("langchain-huggingface", "hf-inference"), "huggingface-inference"),
+    **dict.fromkeys(("openai-compatible", "openai_compatible"), "openai"),
+    **dict.fromkeys(("text-embeddings-inference",), "tei"),
+    **dict.fromkeys(("ov",), "openvino"),
+    **dict.fromkeys(("onnxruntime", "ort"), "onnx"),
+    **dict.fromkeys(("pytorch",), "torch"),
+    **dict.fromkeys(("rwkv.cpp", "rwkv-cpp"), "rwkv"),
+}
+BACKENDS: Mapping[str, Backend] = MappingProxyType({backend.name: backend for backend in _KNOWN})
+"""Every backend by its usual name."""
+NAMES = (*BACKENDS, *_ALIASES)
+"""Every name that a model file may have for one, without those of builds."""
+
+COMING: Mapping[Engine, str] = MappingProxyType(
+    {
+        "gguf": "it needs the GGUF engine, which this version of textmill does not have yet",
+        "remote": "it needs providers on other machines, which this version of textmill does not have yet",
+        "external": "it needs the client for LocalAI's backends, which this version of textmill does not have yet",
+    }
+)
+"""Engines that textmill is to have; whoever adds one deletes its line."""
+GENERATION = "it writes text, which this version of textmill does not do yet; it embeds, ranks and classifies"
+"""Said of models of our own runtimes; whoever adds text generation deletes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A name that means no backend, with the nearest one that does, or an empty text."""
+
+    name: str
+    nearest: str = field(default="")
+
+
+def find_backend(name: str) -> Backend | Unknown:
+    """What a backend's name means, in any case and with what stands for a build around it."""
+    word = name.strip().lower()
+    for spelling in (word, _VARIANT.sub("", word), _BUILD.sub("", word), _VARIANT.sub("", _BUILD.sub("", word))):
+        known = BACKENDS.get(_ALIASES.get(spelling, spelling))
+        if known is not None:
+            return known
+    near = difflib.get_close_matches(word, NAMES, n=1)
+    return Unknown(name, near[0] if near else "")
+
+
+def missing(backend: Backend) -> str | None:
+    """Why no model of the backend can be served, or None: which engine is needed, and what to do."""
+    if backend.engine == "elsewhere":
+        return f"the backend {backend.name} is not a part of textmill; {backend.instead}"
+    return COMING.get(backend.engine)

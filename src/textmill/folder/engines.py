@@ -1,0 +1,89 @@
+"""Which engine serves a model, and why none does: the weights decide where they are there, else the backend's name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from textmill.folder.backends import COMING, GENERATION, Backend, Engine, missing
+from textmill.folder.capabilities import WRITES, Capability
+from textmill.folder.location import Location, nothing_there
+from textmill.folder.weights import FOLDERS, Facts
+
+DOWNLOAD = "its weights have to be downloaded first, which this version of textmill does not do yet; put them into the models folder"
+"""Said of weights at a URI; whoever adds downloads deletes it."""
+
+_PACKED = "the weights are {}, which textmill does not run; take the unquantised model, or a GGUF file of it"
+_NOT_RUN = {
+    "ggml": "the file is of ggml, the format before GGUF, which textmill does not run; take a GGUF file of the model, or for "
+    "all-MiniLM-L6-v2 `backend: sentencetransformers` with `model: all-MiniLM-L6-v2`, whose vectors are exact",
+    "gptq": _PACKED.format("quantised by GPTQ"),
+    "awq": _PACKED.format("quantised by AWQ"),
+    "exl2": _PACKED.format("quantised for ExLlamaV2"),
+    "quantised": _PACKED.format("quantised"),
+    "unknown": "neither weights nor a description of a model that textmill knows are there; a model is a GGUF file, or a folder with "
+    "config.json, tokenizer.json and safetensors or ONNX files",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An engine, the sentence why it was chosen, and the one why the model cannot be served, None where it can."""
+
+    engine: Engine
+    why: str
+    refusal: str | None = None
+
+
+def choose_engine(
+    backend: Backend | None, location: Location, facts: Facts | None, can: Collection[Capability]
+) -> Choice:
+    """The engine of a model that can do that; ``backend`` is what its file names, ``facts`` what is known of its weights."""
+    if backend is not None and backend.engine in ("remote", "external"):
+        return Choice(backend.engine, f"backend is {backend.name}", COMING.get(backend.engine))
+    if facts is not None:
+        return _by_facts(backend, facts, can)
+    if location.path is not None:
+        engine: Engine = backend.engine if backend is not None else "ours"
+        return Choice(engine, "nothing is at its path", nothing_there(location.path))
+    return _by_name(backend, location, can)
+
+
+def _by_facts(backend: Backend | None, facts: Facts, can: Collection[Capability]) -> Choice:
+    if facts.form == "gguf":
+        return Choice("gguf", "the file is GGUF", COMING.get("gguf"))
+    if facts.form in _NOT_RUN:
+        named = backend is not None and backend.engine == "elsewhere" and facts.form != "unknown"
+        refusal = missing(backend) if named and backend is not None else _NOT_RUN[facts.form]
+        return Choice("elsewhere", f"the weights are {facts.form}", refusal)
+    form = facts.form if facts.form in FOLDERS else "pickled"
+    if set(can) & WRITES:
+        return _writer(backend, f"the folder holds {form} weights of a model that writes")
+    why = f"the folder holds {form} weights that textmill runs itself"
+    return Choice("ours", why if backend is None else f"{why}, as backend {backend.name} would")
+
+
+def _by_name(backend: Backend | None, location: Location, can: Collection[Capability]) -> Choice:
+    named = (location.file or location.repo or location.uri).lower()
+    if named.endswith((".gguf", ".bin", ".ggml")) or location.uri.startswith("ollama://"):
+        return Choice("gguf", "the file is one of llama.cpp by its name", COMING.get("gguf", DOWNLOAD))
+    if location.uri:
+        return Choice("ours" if backend is None else backend.engine, "the weights are at a URI", DOWNLOAD)
+    if backend is not None and backend.engine == "gguf":
+        return Choice("gguf", f"backend is {backend.name}", COMING.get("gguf"))
+    if set(can) & WRITES:
+        return _writer(backend, "the repository's model writes")
+    return Choice("ours", "the repository is one that textmill fetches and runs itself")
+
+
+def _writer(backend: Backend | None, why: str) -> Choice:
+    """A model of our own kinds of weights that generates text."""
+    if backend is not None and backend.engine == "elsewhere":
+        return Choice("elsewhere", f"{why}, and backend is {backend.name}", missing(backend))
+    if backend is not None and backend.engine == "gguf":
+        return Choice(
+            "gguf",
+            f"{why}, and backend is {backend.name}",
+            f"{backend.name} runs GGUF files, and this is none; take one",
+        )
+    return Choice("ours", why, GENERATION)

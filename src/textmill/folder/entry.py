@@ -1,0 +1,231 @@
+"""One entry of a YAML file to a model file or an alias, or to the problems that keep it from being one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from textmill.errors import ModelBroken
+from textmill.folder.backend_options import read_options
+from textmill.folder.backends import NAME, Backend, Unknown, find_backend
+from textmill.folder.capabilities import USECASES, capabilities, usecase
+from textmill.folder.decode import decode
+from textmill.folder.engines import Choice, choose_engine
+from textmill.folder.external import External
+from textmill.folder.fields import Fields
+from textmill.folder.location import Location, Refused, inside, locate
+from textmill.folder.model import Alias, ModelFile
+from textmill.folder.nodes import Node, Table
+from textmill.folder.problem import Problems
+from textmill.folder.snapshot import stamps
+from textmill.folder.weights import Facts, look
+from textmill.folder.wishes import wishes
+
+_MAX_NAME = 256
+_PATHS = ("mmproj", "draft_model", "lora_adapter", "lora_base", "prompt_cache_path")
+"""Fields whose value is a path below the models folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry as it stands in a file of the models folder ``root``, with the backends that run outside of textmill."""
+
+    table: Table
+    problems: Problems
+    root: Path
+    external: Mapping[str, External]
+
+    def line(self, key: str) -> int:
+        """The line of a dotted key; that of the entry where it does not stand there."""
+        node: Node = self.table
+        line = self.table.line
+        for part in key.partition("[")[0].split("."):
+            if not isinstance(node, Table) or part not in node.pairs:
+                break
+            line, node = node.pairs[part]
+        return line
+
+    def error(self, key: str, sentence: str) -> None:
+        """Note an error at a key."""
+        self.problems.error(self.line(key), key, sentence)
+
+    def warn(self, key: str, sentence: str) -> None:
+        """Note a warning at a key."""
+        self.problems.warn(self.line(key), key, sentence)
+
+
+def read_entry(entry: Entry) -> ModelFile | Alias | None:
+    """What an entry says; None where it has an error, which is then among its problems."""
+    fields = decode(Fields, entry.table, entry.problems)
+    name = _name(entry, fields)
+    made: ModelFile | Alias | None = None
+    if name:
+        entry.problems.call(name)
+        made = _alias(entry, name, fields) if fields.alias is not None else _model(entry, name, fields)
+    return None if entry.problems.failed else made
+
+
+def _name(entry: Entry, fields: Fields) -> str:
+    name = (fields.name or "").strip()
+    if not name:
+        if not any(problem.key == "name" and problem.level == "error" for problem in entry.problems.found):
+            entry.error("name", "the entry has no name, which clients would call the model by")
+        return ""
+    if not name.isprintable() or len(name) > _MAX_NAME:
+        entry.error("name", f"it must be at most {_MAX_NAME} characters that can be printed, on one line")
+        return ""
+    return name
+
+
+def _alias(entry: Entry, name: str, fields: Fields) -> Alias:
+    target = (fields.alias or "").strip()
+    if not target or target == name:
+        entry.error("alias", "it must name another model")
+    for key, value in (("backend", fields.backend), ("model", fields.model), ("parameters.model", _below(fields))):
+        if value:
+            entry.error(key, f"an alias has none: it answers as {target} does")
+    return Alias(name, target, entry.problems.file, entry.table.line)
+
+
+def _model(entry: Entry, name: str, fields: Fields) -> ModelFile | None:
+    found = _backend(entry, fields)
+    backend = found if isinstance(found, Backend) else None
+    location = _location(entry, fields, backend)
+    if location is None:
+        return None
+    facts = _facts(entry, location)
+    said, notes = read_options(fields.options or ())
+    for note in notes:
+        entry.warn("options", note)
+    can = capabilities(fields, backend, facts, _words(location))
+    wished = wishes(fields, said, backend, can)
+    for key, sentence in wished.errors:
+        entry.error(key, sentence)
+    for key, sentence in wished.warnings:
+        entry.warn(key, sentence)
+    choice = _unknown(found) if isinstance(found, Unknown) else choose_engine(backend, location, facts, can)
+    _tell(entry, location, choice)
+    return ModelFile(
+        name=name,
+        file=entry.problems.file,
+        line=entry.table.line,
+        fields=fields,
+        backend=backend.name if backend is not None else (fields.backend or ""),
+        engine=choice.engine,
+        external=entry.external.get(backend.name.lower()) if backend is not None else None,
+        location=location,
+        facts=facts,
+        stamps=stamps(location.path, entry.root) if location.path is not None else (),
+        capabilities=can,
+        options=MappingProxyType(wished.options if choice.engine == "ours" else {}),
+        normalize=wished.normalize,
+        backend_options=said,
+        refusal=choice.refusal,
+        reasons=(choice.why,),
+    )
+
+
+def _backend(entry: Entry, fields: Fields) -> Backend | Unknown | None:
+    """What the backend's name means; a process of that name comes before our own engines."""
+    name = (fields.backend or "").strip()
+    if not name:
+        return None
+    if not NAME.fullmatch(name):
+        entry.error("backend", "it must be a name of letters, digits, dots, dashes and underscores")
+        return None
+    if name.lower() in entry.external:
+        return Backend(name.lower(), "external")
+    found = find_backend(name)
+    if isinstance(found, Unknown):
+        entry.warn("backend", _said(found))
+    return found
+
+
+def _said(unknown: Unknown) -> str:
+    near = f"; did you mean {unknown.nearest}?" if unknown.nearest else ""
+    return f"there is no backend of that name, nor is it in EXTERNAL_GRPC_BACKENDS{near}"
+
+
+def _unknown(unknown: Unknown) -> Choice:
+    return Choice("elsewhere", "its backend is unknown", f"backend {unknown.name}: {_said(unknown)}")
+
+
+def _below(fields: Fields) -> str | None:
+    return fields.parameters.model if fields.parameters is not None else None
+
+
+def _location(entry: Entry, fields: Fields, backend: Backend | None) -> Location | None:
+    """Where the weights are; None where that is an error."""
+    for key, path in _paths(fields):
+        try:
+            inside(path, entry.root)
+        except Refused as refused:
+            entry.error(key, str(refused))
+    below, above = _below(fields), fields.model
+    if below and above and below != above:
+        entry.error(
+            "model", f"it differs from parameters.model in line {entry.line('parameters.model')}; say one of them"
+        )
+        return None
+    key, model = ("parameters.model", below) if below else ("model", above)
+    if not model:
+        entry.error(
+            "parameters", "it names no model: parameters.model is the file, folder or repository of the weights"
+        )
+        return None
+    short = (backend is None and bool(fields.embeddings)) or (
+        backend is not None and backend.type == "SentenceTransformer"
+    )
+    try:
+        return locate(model, entry.root, short_names=short)
+    except Refused as refused:
+        entry.error(key, str(refused))
+        return None
+
+
+def _paths(fields: Fields) -> Iterator[tuple[str, str]]:
+    """Keys and values of the other fields that are paths below the models folder."""
+    for name in _PATHS:
+        value = getattr(fields, name)
+        if value:
+            yield name, value
+    for index, path in enumerate(fields.lora_adapters or ()):
+        yield f"lora_adapters[{index}]", path
+    for index, file in enumerate(fields.download_files or ()):
+        if file.filename:
+            yield f"download_files[{index}].filename", file.filename
+
+
+def _facts(entry: Entry, location: Location) -> Facts | None:
+    if location.path is None or location.missing:
+        return None
+    try:
+        return look(location.path)
+    except ModelBroken as error:
+        entry.error("parameters.model", str(error))
+        return None
+
+
+def _words(location: Location) -> str:
+    """The words that may say what a model is for."""
+    return location.path.name if location.path is not None else f"{location.repo} {location.file} {location.uri}"
+
+
+def _tell(entry: Entry, location: Location, choice: Choice) -> None:
+    """Warn of what the person who wrote the file can mend; that an engine is to come is no fault of the file."""
+    if location.missing and choice.refusal is not None:
+        entry.warn("parameters.model" if _stands(entry, "parameters") else "model", choice.refusal)
+    for word in _usecases(entry):
+        if usecase(word) not in USECASES:
+            entry.warn("known_usecases", f"textmill does nothing that is called {word!r}")
+
+
+def _usecases(entry: Entry) -> tuple[str, ...]:
+    node = entry.table.pairs.get("known_usecases")
+    return tuple(getattr(item, "text", "") for item in getattr(node[1], "items", ())) if node is not None else ()
+
+
+def _stands(entry: Entry, key: str) -> bool:
+    return key in entry.table.pairs

@@ -1,0 +1,131 @@
+"""Weights without a model file: GGUF files, and folders of safetensors, ONNX or OpenVINO files; their names are those of the files."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from types import MappingProxyType
+
+from textmill.errors import ModelBroken
+from textmill.folder.capabilities import capabilities
+from textmill.folder.engines import choose_engine
+from textmill.folder.fields import Fields
+from textmill.folder.location import Location, Refused, inside
+from textmill.folder.model import ModelFile
+from textmill.folder.problem import Problem
+from textmill.folder.snapshot import is_unfinished, stamps
+from textmill.folder.weights import head, is_model_folder, look
+from textmill.folder.wishes import wishes
+
+SKIPPED = (
+    *(
+        ".tmpl",
+        ".keep",
+        ".yaml",
+        ".yml",
+        ".json",
+        ".txt",
+        ".pt",
+        ".pth",
+        ".onnx",
+        ".md",
+        ".ds_store",
+        ".ckpt",
+        ".zip",
+        ".tag",
+        ".bak",
+    ),
+    *(".tar.gz", ".tgz", ".sha256", ".safetensors", ".xml", ".py", ".log"),
+)
+"""Endings of files that are no models by themselves."""
+_ABOUT = ("readme", "model_card")
+_PART = re.compile(r"-(\d{5})-of-\d{5}\.gguf$")
+_MAGICS = (b"GGUF", b"lmgg", b"fmgg", b"tjgg", b"algg")
+
+
+def loose_models(root: Path) -> Iterator[ModelFile | Problem]:
+    """The loose models right in the folder, and model folders one level deeper, called OWNER/NAME there; in the order of names."""
+    for path in _entries(root):
+        if path.is_symlink() and not _is_safe(path, root):
+            yield Problem(
+                "error", path, 0, "", "it is a symbolic link that leads out of the models folder; it is left out"
+            )
+        elif path.is_dir():
+            yield from _folders(path, root)
+        elif _is_weights(path):
+            yield from _made(path, path.name, root)
+
+
+def _folders(path: Path, root: Path) -> Iterator[ModelFile | Problem]:
+    if is_model_folder(path):
+        yield from _made(path, path.name, root)
+        return
+    for inner in _entries(path):
+        if not inner.is_symlink() and inner.is_dir() and is_model_folder(inner):
+            yield from _made(inner, f"{path.name}/{inner.name}", root)
+
+
+def _made(path: Path, name: str, root: Path) -> Iterator[ModelFile | Problem]:
+    try:
+        inside(os.path.relpath(path, root), root)
+        facts = look(path)
+    except Refused as refused:
+        yield Problem("error", path, 0, "", str(refused), name)
+        return
+    except ModelBroken as error:
+        yield Problem("error", path, 0, "", str(error).removeprefix(f"{path} "), name)
+        return
+    fields, location = Fields(name=name), Location(path=path)
+    can = capabilities(fields, None, facts, name)
+    if not can and facts.gguf is not None:
+        return  # the part of a model that looks at images
+    choice = choose_engine(None, location, facts, can)
+    yield ModelFile(
+        name=name,
+        file=path,
+        fields=fields,
+        engine=choice.engine,
+        location=location,
+        facts=facts,
+        stamps=stamps(path, root),
+        capabilities=can,
+        options=MappingProxyType(wishes(fields, {}, None, can).options if choice.engine == "ours" else {}),
+        refusal=choice.refusal,
+        reasons=(choice.why,),
+        listed=facts.form != "ggml",
+    )
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What may be a model in a folder, by name."""
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError:
+        return []
+    return [path for path in paths if not is_unfinished(path.name) and not _is_skipped(path.name)]
+
+
+def _is_skipped(name: str) -> bool:
+    low = name.lower()
+    part = _PART.search(low)
+    return low.endswith(SKIPPED) or low.startswith(_ABOUT) or (part is not None and part[1] != "00001")
+
+
+def _is_safe(path: Path, root: Path) -> bool:
+    try:
+        inside(path.name, root)
+    except Refused:
+        return False
+    return True
+
+
+def _is_weights(path: Path) -> bool:
+    """Whether a file is a GGUF file, or an old one of ggml, whatever its name."""
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
+    return regular and (path.suffix == ".gguf" or head(path)[:4] in _MAGICS)

@@ -1,0 +1,114 @@
+"""Sections of a model file about prompts and answers: ``template``, ``reasoning``, ``compression``, ``limits`` and other small ones."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from textmill.folder.state import EXTERNAL, GALLERY, GENERATION, LIFE, Section, later
+
+Texts = tuple[str, ...]
+
+
+class Template(Section, frozen=True, kw_only=True):
+    """`template`."""
+
+    chat: Annotated[str | None, later(GENERATION, "Around a conversation; a text, or the name of a .tmpl file")] = None
+    chat_message: Annotated[str | None, later(GENERATION, "Around a message")] = None
+    completion: Annotated[str | None, later(GENERATION, "Around a prompt")] = None
+    edit: Annotated[str | None, later(GENERATION, "Around an instruction and a text")] = None
+    function: Annotated[str | None, later(GENERATION, "Around a conversation with tools")] = None
+    multimodal: Annotated[str | None, later(GENERATION, "Around a message with images")] = None
+    use_tokenizer_template: Annotated[bool | None, later(GENERATION, "Take the model's own chat template")] = None
+    join_chat_messages_by_character: Annotated[str | None, later(GENERATION, "Between messages; a line break")] = None
+    reply_prefix: Annotated[str | None, later(GENERATION, "Before the answer")] = None
+
+
+class TagPair(Section, frozen=True, kw_only=True):
+    """What stands around reasoning."""
+
+    start: Annotated[str | None, later(GENERATION, "Before reasoning")] = None
+    end: Annotated[str | None, later(GENERATION, "Behind reasoning")] = None
+
+
+class Reasoning(Section, frozen=True, kw_only=True):
+    """`reasoning`."""
+
+    disable: Annotated[bool | None, later(GENERATION, "Leave answers as they are")] = None
+    strip_reasoning_only: Annotated[bool | None, later(GENERATION, "Drop reasoning instead of giving it apart")] = None
+    disable_reasoning_tag_prefill: Annotated[
+        bool | None, later(GENERATION, "Do not take a tag for open that the prompt ends with")
+    ] = None
+    thinking_start_tokens: Annotated[Texts | None, later(GENERATION, "Texts that open reasoning")] = None
+    tag_pairs: Annotated[tuple[TagPair, ...] | None, later(GENERATION, "Texts around reasoning")] = None
+
+
+class Compression(Section, frozen=True, kw_only=True):
+    """`compression`."""
+
+    enabled: Annotated[bool | None, later(GENERATION, "Sum up long conversations")] = None
+    trigger_at_ratio: Annotated[float | None, later(GENERATION, "Share of the context that starts it")] = None
+    keep_tail_tokens: Annotated[int | None, later(GENERATION, "Tokens at the end that stay as they are")] = None
+    max_summary_tokens: Annotated[int | None, later(GENERATION, "Tokens of the summary")] = None
+    compressor_model: Annotated[str | None, later(GENERATION, "Model that sums up")] = None
+    on_post_compression_overflow: Annotated[str | None, later(GENERATION, "What to do where it is not enough")] = None
+
+
+class Limits(Section, frozen=True, kw_only=True):
+    """`limits`."""
+
+    max_concurrent: Annotated[
+        Annotated[int, Meta(ge=0)] | None, later(LIFE, "Requests to the model at once; 0 for any number")
+    ] = None
+    retry_after_seconds: Annotated[
+        Annotated[int, Meta(ge=0)] | None, later(LIFE, "What Retry-After says beyond that")
+    ] = None
+
+
+class Grpc(Section, frozen=True, kw_only=True):
+    """`grpc`."""
+
+    attempts: Annotated[Annotated[int, Meta(ge=0)] | None, later(EXTERNAL, "Tries to reach a backend's process")] = None
+    attempts_sleep_time: Annotated[Annotated[int, Meta(ge=0)] | None, later(EXTERNAL, "Seconds between them")] = None
+
+
+class DownloadFile(Section, frozen=True, kw_only=True):
+    """An entry of `download_files`."""
+
+    filename: Annotated[str | None, later(GALLERY, "Path below the models folder")] = None
+    sha256: Annotated[str | None, later(GALLERY, "Checksum of the file")] = None
+    uri: Annotated[str | None, later(GALLERY, "Where it comes from")] = None
+
+
+class ArtifactSource(Section, frozen=True, kw_only=True):
+    """Where an artifact comes from."""
+
+    type: Annotated[str | None, later(GALLERY, "huggingface")] = None
+    repo: Annotated[str | None, later(GALLERY, "Id on the hub")] = None
+    revision: Annotated[str | None, later(GALLERY, "Commit, tag or branch")] = None
+
+
+class Artifact(Section, frozen=True, kw_only=True):
+    """An entry of `artifacts`."""
+
+    name: Annotated[str | None, later(GALLERY, "Name of the artifact")] = None
+    target: Annotated[str | None, later(GALLERY, "Field that its path goes to")] = None
+    source: Annotated[ArtifactSource | None, later(GALLERY, "Where it comes from")] = None
+
+
+class AutoGptq(Section, frozen=True, kw_only=True):
+    """`autogptq`."""
+
+    model_base_name: Annotated[str | None, later(GENERATION, "Name of the weights file without its ending")] = None
+    device: Annotated[str | None, later(GENERATION, "Device, such as cuda:0")] = None
+    triton: Annotated[bool | None, later(GENERATION, "Triton kernels")] = None
+    use_fast_tokenizer: Annotated[bool | None, later(GENERATION, "Tokenizer of the tokenizers library")] = None
+
+
+class MediaLimits(Section, frozen=True, kw_only=True):
+    """`limit_mm_per_prompt`."""
+
+    image: Annotated[int | None, later(GENERATION, "Images a prompt")] = None
+    video: Annotated[int | None, later(GENERATION, "Videos a prompt")] = None
+    audio: Annotated[int | None, later(GENERATION, "Sounds a prompt")] = None

@@ -1,0 +1,78 @@
+"""What the files of a models folder looked like at one moment, so that two moments can be compared without reading any."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_DEPTH = 2
+"""Levels of folders below the models folder that are looked at: a model's own, and those of its modules."""
+MAX_FILES = 20_000
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Stamp:
+    """A file by its path below the models folder; a file that is replaced or written to has another stamp."""
+
+    path: str
+    mtime_ns: int
+    size: int
+    inode: int
+
+
+Snapshot = Mapping[str, Stamp]
+"""The stamps of a folder's files by their paths below it."""
+
+
+def take_snapshot(root: Path) -> Snapshot:
+    """The regular files of a folder, three levels deep, hidden ones and unfinished downloads left out; none where there is no folder."""
+    found: dict[str, Stamp] = {}
+    for stamp in _walk(root, "", _DEPTH):
+        found[stamp.path] = stamp
+        if len(found) >= MAX_FILES:
+            break
+    return found
+
+
+def stamps(path: Path, root: Path) -> tuple[Stamp, ...]:
+    """The stamps of a model's file, or of all files in its folder, in the order of their names."""
+    name = os.path.relpath(path, root)
+    if path.is_dir():
+        return tuple(_walk(path, f"{name}/", _DEPTH - 1))
+    found = _stamp(path, name)
+    return () if found is None else (found,)
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a name is that of a hidden file, an editor's or a download that goes on."""
+    return name.startswith(".") or name.endswith(
+        (".part", ".partial", ".tmp", ".swp", "~", ".incomplete", ".crdownload")
+    )
+
+
+def _walk(folder: Path, prefix: str, depth: int) -> Iterator[Stamp]:
+    try:
+        with os.scandir(folder) as opened:
+            entries = sorted(opened, key=lambda entry: entry.name)
+    except OSError:
+        return
+    for entry in entries:
+        if is_unfinished(entry.name):
+            continue
+        stamp = _stamp(Path(entry.path), prefix + entry.name)
+        if stamp is not None:
+            yield stamp
+        elif depth and entry.is_dir():
+            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", depth - 1)
+
+
+def _stamp(path: Path, name: str) -> Stamp | None:
+    """The stamp of a regular file; None for what is none, or is gone."""
+    try:
+        seen = path.stat()
+    except OSError:
+        return None
+    return Stamp(name, seen.st_mtime_ns, seen.st_size, seen.st_ino) if stat.S_ISREG(seen.st_mode) else None
