@@ -35,10 +35,11 @@ bench: $(VENV)/.bench ## compare with the peers; more flags in ARGS
 golden: $(VENV)/.golden ## compute the reference libraries' answers that tests compare with
 	$(BIN)/python -m scripts.golden
 
-fix: $(VENV)/.test ## format, mend what ruff can, compile tei.proto, and bring the list of modules in the docs up to date
+fix: $(VENV)/.test ## format, mend what ruff can, compile tei.proto, and bring the lists of modules and fields in the docs up to date
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/python scripts/structure.py
+	$(BIN)/python scripts/model_fields.py
 	$(BIN)/python scripts/proto.py
 
 clean: ## remove .venv and all caches

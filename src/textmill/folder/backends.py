@@ -42,11 +42,11 @@ class Backend:
 
 
 _TEXT_INSTEAD = (
-    "for embeddings and reranking leave backend out, so that textmill runs the model itself; for text generation take a GGUF file of "
-    "the model, or run {} as a server of its own"
+    "for embeddings and reranking textmill runs the model itself; for text generation take a GGUF file of the model, or run {} as a "
+    "server of its own"
 )
-_GPTQ_INSTEAD = "GPTQ and EXL2 weights need it; take the unquantised model or a GGUF file of it"
-_GGML_INSTEAD = "it ran ggml files of 2023; take a GGUF file of the model"
+_GPTQ_INSTEAD = "it is for GPTQ and EXL2 weights; take the unquantised model or a GGUF file of it"
+_GGML_INSTEAD = "it ran ggml files, the format before GGUF; take a GGUF file of the model"
 
 
 def _elsewhere(name: str, instead: str) -> Backend:
@@ -130,6 +130,11 @@ GENERATION = "it writes text, which this version of textmill does not do yet; it
 """Said of models of our own runtimes; whoever adds text generation deletes it."""
 
 
+def names_of(backend: Backend) -> tuple[str, ...]:
+    """Every name of a backend, the usual one first."""
+    return (backend.name, *(name for name, usual in _ALIASES.items() if usual == backend.name))
+
+
 @dataclass(frozen=True, slots=True)
 class Unknown:
     """A name that means no backend, with the nearest one that does, or an empty text."""
@@ -152,5 +157,5 @@ def find_backend(name: str) -> Backend | Unknown:
 def missing(backend: Backend) -> str | None:
     """Why no model of the backend can be served, or None: which engine is needed, and what to do."""
     if backend.engine == "elsewhere":
-        return f"the backend {backend.name} is not a part of textmill; {backend.instead}"
+        return f"the backend is no part of textmill; {backend.instead}"
     return COMING.get(backend.engine)

@@ -127,9 +127,11 @@ def decode(kind: type[S], table: Table, problems: Problems) -> S:
 
 @cache
 def hints(kind: type[msgspec.Struct]) -> Mapping[str, Any]:
-    """The annotations of a struct's fields, in the order of its own class, then of those that it derives from."""
+    """The annotations of a struct's fields: first those of its own class, then those of the classes that it derives from."""
     found = get_type_hints(kind, include_extras=True)
-    return {field.name: found[field.name] for field in msgspec.structs.fields(kind)}
+    fields = {field.name for field in msgspec.structs.fields(kind)}
+    names = [name for base in kind.__mro__ for name in vars(base).get("__annotations__", ()) if name in fields]
+    return {name: found[name] for name in names}
 
 
 def _bare(annotation: Any) -> tuple[Any, float | None]:

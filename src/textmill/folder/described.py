@@ -66,12 +66,17 @@ def _kind(annotation: Any) -> str:
     if origin in (Union, UnionType):
         return " or ".join(_kind(part) for part in parts)
     if origin is tuple:
-        return f"list of {_kind(parts[0])}s"
+        return f"list of {_several(parts[0])}"
     if origin is Mapping:
-        return "mapping" if parts[1] is Any else f"mapping to {_kind(parts[1])}s"
+        return "mapping" if parts[1] is Any else f"mapping to {_several(parts[1])}"
     if origin is Literal:
         return ", ".join(str(part) for part in parts if part)
     return _NAMES.get(annotation, "section")
+
+
+def _several(annotation: Any) -> str:
+    kind = _kind(annotation)
+    return kind if annotation is bool else f"{kind}s"
 
 
 def _section(annotation: Any) -> type[msgspec.Struct] | None:

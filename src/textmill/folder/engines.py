@@ -40,12 +40,13 @@ def choose_engine(
 ) -> Choice:
     """The engine of a model that can do that; ``backend`` is what its file names, ``facts`` what is known of its weights."""
     if backend is not None and backend.engine in ("remote", "external"):
-        return Choice(backend.engine, f"backend is {backend.name}", COMING.get(backend.engine))
+        return Choice(backend.engine, f"backend is {backend.name}", _needed(backend))
     if facts is not None:
         return _by_facts(backend, facts, can)
     if location.path is not None:
         engine: Engine = backend.engine if backend is not None else "ours"
-        return Choice(engine, "nothing is at its path", nothing_there(location.path))
+        needed = _needed(backend) if backend is not None else None
+        return Choice(engine, "nothing is at its path", needed or nothing_there(location.path))
     return _by_name(backend, location, can)
 
 
@@ -54,7 +55,7 @@ def _by_facts(backend: Backend | None, facts: Facts, can: Collection[Capability]
         return Choice("gguf", "the file is GGUF", COMING.get("gguf"))
     if facts.form in _NOT_RUN:
         named = backend is not None and backend.engine == "elsewhere" and facts.form != "unknown"
-        refusal = missing(backend) if named and backend is not None else _NOT_RUN[facts.form]
+        refusal = _needed(backend) if named and backend is not None else _NOT_RUN[facts.form]
         return Choice("elsewhere", f"the weights are {facts.form}", refusal)
     form = facts.form if facts.form in FOLDERS else "pickled"
     if set(can) & WRITES:
@@ -70,7 +71,7 @@ def _by_name(backend: Backend | None, location: Location, can: Collection[Capabi
     if location.uri:
         return Choice("ours" if backend is None else backend.engine, "the weights are at a URI", DOWNLOAD)
     if backend is not None and backend.engine == "gguf":
-        return Choice("gguf", f"backend is {backend.name}", COMING.get("gguf"))
+        return Choice("gguf", f"backend is {backend.name}", _needed(backend))
     if set(can) & WRITES:
         return _writer(backend, "the repository's model writes")
     return Choice("ours", "the repository is one that textmill fetches and runs itself")
@@ -79,7 +80,7 @@ def _by_name(backend: Backend | None, location: Location, can: Collection[Capabi
 def _writer(backend: Backend | None, why: str) -> Choice:
     """A model of our own kinds of weights that generates text."""
     if backend is not None and backend.engine == "elsewhere":
-        return Choice("elsewhere", f"{why}, and backend is {backend.name}", missing(backend))
+        return Choice("elsewhere", f"{why}, and backend is {backend.name}", _needed(backend))
     if backend is not None and backend.engine == "gguf":
         return Choice(
             "gguf",
@@ -87,3 +88,9 @@ def _writer(backend: Backend | None, why: str) -> Choice:
             f"{backend.name} runs GGUF files, and this is none; take one",
         )
     return Choice("ours", why, GENERATION)
+
+
+def _needed(backend: Backend) -> str | None:
+    """Why no model of a backend can be served, with its name; None where they can."""
+    why = missing(backend)
+    return None if why is None else f"backend {backend.name}: {why}"

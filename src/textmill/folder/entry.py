@@ -15,7 +15,7 @@ from textmill.folder.decode import decode
 from textmill.folder.engines import Choice, choose_engine
 from textmill.folder.external import External
 from textmill.folder.fields import Fields
-from textmill.folder.location import Location, Refused, inside, locate
+from textmill.folder.location import Location, Refused, inside, locate, nothing_there
 from textmill.folder.model import Alias, ModelFile
 from textmill.folder.nodes import Node, Table
 from textmill.folder.problem import Problems
@@ -103,10 +103,15 @@ def _model(entry: Entry, name: str, fields: Fields) -> ModelFile | None:
     wished = wishes(fields, said, backend, can)
     for key, sentence in wished.errors:
         entry.error(key, sentence)
-    for key, sentence in wished.warnings:
-        entry.warn(key, sentence)
     choice = _unknown(found) if isinstance(found, Unknown) else choose_engine(backend, location, facts, can)
-    _tell(entry, location, choice)
+    runs = choice.engine == "ours" and (choice.refusal is None or location.missing)
+    for key, sentence in wished.warnings if runs else ():
+        entry.warn(key, sentence)
+    if choice.engine != "external":  # such a backend has places of its own
+        _missing(entry, location)
+    for word in fields.known_usecases or ():
+        if usecase(word) not in USECASES:
+            entry.warn("known_usecases", f"textmill does nothing that is called {word!r}")
     return ModelFile(
         name=name,
         file=entry.problems.file,
@@ -175,6 +180,8 @@ def _location(entry: Entry, fields: Fields, backend: Backend | None) -> Location
             "parameters", "it names no model: parameters.model is the file, folder or repository of the weights"
         )
         return None
+    if backend is not None and backend.engine == "remote":
+        return Location(named=model)
     short = (backend is None and bool(fields.embeddings)) or (
         backend is not None and backend.type == "SentenceTransformer"
     )
@@ -213,19 +220,7 @@ def _words(location: Location) -> str:
     return location.path.name if location.path is not None else f"{location.repo} {location.file} {location.uri}"
 
 
-def _tell(entry: Entry, location: Location, choice: Choice) -> None:
-    """Warn of what the person who wrote the file can mend; that an engine is to come is no fault of the file."""
-    if location.missing and choice.refusal is not None:
-        entry.warn("parameters.model" if _stands(entry, "parameters") else "model", choice.refusal)
-    for word in _usecases(entry):
-        if usecase(word) not in USECASES:
-            entry.warn("known_usecases", f"textmill does nothing that is called {word!r}")
-
-
-def _usecases(entry: Entry) -> tuple[str, ...]:
-    node = entry.table.pairs.get("known_usecases")
-    return tuple(getattr(item, "text", "") for item in getattr(node[1], "items", ())) if node is not None else ()
-
-
-def _stands(entry: Entry, key: str) -> bool:
-    return key in entry.table.pairs
+def _missing(entry: Entry, location: Location) -> None:
+    """Warn of weights that are not there; that an engine is to come is no fault of the file."""
+    if location.path is not None and location.missing:
+        entry.warn("model" if "model" in entry.table.pairs else "parameters.model", nothing_there(location.path))

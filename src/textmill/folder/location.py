@@ -24,12 +24,15 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A ``path`` in the models folder, which may be missing; or a ``repo`` of the hub, with a ``file`` where one is named; or a ``uri``."""
+    """A ``path`` in the models folder, which may be missing; or a ``repo`` of the hub, with a ``file`` where one is named; or a ``uri``;
+    or what a provider on another machine calls the model.
+    """
 
     path: Path | None = None
     repo: str = ""
     file: str = ""
     uri: str = ""
+    named: str = ""
 
     @property
     def missing(self) -> bool:

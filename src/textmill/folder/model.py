@@ -50,9 +50,9 @@ class ModelFile:
 
     @property
     def model(self) -> str:
-        """What `textmill.load` and other engines are given: a path, an id of the hub, or a URI."""
+        """What `textmill.load` and other engines are given: a path, an id of the hub, a URI, or a provider's name."""
         place = self.location
-        return str(place.path) if place.path is not None else place.repo or place.uri
+        return str(place.path) if place.path is not None else place.repo or place.uri or place.named
 
     @property
     def disabled(self) -> bool:

@@ -195,7 +195,9 @@ def _place(error: Any, text: str) -> tuple[int, str]:
     """The line of an error and what it says; the parser's longer words repeat the line, and with it what it may hold."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is not None:
-        return mark.line + 1, str(getattr(error, "problem", "") or "it breaks off")
+        said = str(getattr(error, "problem", "") or "it breaks off")
+        hint = "; is a line such as parameters: missing above it?" if said.startswith("mapping values") else ""
+        return mark.line + 1, said + hint
     odd = _NOT_YAML.search(text)
     return (
         (text.count("\n", 0, odd.start()) + 1, "it has a character that YAML does not allow")
