@@ -24,8 +24,9 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A ``path`` in the models folder, which may be missing; or a ``repo`` of the hub, with a ``file`` where one is named; or a ``uri``;
-    or what a provider on another machine calls the model.
+    """One of these: a place in the models folder, one on the hub, a URI, or a provider's name for the model.
+
+    ``path`` may be missing; ``file`` is one of the ``repo``, where one is named; ``named`` is what a provider calls the model.
     """
 
     path: Path | None = None

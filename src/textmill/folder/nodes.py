@@ -66,7 +66,7 @@ class Scalar:
         return self.text
 
     def _whole(self) -> int | None:
-        return self.as_int() if _INT.fullmatch(self.text) else None
+        return self.as_int() if _INT.fullmatch(self.text.replace("_", "")) else None
 
 
 @dataclass(frozen=True, slots=True)

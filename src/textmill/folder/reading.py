@@ -19,6 +19,11 @@ MAX_DEPTH = 64
 MAX_NODES = 50_000
 """Scalars, lists and tables of a file, counting an alias as all that it stands for."""
 
+_INDENTED = (
+    *("mapping values are not allowed in this context", "mapping values are not allowed here"),
+    *("did not find expected key", "expected <block end>, but found '<block mapping start>'"),
+)
+"""What the parsers, in C and in Python, say of a line that is indented deeper than what it belongs to."""
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")} | {"!"}
 _MERGE = "<<"
 _NOT_YAML = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -196,7 +201,9 @@ def _place(error: Any, text: str) -> tuple[int, str]:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is not None:
         said = str(getattr(error, "problem", "") or "it breaks off")
-        hint = "; is a line such as parameters: missing above it?" if said.startswith("mapping values") else ""
+        hint = (
+            "; is a line such as parameters: missing above it, or is it indented too far?" if said in _INDENTED else ""
+        )
         return mark.line + 1, said + hint
     odd = _NOT_YAML.search(text)
     return (

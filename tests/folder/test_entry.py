@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from textmill.folder.described import without_effect
+from textmill.folder.external import External
+from textmill.folder.model import ModelFile
+from textmill.folder.scan import scan
+from textmill.testing.checkpoints import tiny_bert, tiny_qwen3
+
+One = Callable[[str], ModelFile]
+Told = Callable[[str], list[tuple[str, int, str, str]]]
+
+FINE = "parameters: {model: owner/name}"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "words"),
+    [
+        (f"{FINE}\n", 1, "name", "has no name"),
+        (f"\n\nname:\n{FINE}\n", 3, "name", "has no name"),
+        (f"name: ' '\n{FINE}\n", 1, "name", "has no name"),
+        (f'name: "a\\nb"\n{FINE}\n', 1, "name", "can be printed"),
+        (f"name: {'x' * 300}\n{FINE}\n", 1, "name", "at most 256"),
+        (f"name: [x]\n{FINE}\n", 1, "name", "must be a text"),
+        (f"name: m\nname: n\n{FINE}\n", 2, "name", "again"),
+        ("name: m\nbackend: llama\n", 1, "parameters", "names no model"),
+        ("name: m\nparameters:\n  top_k: 1\n", 2, "parameters", "names no model"),
+        ("name: m\nmodel: a\nparameters:\n  model: b\n", 2, "model", "differs from parameters.model in line 4"),
+        ("name: m\nparameters:\n  model: ../x\n", 3, "parameters.model", "without .."),
+        ("name: m\nmodel: /etc/passwd\n", 2, "model", "outside of the models folder"),
+        (f"name: m\nbackend: ../x\n{FINE}\n", 2, "backend", "must be a name"),
+        (f"name: m\n{FINE}\ndraft_model: ../x\n", 3, "draft_model", "without .."),
+        (f"name: m\n{FINE}\nlora_adapters:\n- ok\n- ../x\n", 3, "lora_adapters[1]", "without .."),
+        (f"name: m\n{FINE}\ndownload_files:\n- filename: ../x\n", 3, "download_files[0].filename", "without .."),
+        (f"name: m\n{FINE}\nthreads: x\n", 3, "threads", "whole number"),
+        (f"name: m\n{FINE}\ntextmill:\n  threads: none\n", 4, "textmill.threads", "impossible"),
+        ("name: m\nalias: m\n", 2, "alias", "another model"),
+        ("name: m\nalias: ' '\n", 2, "alias", "another model"),
+        ("name: m\nalias: n\n", 1, "alias", "no model called n"),
+        (f"name: m\nalias: n\n{FINE}\n", 3, "parameters.model", "an alias has none"),
+        ("name: m\nalias: n\nbackend: llama\n", 3, "backend", "an alias has none"),
+    ],
+)
+def test_what_is_wrong_has_its_line_and_key(
+    text: str, line: int, key: str, words: str, models: Path, told: Told
+) -> None:
+    [(level, *place, sentence)] = told(text)
+
+    assert (level, place) == ("error", [line, key])
+    assert words in sentence
+    assert scan(models).files == ()
+
+
+def test_the_problems_of_an_entry_know_its_name(models: Path) -> None:
+    (models / "a.yaml").write_text("threads: x\nname: m\nfoo: 1\nmodel: ../x\n")
+
+    problems = scan(models).problems
+
+    assert {problem.model for problem in problems} == {"m"}
+    assert [(problem.level, problem.key) for problem in problems] == [
+        *(("error", "threads"), ("warning", "foo"), ("error", "model")),
+    ]
+
+
+def test_weights_that_are_missing_are_a_warning_and_a_refusal(models: Path, told: Told) -> None:
+    (models / "ggml-file.gguf").touch()
+
+    problems = told("name: m\nbackend: transformers\nparameters:\n  model: ggml-flie.gguf\n")
+    model = scan(models).find("m")
+
+    assert ("warning", 4, "parameters.model") in [problem[:3] for problem in problems]
+    assert model is not None
+    assert model.refusal == "there is no ggml-flie.gguf in the models folder; did you mean ggml-file.gguf?"
+
+
+def test_an_unknown_backend_is_told_and_its_model_refused_with_the_nearest(models: Path, told: Told) -> None:
+    [(level, line, key, sentence)] = told(f"name: m\n{FINE}\nbackend: sentencetransformer\n")
+    model = scan(models).find("m")
+
+    assert (level, line, key) == ("warning", 3, "backend")
+    assert sentence.endswith("did you mean sentencetransformers?")
+    assert model is not None
+    assert model.refusal is not None
+    assert model.refusal.startswith("backend sentencetransformer:")
+
+
+def test_a_damaged_folder_of_a_model_is_an_error_at_its_key(models: Path, told: Told) -> None:
+    (tiny_bert(models / "bert") / "config.json").write_text("{")
+
+    problems = told("name: m\nparameters:\n  model: bert\n")
+
+    assert ("error", 3, "parameters.model") in [problem[:3] for problem in problems]
+
+
+def test_a_folder_that_runs_here_runs_here_whatever_the_backend(models: Path, one: One) -> None:
+    tiny_bert(models / "owner/weights")
+
+    for backend in ("llama", "vllm", "exllama", "onnx", "transformers"):
+        model = one(f"{{name: m, backend: {backend}, parameters: {{model: owner/weights}}}}")
+        assert (model.engine, model.refusal) == ("ours", None), backend
+
+
+def test_a_folder_that_writes_is_refused_by_what_its_backend_needs(models: Path, one: One) -> None:
+    folder = tiny_qwen3(models / "owner/weights")
+    for name in ("modules.json", "config_sentence_transformers.json"):
+        (folder / name).unlink(missing_ok=True)
+    config = (folder / "config.json").read_text().replace("Qwen3Model", "Qwen3ForCausalLM")
+    (folder / "config.json").write_text(config)
+
+    def refusal(backend: str) -> str:
+        return str(one(f"{{name: m, {backend}, parameters: {{model: owner/weights}}}}").refusal)
+
+    assert "writes text" in refusal("backend: transformers")
+    assert "vLLM" in refusal("backend: vllm")
+    assert "runs GGUF files" in refusal("backend: llama")
+    assert refusal("embeddings: true") == "None"
+
+
+def test_a_process_outside_comes_before_an_engine_of_that_name(models: Path) -> None:
+    (models / "a.yaml").write_text(
+        "- {name: m, backend: SentenceTransformers, embeddings: true, parameters: {model: all-MiniLM-L6-v2}}\n"
+        "- {name: n, backend: mine, parameters: {model: x}}\n"
+    )
+    outside = {name: External(name, address="127.0.0.1:1") for name in ("sentencetransformers", "mine")}
+
+    folder = scan(models, external=outside)
+
+    assert folder.problems == ()
+    for name, backend in (("m", "sentencetransformers"), ("n", "mine")):
+        model = folder.find(name)
+        assert model is not None
+        assert (model.engine, model.external, model.backend) == ("external", outside[backend], backend)
+
+
+def test_a_provider_is_given_its_own_name_of_the_model(one: One) -> None:
+    model = one("{name: m, backend: openai, embeddings: true, parameters: {model: text-embedding-3-small}}")
+
+    assert (model.engine, model.model, model.capabilities) == (
+        "remote",
+        "text-embedding-3-small",
+        ("embeddings", "tokenize"),
+    )
+    assert "providers" in str(model.refusal)
+
+
+def test_a_uri_waits_for_its_download(one: One) -> None:
+    assert "downloaded" in str(one("{name: m, embeddings: true, parameters: {model: 'https://host/x.zip'}}").refusal)
+    assert "GGUF engine" in str(one("{name: m, parameters: {model: 'hf://owner/repo/x.gguf'}}").refusal)
+
+
+def test_fields_for_the_life_of_a_model(one: One) -> None:
+    model = one(f"{{name: m, disabled: true, pinned: true, concurrency_groups: [a, b], {FINE}}}")
+
+    assert (model.disabled, model.pinned, model.groups) == (True, True, ("a", "b"))
+
+
+def test_stated_fields_that_do_not_act_can_be_listed(one: One) -> None:
+    model = one(f"{{name: m, numa: true, threads: 2, template: {{chat: x}}, {FINE[:-1]}, top_k: 3, batch: 9}}}}")
+
+    assert {each.key: each.state for each in without_effect(model.fields)} == {
+        "numa": "without effect here",
+        "template": "comes with text generation",
+        "parameters.top_k": "comes with text generation",
+    }
+
+
+def test_an_unknown_usecase_is_a_warning(told: Told) -> None:
+    assert told(f"name: m\nknown_usecases: [FLAG_EMBEDDINGS, video]\n{FINE}\n") == [
+        ("warning", 2, "known_usecases", "textmill does nothing that is called 'video'")
+    ]

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from textmill.folder.location import Location, Refused, inside, locate, nothing_there
+
+
+@pytest.mark.parametrize(
+    ("model", "wanted"),
+    [
+        ("BAAI/bge-small-en-v1.5", Location(repo="BAAI/bge-small-en-v1.5")),
+        ("TheBloke/X-GGML/x.ggmlv3.q2_K.bin", Location(repo="TheBloke/X-GGML", file="x.ggmlv3.q2_K.bin")),
+        ("hf://owner/name", Location(repo="owner/name")),
+        ("huggingface://owner/name/x.gguf", Location(uri="huggingface://owner/name/x.gguf")),
+        ("https://host/x.gguf", Location(uri="https://host/x.gguf")),
+        ("ollama://gemma:2b", Location(uri="ollama://gemma:2b")),
+        ("oci://quay.io/x", Location(uri="oci://quay.io/x")),
+        ("github:org/repo/x.yaml@main", Location(uri="github:org/repo/x.yaml@main")),
+    ],
+)
+def test_places_elsewhere(model: str, wanted: Location, models: Path) -> None:
+    assert locate(model, models) == wanted
+
+
+def test_a_folder_that_is_there_comes_before_a_repository_of_that_name(models: Path) -> None:
+    (models / "owner/name").mkdir(parents=True)
+
+    assert locate("owner/name", models).path == models / "owner/name"
+
+
+@pytest.mark.parametrize("form", ["{}", "./{}", "file://{}", "file://{root}/{}", "{root}/{}"])
+def test_spellings_of_a_file_in_the_folder(form: str, models: Path) -> None:
+    (models / "bert").touch()
+
+    found = locate(form.format("bert", root=models), models)
+
+    assert found.path is not None
+    assert found.path.resolve() == (models / "bert").resolve()
+    assert not found.missing
+
+
+def test_a_short_name_is_one_of_sentence_transformers_where_it_may_be(models: Path) -> None:
+    assert locate("all-MiniLM-L6-v2", models, short_names=True).repo == "sentence-transformers/all-MiniLM-L6-v2"
+    assert locate("all-MiniLM-L6-v2", models).missing
+    assert locate("ggml-file.bin", models, short_names=True).missing
+    (models / "all-MiniLM-L6-v2").mkdir()
+    assert locate("all-MiniLM-L6-v2", models, short_names=True).path == models / "all-MiniLM-L6-v2"
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "../x",
+        "a/../../x",
+        "/etc/passwd",
+        "file:///etc/passwd",
+        "file://../x",
+        "..",
+        "a\\..\\b",
+        "x\0y",
+        "",
+        " ",
+        "a\nb",
+    ],
+)
+def test_paths_out_of_the_folder_are_refused(model: str, models: Path) -> None:
+    with pytest.raises(Refused):
+        locate(model, models)
+
+
+def test_links_out_of_the_folder_are_refused_wherever_they_stand(models: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "x").touch()
+    (models / "link").symlink_to(outside)
+    (models / "circle").symlink_to(models / "circle")
+    (models / "m/inner").mkdir(parents=True)
+    (models / "m/inner/weights").symlink_to(outside / "x")
+    (models / "fine").symlink_to(models / "m")
+
+    for name in ("link", "link/x", "m", "circle", "fine"):
+        with pytest.raises(Refused, match="link"):
+            inside(name, models)
+
+
+def test_a_link_within_the_folder_is_fine_and_so_is_a_folder_behind_a_link(models: Path, tmp_path: Path) -> None:
+    (models / "real").mkdir()
+    (models / "also").symlink_to("real")
+    (tmp_path / "behind").symlink_to(models)
+
+    assert inside("also", models) == models / "also"
+    assert inside("also", tmp_path / "behind") == tmp_path / "behind/also"
+    assert inside(os.fspath(models / "real"), tmp_path / "behind") == models / "real"
+
+
+def test_a_missing_file_is_told_with_the_nearest(models: Path) -> None:
+    (models / "ggml-model.bin").touch()
+
+    assert (
+        nothing_there(models / "ggml-modle.bin")
+        == "there is no ggml-modle.bin in the models folder; did you mean ggml-model.bin?"
+    )
+    assert nothing_there(models / "zzz") == f"there is no zzz in the models folder; put the model into {models}"

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+
+from textmill.folder.snapshot import is_unfinished, stamps, take_snapshot
+
+
+def test_a_snapshot_has_the_files_of_models_and_their_modules(models: Path) -> None:
+    for name in (
+        "a.yaml",
+        "m/config.json",
+        "m/1_Pooling/config.json",
+        "m/a/b/c",
+        ".git/x",
+        "m/x.part",
+        "b.gguf.partial",
+    ):
+        (models / name).parent.mkdir(parents=True, exist_ok=True)
+        (models / name).write_text("x")
+    os.mkfifo(models / "pipe")
+
+    assert list(take_snapshot(models)) == ["a.yaml", "m/1_Pooling/config.json", "m/config.json"]
+    assert take_snapshot(models / "none") == {}
+    assert [stamp.path for stamp in stamps(models / "m", models)] == ["m/1_Pooling/config.json", "m/config.json"]
+    assert [stamp.path for stamp in stamps(models / "a.yaml", models)] == ["a.yaml"]
+    assert stamps(models / "none", models) == ()
+
+
+def test_every_way_to_replace_a_file_shows(models: Path) -> None:
+    file = models / "a.yaml"
+    file.write_text("one")
+    seen = [take_snapshot(models)]
+    file.write_text("two!")
+    seen.append(take_snapshot(models))
+    times = (file.stat().st_atime_ns, file.stat().st_mtime_ns)
+    other = models / "b"
+    other.write_text("six!")
+    os.utime(other, ns=times)
+    other.replace(file)
+    seen.append(take_snapshot(models))
+    os.utime(file, ns=(0, 0))
+    seen.append(take_snapshot(models))
+
+    assert [one != other for one, other in itertools.pairwise(seen)] == [True, True, True]
+
+
+def test_a_loop_of_links_ends(models: Path) -> None:
+    (models / "loop").symlink_to(models)
+
+    assert take_snapshot(models) == {}
+
+
+def test_unfinished_names() -> None:
+    assert all(map(is_unfinished, (".x", "x.part", "x.partial", "x.tmp", "x.incomplete", "x~", "x.swp")))
+    assert not any(map(is_unfinished, ("x", "x.yaml", "part", "x.part.gguf")))
