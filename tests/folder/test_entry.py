@@ -39,7 +39,7 @@ FINE = "parameters: {model: owner/name}"
         (f"name: m\n{FINE}\nthreads: x\n", 3, "threads", "whole number"),
         (f"name: m\n{FINE}\ntextmill:\n  threads: none\n", 4, "textmill.threads", "impossible"),
         ("name: m\nalias: m\n", 2, "alias", "another model"),
-        ("name: m\nalias: ' '\n", 2, "alias", "another model"),
+        ("name: m\nalias: ' '\n", 1, "parameters", "names no model"),
         ("name: m\nalias: n\n", 1, "alias", "no model called n"),
         (f"name: m\nalias: n\n{FINE}\n", 3, "parameters.model", "an alias has none"),
         ("name: m\nalias: n\nbackend: llama\n", 3, "backend", "an alias has none"),
@@ -172,3 +172,42 @@ def test_an_unknown_usecase_is_a_warning(told: Told) -> None:
     assert told(f"name: m\nknown_usecases: [FLAG_EMBEDDINGS, video]\n{FINE}\n") == [
         ("warning", 2, "known_usecases", "textmill does nothing that is called 'video'")
     ]
+
+
+def test_the_errors_of_a_model_can_be_asked_for_by_its_name(models: Path) -> None:
+    (models / "a.yaml").write_text(f"- {{name: m, threads: x, foo: 1, {FINE}}}\n- {{name: n, {FINE}}}\n")
+
+    folder = scan(models)
+
+    assert [problem.key for problem in folder.broken("m")] == ["threads"]
+    assert folder.broken("n") == folder.broken("zzz") == ()
+
+
+def test_a_file_of_a_model_means_its_folder(models: Path, one: One) -> None:
+    folder = tiny_bert(models / "m")
+    (folder / "onnx").mkdir()
+    (folder / "onnx/model_O4.onnx").touch()
+
+    graph = one("{name: x, embeddings: true, parameters: {model: m/onnx/model_O4.onnx}}")
+    weights = one("{name: x, embeddings: true, parameters: {model: m/model.safetensors}}")
+    hub = one("{name: x, embeddings: true, parameters: {model: owner/repo/onnx/model_O4.onnx}}")
+
+    assert (graph.model, graph.options["file"], graph.refusal) == (str(folder), "onnx/model_O4.onnx", None)
+    assert (weights.model, weights.options, weights.refusal) == (str(folder), {"task": "embed"}, None)
+    assert (hub.model, hub.options["file"]) == ("owner/repo", "onnx/model_O4.onnx")
+
+
+def test_an_artifact_names_the_model_where_nothing_else_does(one: One) -> None:
+    artifacts = "artifacts: [{name: w, target: model, source: {type: huggingface, repo: owner/name, revision: abc}}]"
+
+    model = one(f"{{name: m, embeddings: true, {artifacts}}}")
+
+    assert (model.model, model.options) == ("owner/name", {"task": "embed", "revision": "abc"})
+
+
+def test_what_is_written_as_empty_is_not_said(one: One) -> None:
+    model = one(
+        f"{{name: m, alias: '', backend: '', type: '', dtype: '', quantization: '', main_gpu: '', model: '', {FINE}}}"
+    )
+
+    assert (model.engine, model.options, model.refusal) == ("ours", {}, None)

@@ -77,8 +77,8 @@ def test_links_out_of_the_folder_are_refused_wherever_they_stand(models: Path, t
     (outside / "x").touch()
     (models / "link").symlink_to(outside)
     (models / "circle").symlink_to(models / "circle")
-    (models / "m/inner").mkdir(parents=True)
-    (models / "m/inner/weights").symlink_to(outside / "x")
+    (models / "m/in/side").mkdir(parents=True)
+    (models / "m/in/side/weights").symlink_to(outside / "x")
     (models / "fine").symlink_to(models / "m")
 
     for name in ("link", "link/x", "m", "circle", "fine"):

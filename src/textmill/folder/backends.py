@@ -53,6 +53,23 @@ def _elsewhere(name: str, instead: str) -> Backend:
     return Backend(name, "elsewhere", instead=instead)
 
 
+_MEDIA_INSTEAD = "it is for images or sound, and textmill serves text"
+_MEDIA = (
+    *(
+        "stablediffusion",
+        "stablediffusion-ggml",
+        "diffusers",
+        "whisper",
+        "faster-whisper",
+        "piper",
+        "bark",
+        "bark-cpp",
+        "coqui",
+        "kokoro",
+    ),
+    *("silero-vad", "vall-e-x", "parler-tts", "musicgen", "transformers-musicgen", "chatterbox", "rfdetr", "tinydream"),
+)
+
 _KNOWN = (
     *(Backend(name, "gguf") for name in ("llama-cpp", "ik-llama-cpp", "turboquant", "bonsai", "ds4", "rwkv")),
     Backend("transformers", "ours"),
@@ -75,6 +92,7 @@ _KNOWN = (
         _elsewhere(name, _GGML_INSTEAD)
         for name in ("gpt4all", "gptj", "gpt2", "dolly", "mpt", "replit", "starcoder", "falcon", "gptneox", "bloomz")
     ),
+    *(_elsewhere(name, _MEDIA_INSTEAD) for name in _MEDIA),
     *(
         Backend(name, "remote")
         for name in (

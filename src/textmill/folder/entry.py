@@ -19,6 +19,7 @@ from textmill.folder.location import Location, Refused, inside, locate, nothing_
 from textmill.folder.model import Alias, ModelFile
 from textmill.folder.nodes import Node, Table
 from textmill.folder.problem import Problems
+from textmill.folder.prompts import ArtifactSource
 from textmill.folder.snapshot import stamps
 from textmill.folder.weights import Facts, look
 from textmill.folder.wishes import wishes
@@ -63,7 +64,7 @@ def read_entry(entry: Entry) -> ModelFile | Alias | None:
     made: ModelFile | Alias | None = None
     if name:
         entry.problems.call(name)
-        made = _alias(entry, name, fields) if fields.alias is not None else _model(entry, name, fields)
+        made = _alias(entry, name, fields) if (fields.alias or "").strip() else _model(entry, name, fields)
     return None if entry.problems.failed else made
 
 
@@ -81,7 +82,7 @@ def _name(entry: Entry, fields: Fields) -> str:
 
 def _alias(entry: Entry, name: str, fields: Fields) -> Alias:
     target = (fields.alias or "").strip()
-    if not target or target == name:
+    if target == name:
         entry.error("alias", "it must name another model")
     for key, value in (("backend", fields.backend), ("model", fields.model), ("parameters.model", _below(fields))):
         if value:
@@ -124,7 +125,7 @@ def _model(entry: Entry, name: str, fields: Fields) -> ModelFile | None:
         facts=facts,
         stamps=stamps(location.path, entry.root) if location.path is not None else (),
         capabilities=can,
-        options=MappingProxyType(wished.options if choice.engine == "ours" else {}),
+        options=MappingProxyType({**_places(fields, location), **wished.options} if choice.engine == "ours" else {}),
         normalize=wished.normalize,
         backend_options=said,
         refusal=choice.refusal,
@@ -175,6 +176,8 @@ def _location(entry: Entry, fields: Fields, backend: Backend | None) -> Location
         )
         return None
     key, model = ("parameters.model", below) if below else ("model", above)
+    if not model and (repo := _artifact(fields).repo):
+        return _located(entry, "artifacts", repo)
     if not model:
         entry.error(
             "parameters", "it names no model: parameters.model is the file, folder or repository of the weights"
@@ -185,11 +188,31 @@ def _location(entry: Entry, fields: Fields, backend: Backend | None) -> Location
     short = (backend is None and bool(fields.embeddings)) or (
         backend is not None and backend.type == "SentenceTransformer"
     )
+    return _located(entry, key, model, short_names=short)
+
+
+def _located(entry: Entry, key: str, model: str, *, short_names: bool = False) -> Location | None:
     try:
-        return locate(model, entry.root, short_names=short)
+        return locate(model, entry.root, short_names=short_names)
     except Refused as refused:
         entry.error(key, str(refused))
         return None
+
+
+def _artifact(fields: Fields) -> ArtifactSource:
+    """The source of the first artifact."""
+    source = fields.artifacts[0].source if fields.artifacts else None
+    return source if source is not None else ArtifactSource()
+
+
+def _places(fields: Fields, location: Location) -> dict[str, object]:
+    """Options that say which of the weights are meant."""
+    source, found = _artifact(fields), dict[str, object]()
+    if location.file.endswith((".onnx", ".xml")):
+        found["file"] = location.file
+    if source.revision and source.repo == location.repo:
+        found["revision"] = source.revision
+    return found
 
 
 def _paths(fields: Fields) -> Iterator[tuple[str, str]]:

@@ -51,7 +51,9 @@ class Fields(TextFields, frozen=True, kw_only=True):
     download_files: Annotated[
         tuple[DownloadFile, ...] | None, later(GALLERY, "Files to fetch into the models folder")
     ] = None
-    artifacts: Annotated[tuple[Artifact, ...] | None, later(GALLERY, "Repositories of the hub to fetch")] = None
+    artifacts: Annotated[
+        tuple[Artifact, ...] | None, acts("Repositories of the hub; the first one is the model where no model is named")
+    ] = None
     description: Annotated[str | None, idle("For people")] = None
     usage: Annotated[str | None, idle("For people")] = None
     known_input_modalities: Annotated[Texts | None, idle("Everything here is text")] = None

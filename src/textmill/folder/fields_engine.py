@@ -11,7 +11,7 @@ from textmill.folder.prompts import AutoGptq, MediaLimits
 from textmill.folder.state import GENERATION, GGUF, Section, acts, idle, later
 
 Texts = tuple[str, ...]
-DTypeName = Literal["auto", "half", "float16", "bfloat16", "float", "float32", "int8"]
+DTypeName = Literal["", "auto", "half", "float16", "bfloat16", "float", "float32", "int8"]
 
 
 class EngineFields(Section, frozen=True, kw_only=True):

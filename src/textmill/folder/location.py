@@ -15,6 +15,7 @@ _PREFIXES = (*_SCHEMES, "github:", "hf.co/", "huggingface.co/", "quay.io/", "ghc
 _HUB_PREFIX = re.compile(r"(?:huggingface://|hf://|hf\.co/|huggingface\.co/)")
 _SHORT = re.compile(r"[A-Za-z0-9][\w.-]*")
 _FILES = (".gguf", ".ggml", ".bin", ".safetensors", ".onnx", ".pt", ".pth")
+_GRAPHS = (".onnx", ".xml")
 _OWNER = "sentence-transformers"
 
 
@@ -26,7 +27,7 @@ class Refused(Exception):
 class Location:
     """One of these: a place in the models folder, one on the hub, a URI, or a provider's name for the model.
 
-    ``path`` may be missing; ``file`` is one of the ``repo``, where one is named; ``named`` is what a provider calls the model.
+    ``path`` may be missing; ``file`` is one of the ``repo``, or a graph in the folder at the path, where one is named; ``named`` is what a provider calls the model.
     """
 
     path: Path | None = None
@@ -54,8 +55,20 @@ def locate(model: str, root: Path, *, short_names: bool = False) -> Location:
         return Location(repo=bare) if bare != model and HUB_ID.fullmatch(bare) else Location(uri=model)
     path = inside(model.removeprefix("file://"), root)
     if path.exists() or model.startswith(("/", "file://")):
-        return Location(path=path)
+        return _whole(path, root)
     return _on_hub(model, short_names=short_names) or Location(path=path)
+
+
+def _whole(path: Path, root: Path) -> Location:
+    """The folder of a model where one of its files is named: a graph is to be run then, and safetensors are by themselves."""
+    if path.suffix not in (*_GRAPHS, ".safetensors") or not path.is_file():
+        return Location(path=path)
+    for folder in (path.parent, path.parent.parent):
+        if folder != root and folder.is_relative_to(root) and (folder / "config.json").is_file():
+            inside(str(folder.relative_to(root)), root)
+            file = path.relative_to(folder).as_posix() if path.suffix in _GRAPHS else ""
+            return Location(path=folder, file=file)
+    return Location(path=path)
 
 
 def _on_hub(model: str, *, short_names: bool) -> Location | None:
@@ -92,12 +105,10 @@ def inside(model: str, root: Path) -> Path:
 
 
 def links(folder: Path) -> Iterator[Path]:
-    """The symbolic links in a folder and in the folders right below it; none for a file."""
-    for entry in _entries(folder):
-        if entry.is_symlink():
-            yield Path(entry.path)
-        elif entry.is_dir():
-            yield from (Path(inner.path) for inner in _entries(Path(entry.path)) if inner.is_symlink())
+    """The symbolic links in a folder, however deep, hidden folders left out; none for a file."""
+    for place, folders, files in os.walk(folder):
+        yield from (path for name in sorted(folders + files) if (path := Path(place, name)).is_symlink())
+        folders[:] = [name for name in folders if not name.startswith(".")]
 
 
 def nothing_there(path: Path) -> str:

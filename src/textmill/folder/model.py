@@ -111,6 +111,10 @@ class Folder:
         """The models by their names."""
         return {model.name: model for model in self.files}
 
+    def broken(self, name: str) -> tuple[Problem, ...]:
+        """The errors that keep an entry of that name from being served."""
+        return tuple(problem for problem in self.problems if problem.level == "error" and problem.model == name)
+
     def near(self, name: str) -> str:
         """The name or alias that is nearest to a misspelt one; empty where none is near."""
         names = [model.name for model in self.files if model.listed] + [alias.name for alias in self.aliases]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from textmill.folder.state import EXTERNAL, GALLERY, GENERATION, LIFE, Section, later
+from textmill.folder.state import EXTERNAL, GALLERY, GENERATION, LIFE, Section, acts, later
 
 Texts = tuple[str, ...]
 
@@ -85,8 +85,8 @@ class ArtifactSource(Section, frozen=True, kw_only=True):
     """Where an artifact comes from."""
 
     type: Annotated[str | None, later(GALLERY, "huggingface")] = None
-    repo: Annotated[str | None, later(GALLERY, "Id on the hub")] = None
-    revision: Annotated[str | None, later(GALLERY, "Commit, tag or branch")] = None
+    repo: Annotated[str | None, acts("Id on the hub")] = None
+    revision: Annotated[str | None, acts("Commit, tag or branch")] = None
 
 
 class Artifact(Section, frozen=True, kw_only=True):
@@ -94,7 +94,7 @@ class Artifact(Section, frozen=True, kw_only=True):
 
     name: Annotated[str | None, later(GALLERY, "Name of the artifact")] = None
     target: Annotated[str | None, later(GALLERY, "Field that its path goes to")] = None
-    source: Annotated[ArtifactSource | None, later(GALLERY, "Where it comes from")] = None
+    source: Annotated[ArtifactSource | None, acts("Where it comes from")] = None
 
 
 class AutoGptq(Section, frozen=True, kw_only=True):

@@ -60,7 +60,7 @@ def wishes(fields: Fields, said: Mapping[str, str], backend: Backend | None, can
 def _task(fields: Fields, backend: Backend | None, can: Collection[Capability]) -> str:
     """The task that the file asks for in so many words; what the weights are for by themselves needs no asking."""
     kind = fields.type or (backend.type if backend is not None else "")
-    if "rerank" in can and not {"classify", "multivector"} & set(can):
+    if "rerank" in can and not {"classify", "multivector", "embeddings"} & set(can):
         return "rerank"
     asked = fields.embeddings or kind in ("SentenceTransformer", "OVModelForFeatureExtraction")
     if "embeddings" in can and (asked or (backend is not None and backend.task == "embed")):
@@ -94,11 +94,11 @@ def _device(fields: Fields, backend: Backend | None, found: Wishes) -> None:
 
 def _precision(fields: Fields, found: Wishes) -> None:
     on_cuda = str(found.options.get("device", "")).startswith("cuda")
-    if fields.dtype is not None:
+    if fields.dtype:
         found.options["dtype"] = _DTYPES.get(fields.dtype, fields.dtype)
     elif fields.f16 and on_cuda:
         found.options["dtype"] = "bfloat16"
-    if fields.quantization is None:
+    if not fields.quantization:
         return
     if fields.quantization.lower() in _EIGHT_BITS and not on_cuda:
         found.options["dtype"] = "int8"
