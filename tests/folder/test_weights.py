@@ -72,7 +72,8 @@ def test_a_folder_without_weights_is_no_model(tmp_path: Path) -> None:
     [
         (b"lmgg\x00\x00\x00\x00", "bert", "ggml"),
         (b"tjgg\x01\x00\x00\x00", "ggml-model.bin", "ggml"),
-        (b"PK\x03\x04....", "model.bin", "pytorch"),
+        (b"PK\x03\x04....", "model.bin", "pickle"),
+        (b"", "model.onnx", "unknown"),
         (b"hello", "notes", "unknown"),
         (b"", "empty", "unknown"),
     ],

@@ -21,6 +21,8 @@ _NOT_RUN = {
     "awq": _PACKED.format("quantised by AWQ"),
     "exl2": _PACKED.format("quantised for ExLlamaV2"),
     "quantised": _PACKED.format("quantised"),
+    "pickle": "the file is a pickle of PyTorch, which textmill never opens; take the model's safetensors, with config.json and "
+    "tokenizer.json in one folder",
     "unknown": "neither weights nor a description of a model that textmill knows are there; a model is a GGUF file, or a folder with "
     "config.json, tokenizer.json and safetensors or ONNX files",
 }

@@ -23,6 +23,7 @@ Form = Literal[
     "exl2",
     "quantised",
     "pytorch",
+    "pickle",
     "unknown",
 ]
 
@@ -87,11 +88,7 @@ def _file(path: Path) -> Facts:
         return Facts("gguf", facts.architecture, context=facts.context, chat_template=facts.chat_template, gguf=facts)
     if first[:4] in _OLD:
         return Facts("ggml")
-    if path.suffix == ".onnx":
-        return Facts("onnx")
-    if path.suffix in (".bin", ".pt", ".pth") and first.startswith(_PICKLES):
-        return Facts("pytorch")
-    return Facts("unknown")
+    return Facts("pickle" if first.startswith(_PICKLES) else "unknown")
 
 
 def _folder(path: Path) -> Facts:

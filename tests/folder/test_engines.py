@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from textmill.folder.backends import Backend, find_backend
+from textmill.folder.capabilities import Capability
+from textmill.folder.engines import Choice, choose_engine
+from textmill.folder.location import Location
+from textmill.folder.weights import FOLDERS, Facts, Form
+
+EMBEDS: tuple[Capability, ...] = ("embeddings", "tokenize")
+WRITES: tuple[Capability, ...] = ("chat", "completion", "edit", "tokenize")
+HERE = Location(path=Path(__file__))
+
+
+def choose(
+    facts: Facts | None = None, backend: str = "", can: tuple[Capability, ...] = EMBEDS, at: Location = HERE
+) -> Choice:
+    found = find_backend(backend) if backend else None
+    return choose_engine(found if isinstance(found, Backend) else None, at, facts, can)
+
+
+@pytest.mark.parametrize("form", get_args(Form))
+def test_every_form_runs_here_or_says_why_not(form: Form) -> None:
+    choice = choose(Facts(form))
+
+    assert (choice.refusal is None) == (form in (*FOLDERS, "pytorch"))
+    assert choice.engine == ("gguf" if form == "gguf" else "ours" if choice.refusal is None else "elsewhere")
+
+
+@pytest.mark.parametrize("backend", ["", "transformers", "vllm", "llama", "onnx", "exllama"])
+def test_the_content_of_weights_comes_before_the_name_of_a_backend(backend: str) -> None:
+    assert choose(Facts("gguf"), backend).engine == "gguf"
+    assert choose(Facts("safetensors"), backend) == choose(Facts("safetensors"), backend, EMBEDS)
+    assert choose(Facts("safetensors"), backend).refusal is None
+
+
+@pytest.mark.parametrize(
+    ("at", "backend", "can", "engine", "words"),
+    [
+        (Location(repo="o/n"), "", EMBEDS, "ours", ""),
+        (Location(repo="o/n"), "vllm", EMBEDS, "ours", ""),
+        (Location(repo="o/n"), "vllm", WRITES, "elsewhere", "vLLM"),
+        (Location(repo="o/n"), "transformers", WRITES, "ours", "writes text"),
+        (Location(repo="o/n"), "llama", EMBEDS, "gguf", "GGUF engine"),
+        (Location(repo="o/n", file="x.Q4.gguf"), "", WRITES, "gguf", "GGUF engine"),
+        (Location(uri="ollama://gemma"), "", WRITES, "gguf", "GGUF engine"),
+        (Location(uri="https://h/x.zip"), "", EMBEDS, "ours", "downloaded"),
+        (Location(path=Path("/none/x")), "", EMBEDS, "ours", "no x in"),
+        (Location(path=Path("/none/x")), "exllama", WRITES, "elsewhere", "GPTQ"),
+        (Location(named="gpt"), "openai", WRITES, "remote", "providers"),
+    ],
+)
+def test_weights_that_are_not_here_go_by_names(
+    at: Location, backend: str, can: tuple[Capability, ...], engine: str, words: str
+) -> None:
+    choice = choose(None, backend, can, at)
+
+    assert choice.engine == engine
+    assert (choice.refusal is None) == (not words)
+    assert words in (choice.refusal or "")
