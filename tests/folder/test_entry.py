@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from textmill.folder.described import without_effect
+from textmill.folder.described import described, without_effect
 from textmill.folder.external import External
 from textmill.folder.model import ModelFile
 from textmill.folder.scan import scan
@@ -124,13 +124,14 @@ def test_a_process_outside_comes_before_an_engine_of_that_name(models: Path) -> 
     (models / "a.yaml").write_text(
         "- {name: m, backend: SentenceTransformers, embeddings: true, parameters: {model: all-MiniLM-L6-v2}}\n"
         "- {name: n, backend: mine, parameters: {model: x}}\n"
+        "- {name: o, backend: huggingface-embeddings, embeddings: true, parameters: {model: x}}\n"
     )
     outside = {name: External(name, address="127.0.0.1:1") for name in ("sentencetransformers", "mine")}
 
     folder = scan(models, external=outside)
 
     assert folder.problems == ()
-    for name, backend in (("m", "sentencetransformers"), ("n", "mine")):
+    for name, backend in (("m", "sentencetransformers"), ("n", "mine"), ("o", "sentencetransformers")):
         model = folder.find(name)
         assert model is not None
         assert (model.engine, model.external, model.backend) == ("external", outside[backend], backend)
@@ -211,3 +212,50 @@ def test_what_is_written_as_empty_is_not_said(one: One) -> None:
     )
 
     assert (model.engine, model.options, model.refusal) == ("ours", {}, None)
+
+
+ODD = (
+    "~",
+    "x",
+    "''",
+    "-1",
+    "99999999999999999999",
+    "1.5",
+    "yes",
+    "[]",
+    "[1, [x]]",
+    "{}",
+    "{a: {b: c}}",
+    "../x",
+    '"\\0"',
+    "é" * 3000,
+)
+
+
+def test_any_value_of_any_field_is_taken_or_told_with_its_line(models: Path) -> None:
+    keys = [field.key for field in described() if field.key not in ("name", "alias") and "[" not in field.key]
+    entries: list[str] = []
+    for key in keys:
+        *sections, last = key.split(".")
+        for odd in ODD:
+            entry = f"{last}: {odd}"
+            for section in reversed(sections):
+                entry = f"{section}: {{{entry}}}"
+            model = "" if key in ("model", "parameters") or sections == ["parameters"] else f", {FINE}"
+            entries.append(f"- {{name: {len(entries)}{model}, {entry}}}")
+    files = [entries[start : start + 400] for start in range(0, len(entries), 400)]
+    for number, lines in enumerate(files):
+        (models / f"{number:02}.yaml").write_text("\n".join(lines))
+
+    folder = scan(models)
+
+    served = {model.name for model in folder.files}
+    refused = {problem.model for problem in folder.problems if problem.level == "error"}
+    assert served | refused == {str(number) for number in range(len(entries))}
+    assert served & refused == set()
+    for problem in folder.problems:
+        assert (problem.file.name, problem.line) == (
+            f"{int(problem.model) // 400:02}.yaml",
+            int(problem.model) % 400 + 1,
+        )
+        assert problem.key

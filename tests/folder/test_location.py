@@ -64,6 +64,10 @@ def test_a_short_name_is_one_of_sentence_transformers_where_it_may_be(models: Pa
         "",
         " ",
         "a\nb",
+        ".",
+        "x" * 300,
+        "x/" * 2000,
+        "\ud800",
     ],
 )
 def test_paths_out_of_the_folder_are_refused(model: str, models: Path) -> None:

@@ -169,6 +169,30 @@ def test_weights_that_are_being_written_stay_what_they_were(models: Path) -> Non
     assert new.refusal == "its weights are still being written"
 
 
+@pytest.mark.parametrize("content", [None, b"GGUF", b"GGUF\x03"])
+def test_weights_that_break_off_while_they_are_written_stay_what_they_were(content: bytes | None, models: Path) -> None:
+    for name in ("loose.gguf", "used.gguf"):
+        write_gguf(models / name, {"general.architecture": "bert"})
+    (models / "a.yaml").write_text("name: m\nparameters: {model: used.gguf}\n")
+    before = scan(models)
+    for name in ("loose.gguf", "used.gguf"):
+        (models / name).unlink()
+        if content is not None:
+            (models / name).write_bytes(content)
+
+    during = scan(models, before=before, moving={"loose.gguf", "used.gguf"})
+
+    assert during.by_name == before.by_name
+    assert [problem for problem in during.problems if problem.level == "error"] == []
+
+
+def test_new_weights_that_break_off_are_no_problem_until_they_stand_still(models: Path) -> None:
+    (models / "new.gguf").write_bytes(b"GGUF")
+
+    assert scan(models, moving={"new.gguf"}).problems == ()
+    assert len(scan(models).problems) == 1
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_random_bytes_never_crash_a_scan(seed: int, models: Path) -> None:
     import random  # noqa: PLC0415 - of this test

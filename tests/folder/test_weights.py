@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,12 @@ def test_forms_of_files_by_their_content(content: bytes, name: str, form: str, t
     (tmp_path / name).write_bytes(content)
 
     assert look(tmp_path / name) == Facts(form)  # type: ignore[arg-type]
+
+
+def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    assert look(tmp_path / "pipe") == Facts("unknown")
 
 
 def test_a_gguf_file_of_any_name(tmp_path: Path) -> None:

@@ -146,7 +146,8 @@ def _backend(entry: Entry, fields: Fields) -> Backend | Unknown | None:
     found = find_backend(name)
     if isinstance(found, Unknown):
         entry.warn("backend", _said(found))
-    return found
+        return found
+    return Backend(found.name, "external") if found.name in entry.external else found
 
 
 def _said(unknown: Unknown) -> str:

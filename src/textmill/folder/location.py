@@ -16,6 +16,8 @@ _HUB_PREFIX = re.compile(r"(?:huggingface://|hf://|hf\.co/|huggingface\.co/)")
 _SHORT = re.compile(r"[A-Za-z0-9][\w.-]*")
 _FILES = (".gguf", ".ggml", ".bin", ".safetensors", ".onnx", ".pt", ".pth")
 _GRAPHS = (".onnx", ".xml")
+_MAX_PATH, _MAX_PART = 2048, 255
+"""Bytes; beyond them asking the system for a file is an error."""
 _OWNER = "sentence-transformers"
 
 
@@ -27,7 +29,8 @@ class Refused(Exception):
 class Location:
     """One of these: a place in the models folder, one on the hub, a URI, or a provider's name for the model.
 
-    ``path`` may be missing; ``file`` is one of the ``repo``, or a graph in the folder at the path, where one is named; ``named`` is what a provider calls the model.
+    ``path`` may be missing; ``file`` is one of the ``repo``, or a graph in the folder at the path, where one is named; ``named`` is
+    what a provider calls the model.
     """
 
     path: Path | None = None
@@ -85,7 +88,14 @@ def _on_hub(model: str, *, short_names: bool) -> Location | None:
 def inside(model: str, root: Path) -> Path:
     """The path that a name below the models folder means; raises Refused where it leads out of it."""
     pure = PurePosixPath(model)
-    if ".." in pure.parts or "\\" in model or "\0" in model:
+    if (
+        not model.isprintable()
+        or len(model.encode()) > _MAX_PATH
+        or any(len(part.encode()) > _MAX_PART for part in pure.parts)
+    ):
+        msg = "it must be a path of characters that can be printed, and no longer than the system takes"
+        raise Refused(msg)
+    if ".." in pure.parts or "\\" in model or not pure.parts:
         msg = "it must be a path below the models folder, without .."
         raise Refused(msg)
     path = root / pure

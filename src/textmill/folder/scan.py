@@ -94,6 +94,10 @@ class _Scan:
 
     def _add(self, made: ModelFile | Alias | None, entry: Entry) -> None:
         if made is None:
+            old = self.before.by_name.get(entry.problems.model)
+            if old is not None and old.file == entry.problems.file and self._moves(old):
+                entry.problems.found.clear()  # its weights were read while they are being written
+                self.models.setdefault(old.name, old)
             return
         first = self.models.get(made.name) or self.aliases.get(made.name)
         if first is not None:
@@ -109,10 +113,15 @@ class _Scan:
         used = {model.location.path for model in self.models.values()}
         for each in found:
             if isinstance(each, Problem):
-                self.problems.append(each)
+                name = os.path.relpath(each.file, self.root)
+                if not any(path == name or path.startswith(f"{name}/") for path in self.moving):
+                    self.problems.append(each)
             elif each.name not in self.models and each.name not in self.aliases:
                 listed = each.listed and each.location.path not in used
                 self.models[each.name] = self._settled(replace(each, listed=listed))
+        for old in self.before.files:
+            if not old.line and old.name not in self.aliases and self._moves(old):
+                self.models.setdefault(old.name, old)
 
     def _keep(self, file: Path) -> None:
         """Take over what was known of a file."""
@@ -126,10 +135,13 @@ class _Scan:
 
     def _settled(self, model: ModelFile) -> ModelFile:
         """The model, or what was known of it while its weights are being written."""
-        if not any(stamp.path in self.moving for stamp in model.stamps):
-            return model
         old = self.before.by_name.get(model.name)
+        if not self._moves(model) and (old is None or not self._moves(old)):
+            return model
         return old if old is not None else replace(model, refusal=_WRITTEN)
+
+    def _moves(self, model: ModelFile) -> bool:
+        return any(stamp.path in self.moving for stamp in model.stamps)
 
     def folder(self, others: Collection[str]) -> Folder:
         """All that was found, without aliases of nothing."""

@@ -62,7 +62,9 @@ class Facts:
 
 def look(path: Path) -> Facts:
     """The facts of a file or folder; raises ModelBroken, naming the file, for one that is damaged."""
-    return _folder(path) if path.is_dir() else _file(path)
+    if path.is_dir():
+        return _folder(path)
+    return _file(path) if path.is_file() else Facts("unknown")  # opening a pipe would wait for its other end
 
 
 def is_model_folder(path: Path) -> bool:
