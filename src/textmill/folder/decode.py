@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from types import MappingProxyType, UnionType
+from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from textmill.config.option import nearest
-from textmill.folder.nodes import Items, Node, Scalar, Table, kind_of, plain_value
+from textmill.folder.nodes import Items, Node, Scalar, Table, kind_of, plain_value, repeated
 from textmill.folder.problem import Problems
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -70,6 +70,8 @@ class _Reader:
         bare, least = _bare(annotation)
         origin = get_origin(bare)
         if bare is Any:
+            for key, line in repeated(node):
+                self.problems.error(line, f"{path}.{_shown(key)}", "the key stands here again")
             return plain_value(node)
         if isinstance(bare, type) and issubclass(bare, msgspec.Struct):
             if not isinstance(node, Table):
@@ -93,8 +95,8 @@ class _Reader:
             raise _Unfit(node, "a mapping")
         for key, line in node.repeated:
             self.problems.error(line, f"{path}.{_shown(key)}", "the key stands here again")
-        values = {key: self._inner(each, value, f"{path}.{key}", f".{key}") for key, (_, value) in node.pairs.items()}
-        return MappingProxyType(values)
+        names = {key: f".{_shown(key)}" for key in node.pairs}
+        return {key: self._inner(each, value, path + names[key], names[key]) for key, (_, value) in node.pairs.items()}
 
     def _inner(self, each: Any, node: Node, path: str, below: str) -> object:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 _INT = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|0o[0-7]+|0[bB][01]+|[0-9]+)")
@@ -98,6 +98,17 @@ def plain_value(node: Node) -> object:
     if isinstance(node, Items):
         return [plain_value(item) for item in node.items]
     return {key: plain_value(value) for key, (_, value) in node.pairs.items()}
+
+
+def repeated(node: Node) -> Iterator[tuple[str, int]]:
+    """The keys that stand again in one of the tables of a node, with their lines."""
+    if isinstance(node, Items):
+        for item in node.items:
+            yield from repeated(item)
+    elif isinstance(node, Table):
+        yield from node.repeated
+        for _, value in node.pairs.values():
+            yield from repeated(value)
 
 
 def kind_of(node: Node) -> str:

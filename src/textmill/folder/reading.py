@@ -7,12 +7,11 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import yaml
 
 from textmill.folder.nodes import Items, Node, Scalar, Table
-
-if TYPE_CHECKING:
-    import yaml
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
@@ -79,8 +78,6 @@ class _Composer:
         self._anchors: dict[str, Node] = {}
 
     def document(self) -> Document:
-        import yaml  # noqa: PLC0415 - costs start-up time, and most starts have no models folder
-
         try:
             return self._first(_events(self._text))
         except yaml.YAMLError as error:
@@ -88,8 +85,6 @@ class _Composer:
             raise Unreadable(line, f"it is not YAML: {why}") from None
 
     def _first(self, events: Iterator[yaml.Event]) -> Document:
-        import yaml  # noqa: PLC0415 - as above
-
         root: Node | None = None
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
@@ -100,8 +95,6 @@ class _Composer:
 
     def _tree(self, events: Iterator[Any]) -> Node:
         """The node that the next events make."""
-        import yaml  # noqa: PLC0415 - as above
-
         stack: list[_Open] = []
         for event in events:
             line = event.start_mark.line + 1
@@ -124,8 +117,6 @@ class _Composer:
         raise Unreadable(0, "it breaks off")
 
     def _leaf(self, event: Any, line: int) -> tuple[Node, str | None]:
-        import yaml  # noqa: PLC0415 - as above
-
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
                 raise Unreadable(
@@ -191,8 +182,6 @@ def _tables(merged: list[Node]) -> Iterator[Table]:
 
 
 def _events(text: str) -> Iterator[Any]:
-    import yaml  # noqa: PLC0415 - as above
-
     return iter(yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
 
 
