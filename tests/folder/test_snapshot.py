@@ -4,6 +4,7 @@ import itertools
 import os
 from pathlib import Path
 
+from textmill.folder.scan import scan
 from textmill.folder.snapshot import is_unfinished, stamps, take_snapshot
 
 
@@ -44,6 +45,16 @@ def test_every_way_to_replace_a_file_shows(models: Path) -> None:
     seen.append(take_snapshot(models))
 
     assert [one != other for one, other in itertools.pairwise(seen)] == [True, True, True]
+
+
+def test_files_elsewhere_can_be_watched_too(models: Path, tmp_path: Path) -> None:
+    file = tmp_path / "all.yaml"
+    file.write_text("{name: m, parameters: {model: o/n}}")
+    before = scan(models, config_files=[file])
+    file.write_text("{name: m, para")
+
+    assert list(take_snapshot(models, [file, tmp_path / "none"])) == ["../all.yaml"]
+    assert scan(models, config_files=[file], before=before, moving={"../all.yaml"}) == before
 
 
 def test_a_loop_of_links_ends(models: Path) -> None:

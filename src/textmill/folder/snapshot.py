@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +27,13 @@ Snapshot = Mapping[str, Stamp]
 """The stamps of a folder's files by their paths below it."""
 
 
-def take_snapshot(root: Path) -> Snapshot:
-    """The regular files of a folder, three levels deep, hidden ones and unfinished downloads left out; none where there is no folder."""
-    found: dict[str, Stamp] = {}
+def take_snapshot(root: Path, config_files: Sequence[Path] = ()) -> Snapshot:
+    """The regular files of a folder, three levels deep, hidden ones and unfinished downloads left out; none where there is no folder.
+
+    ``config_files`` are files elsewhere, by their paths from the folder.
+    """
+    named = ((file, os.path.relpath(file.absolute(), root.absolute())) for file in config_files)
+    found = {name: stamp for file, name in named if (stamp := _stamp(file, name)) is not None}
     for stamp in _walk(root, "", _DEPTH):
         found[stamp.path] = stamp
         if len(found) >= MAX_FILES:
