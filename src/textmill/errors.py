@@ -4,8 +4,10 @@
     ├── InvalidInput          the caller's text, ids or options are wrong; changing the request helps
     │   ├── EmptyInput        there is nothing to embed
     │   ├── TooManyInputs     a request has more inputs than the server takes
-    │   └── WrongTask         the model does not have this verb; the message says which ones it has
+    │   ├── WrongTask         the model does not have this verb; the message says which ones it has
+    │   └── ModelUnclear      several models could answer; the message has their names
     ├── ModelNotFound         no model of that name is loaded or can be found
+    ├── LoadFailed            a model that is known cannot be loaded now; the message says why
     ├── ModelBroken           the files of a model are missing, damaged or of a kind textmill does not run
     ├── ConfigInvalid         an option is unknown or has an impossible value
     ├── ExtraMissing          an optional dependency is not installed; the message has the pip command
@@ -50,12 +52,27 @@ class WrongTask(InvalidInput):
     """The model does not do what was asked of it; the message says what it does."""
 
 
+class ModelUnclear(InvalidInput):
+    """A request names no model, and several could answer it; the message has their names."""
+
+
 class ModelNotFound(TextmillError):
     """No model of that name is loaded, installed, cached or on the hub."""
 
 
 class ModelBroken(TextmillError):
     """A model's files are missing, damaged, or describe something that textmill does not run."""
+
+
+class LoadFailed(TextmillError):
+    """A model that is known cannot be loaded now: its files are wrong, or there is no room. The message says why.
+
+    ``retry_after`` is how many seconds it will not be tried again, None where another attempt would fail as well.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class ConfigInvalid(TextmillError):

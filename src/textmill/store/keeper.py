@@ -1,0 +1,302 @@
+"""Loads models when they are asked for, and lets them go again: one load for all who wait, room within limits, leases."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from textmill.errors import LoadFailed, ModelNotFound, TextmillError, Unavailable
+from textmill.store.shelf import Limits, Place, cooldown, room_for, stale
+
+_log = logging.getLogger("textmill")
+
+_CLOSED = "the server is shutting down and takes no new requests"
+LOOK_S = 1.0
+"""How often idle models are looked for."""
+
+
+class Closes(Protocol):
+    """What a keeper keeps: a loaded model."""
+
+    def close(self, drain_s: float = ...) -> None:
+        """Free its memory; blocks."""
+        ...
+
+
+M = TypeVar("M", bound=Closes)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Slot(Place, Generic[M]):
+    """A model that is known by a name, loaded or not. ``load`` blocks, and raises what `textmill.load` raises."""
+
+    name: str
+    load: Callable[[], M]
+    model: M | None = None
+    error: str = ""
+    failures: int = 0
+    again: float = 0.0
+    task: asyncio.Task[M] | None = None
+    out: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Keeper(Generic[M]):
+    """The models of a process. For one event loop, but for `add` before it runs.
+
+    ``measure`` says how many bytes the process uses now, and ``trim`` gives freed memory back to the system; both are called
+    in threads too. Loads run in threads, as many at once as ``parallel``; one after the other where memory is limited, since
+    what two take at the same time cannot be told apart.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        measure: Callable[[], int] = lambda: 0,
+        trim: Callable[[], None] = lambda: None,
+        parallel: int = 2,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._limits = limits
+        self._measure = measure
+        self._trim = trim
+        self._clock = clock
+        self._sleep = sleep
+        self._slots: dict[str, Slot[M]] = {}
+        self._left: list[Slot[M]] = []
+        self._loads = asyncio.Semaphore(parallel if limits.memory is None else 1)
+        self._changed = asyncio.Event()
+        self._going: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    def add(self, slot: Slot[M]) -> None:
+        """Know a model; one of the same name before it takes no more requests, and leaves when those it has are done."""
+        before = self._slots.get(slot.name)
+        slot.loaded = slot.model is not None
+        slot.used = self._clock()
+        self._slots[slot.name] = slot
+        if before is not None:
+            self._retire(before)
+
+    def forget(self, name: str) -> None:
+        """Know it no longer."""
+        slot = self._slots.pop(name, None)
+        if slot is not None:
+            self._retire(slot)
+
+    def slots(self) -> Sequence[Slot[M]]:
+        """All that are known, in the order in which they were added."""
+        return list(self._slots.values())
+
+    @asynccontextmanager
+    async def lease(self, name: str) -> AsyncIterator[M]:
+        """The model of that name, loaded for it if need be; while this lasts it stays.
+
+        Raises ModelNotFound for a name that is not known, LoadFailed where it cannot be loaded or has failed a short time ago,
+        Unavailable once the keeper is closed.
+        """
+        slot = await self._present(name)
+        slot.leases += 1
+        try:
+            yield slot.model if slot.model is not None else await self._loaded(slot)
+        finally:
+            slot.leases -= 1
+            slot.used = self._clock()
+            self._tell()
+
+    async def unload(self, name: str, wait_s: float = 30.0) -> bool:
+        """Let a model go; false where it was not loaded. Those who use it have ``wait_s`` seconds, then Unavailable is raised.
+
+        It stays known, and loads again when somebody asks for it.
+        """
+        slot = self._find(name)
+        if slot.model is None and slot.task is None:
+            return False
+        if slot.task is not None:
+            with suppress(TextmillError):
+                await asyncio.shield(slot.task)
+        if slot.model is None:
+            return False
+        slot.leaving = True
+        end = self._clock() + wait_s
+        while slot.leases:
+            if not await self._change(end - self._clock()) and slot.leases:
+                slot.leaving = False
+                _wake(slot)
+                msg = f"{name} is still busy after {wait_s:.0f} s; it stays loaded"
+                raise Unavailable(msg)
+        await self._evict(slot)
+        return True
+
+    async def run(self) -> None:
+        """Let models go that nobody has asked for too long; until cancelled."""
+        while True:
+            await self._sleep(LOOK_S)
+            for slot in stale(self.slots(), self._clock(), self._limits):
+                _log.info("%s was idle for %.0f s; unloading it", slot.name, self._limits.idle_s)
+                await self._evict(slot)
+
+    def close(self) -> list[M]:
+        """Lease and load nothing from now on. Any thread may call it; gives the models that are loaded, for it to close."""
+        self._closed = True
+        return [slot.model for slot in self._all() if slot.model is not None]
+
+    async def _present(self, name: str) -> Slot[M]:
+        """The slot of a name, once it takes requests."""
+        while (slot := self._find(name)).leaving:
+            await slot.out.wait()
+        return slot
+
+    def _find(self, name: str) -> Slot[M]:
+        if self._closed:
+            raise Unavailable(_CLOSED)
+        slot = self._slots.get(name)
+        if slot is None:
+            msg = f"no model {name!r} is known"
+            raise ModelNotFound(msg)
+        return slot
+
+    async def _loaded(self, slot: Slot[M]) -> M:
+        """The model, after the one load that all who ask for it share."""
+        if slot.task is None:
+            wait = slot.again - self._clock()
+            if slot.failures and wait > 0:
+                msg = f"{slot.name} could not be loaded: {slot.error}; the next attempt is possible in {wait:.0f} s"
+                raise LoadFailed(msg, retry_after=wait)
+            slot.task = asyncio.create_task(self._load(slot))
+            slot.task.add_done_callback(_look)
+        return await asyncio.shield(slot.task)  # who leaves does not end the load of the others
+
+    async def _load(self, slot: Slot[M]) -> M:
+        try:
+            async with self._loads:  # who waits longest comes first
+                await self._make_room(slot)
+                slot.loading = True
+                before = self._measure()
+                model = await asyncio.to_thread(slot.load)
+                slot.need = _measured(slot.need, self._measure() - before)
+        except TextmillError as error:
+            if not isinstance(error, LoadFailed):
+                slot.failures += 1
+                slot.error = str(error)
+                wait = cooldown(slot.failures)
+                slot.again = self._clock() + wait
+                _log.error("%s could not be loaded: %s", slot.name, error)
+                msg = f"{slot.name} could not be loaded: {error}"
+                raise LoadFailed(msg, retry_after=wait) from error
+            raise
+        finally:
+            slot.loading = False
+            slot.task = None
+            self._tell()
+        if self._closed:
+            await asyncio.to_thread(model.close, 0.0)
+            raise Unavailable(_CLOSED)
+        slot.model, slot.loaded, slot.failures, slot.error = model, True, 0, ""
+        slot.used = self._clock()
+        return model
+
+    async def _make_room(self, slot: Slot[M]) -> None:
+        """Return when the model fits; raises LoadFailed where it never will, or not soon."""
+        end = self._clock() + self._limits.patience_s
+        while not (room := room_for(slot, self._all(), self._measure(), self._limits)).fits:
+            if room.never:
+                raise LoadFailed(self._too_large(slot), retry_after=None)
+            if room.evict is not None:
+                room.evict.leaving = True
+            going = next((each for each in self._all() if each.leaving and each.model and not each.leases), None)
+            if going is not None:
+                await self._evict(going)
+            elif not await self._change(end - self._clock()):
+                self._stay()
+                patience = f"{self._limits.patience_s:.0f} s"
+                msg = f"there is no room for {slot.name}: what is loaded has been busy for {patience}; try again"
+                raise LoadFailed(msg, retry_after=1.0)
+
+    def _stay(self) -> None:
+        """Let models that were to leave for a load take requests again; the loads that still wait will ask anew."""
+        for slot in self._slots.values():
+            if slot.leaving and slot.leases:
+                slot.leaving = False
+                _wake(slot)
+
+    def _too_large(self, slot: Slot[M]) -> str:
+        held = ", ".join(each.name for each in self._all() if each.loaded) or "none"
+        if self._limits.memory is None:
+            return (
+                f"{slot.name} cannot be loaded: all {self._limits.loaded} places are taken by models that stay ({held})"
+            )
+        return (
+            f"{slot.name} needs about {slot.need >> 20} MB, and the process uses {self._measure() >> 20} MB of the "
+            f"{self._limits.memory >> 20} MB that it may use; no model that is loaded ({held}) can leave. Raise the memory limit."
+        )
+
+    def _all(self) -> list[Slot[M]]:
+        return [*self._slots.values(), *self._left]
+
+    def _retire(self, slot: Slot[M]) -> None:
+        """Let a slot that is known no longer go as soon as nobody uses it."""
+        slot.leaving = True
+        _wake(slot)
+        if slot.model is not None or slot.task is not None:
+            self._left.append(slot)
+            task = asyncio.get_running_loop().create_task(self._go(slot))
+            self._going.add(task)
+            task.add_done_callback(self._going.discard)
+
+    async def _go(self, slot: Slot[M]) -> None:
+        while slot.leases or slot.task is not None:
+            await self._change()
+        await self._evict(slot)
+        self._left.remove(slot)
+
+    async def _evict(self, slot: Slot[M]) -> None:
+        """Free the memory of a model that nobody uses; it is unknown from now on, or loads again when somebody asks for it."""
+        model, slot.model = slot.model, None
+        if model is None:
+            return  # it has gone, or another is at it
+        slot.leaving = True
+        await asyncio.to_thread(model.close, 0.0)
+        del model
+        await asyncio.to_thread(self._trim)
+        slot.loaded = False
+        slot.leaving = slot in self._left
+        _wake(slot)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Wake who waits for a change."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _change(self, seconds: float | None = None) -> bool:
+        """Wait until something has changed; false if that took too long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+def _wake(slot: Slot[M]) -> None:
+    """Let those who wait for a slot to be out look again."""
+    slot.out.set()
+    slot.out = asyncio.Event()
+
+
+def _measured(estimate: int, grown: int) -> int:
+    """What a model takes, given how much more the process has used since it began to load; others may have done so too."""
+    return min(max(estimate, grown), 2 * estimate) if estimate else max(0, grown)
+
+
+def _look(task: asyncio.Task[Any]) -> None:
+    """Take note of a load's error, also where nobody waits for it any more."""
+    if not task.cancelled():
+        task.exception()
