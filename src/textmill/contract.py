@@ -324,6 +324,20 @@ class ModelInfo:
     created: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of a model before it is loaded: its names, where it comes from, and the verbs that it is expected to have.
+
+    Empty ``tasks`` mean that nobody can tell. ``created`` is the time of its file in seconds since 1970, 0 where there is none.
+    """
+
+    name: str
+    source: str
+    aliases: tuple[str, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    created: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class BatchReport:
     """What a batch was, for metrics.

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from textmill.errors import ConfigInvalid, ModelNotFound
+from textmill.contract import Known, Task
+from textmill.errors import ConfigInvalid, LoadFailed, ModelNotFound, ModelUnclear
 from textmill.store.load import load
+from textmill.store.model import Model
 from textmill.store.store import Store
 from textmill.testing.checkpoints import tiny_bert
 
@@ -21,6 +23,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
     made.close(1.0)
 
 
+async def name_of(store: Store, name: str | None, task: Task | None = None) -> str:
+    async with store.lease(name, task) as model:
+        return model.info.name
+
+
 def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
     with ExitStack() as opened:
         models = [
@@ -30,28 +37,95 @@ def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
             Store(models)
 
 
-def test_the_packaged_model_answers_to_its_hub_id() -> None:
+async def test_the_packaged_model_answers_to_its_hub_id() -> None:
     with load("all-MiniLM-L6-v2") as model:
-        assert Store([model]).get("sentence-transformers/all-MiniLM-L6-v2") is model
+        async with Store([model]).lease("sentence-transformers/all-MiniLM-L6-v2") as found:
+            assert found is model
 
 
-def test_a_model_is_found_by_name_and_by_source(store: Store) -> None:
+async def test_a_model_is_found_by_name_and_by_source(store: Store) -> None:
     second = store.models()[1]
-    assert store.get("second") is store.get(second.info.source) is second
+    assert await name_of(store, "second") == await name_of(store, second.info.source) == "second"
+    assert set(store.names()) == {"first", "second", *second.info.aliases, *store.models()[0].info.aliases}
 
 
 @pytest.mark.parametrize("name", [None, ""])
-def test_no_name_means_the_first(store: Store, name: str | None) -> None:
-    assert store.get(name).info.name == "first"
+async def test_no_name_means_the_first(store: Store, name: str | None) -> None:
+    assert await name_of(store, name, "rerank") == "first"
 
 
-def test_an_unknown_name_is_refused_with_the_known_ones(store: Store) -> None:
+async def test_an_unknown_name_is_refused_with_the_known_ones(store: Store) -> None:
     with pytest.raises(ModelNotFound, match=r"there is first, second; did you mean 'second'"):
-        store.get("secnd")
+        await name_of(store, "secnd")
 
 
 def test_a_store_is_ready_until_it_is_closed(store: Store) -> None:
     assert store.ready
+    models = store.models()
     store.close(1.0)
     assert not store.ready
-    assert not any(model.ready for model in store.models())
+    assert not any(model.ready for model in models)
+
+
+def known(name: str, *tasks: Task, aliases: tuple[str, ...] = ()) -> Known:
+    return Known(name=name, source=f"/models/{name}", aliases=aliases, tasks=tasks)
+
+
+def unloadable() -> Model:
+    raise AssertionError
+
+
+async def test_a_model_is_loaded_when_it_is_asked_for_and_known_by_what_it_said_from_then_on(tmp_path: Path) -> None:
+    folder = tiny_bert(tmp_path / "tiny")
+    store = Store()
+    store.add(known("mine", aliases=("other",)), lambda: load(str(folder), threads=1))
+    assert [(each.name, info, model) for each, info, model in store.known()] == [("mine", None, None)]
+    async with store.lease("other") as model:
+        assert await model.aembed("a") is not None
+    [(_, info, loaded)] = store.known()
+    assert info is model.info
+    assert loaded is model
+    assert await store.unload("other")
+    [(_, info, loaded)] = store.known()
+    assert info is model.info
+    assert loaded is None
+    assert not model.ready
+    assert store.ready
+    assert await name_of(store, str(folder)) == "tiny"
+    store.close(1.0)
+
+
+async def test_without_a_name_the_only_one_that_may_do_it_answers(tmp_path: Path) -> None:
+    folder = tiny_bert(tmp_path / "tiny")
+    store = Store()
+    store.add(known("ranks", "rerank"), unloadable)
+    store.add(known("embeds", "embed"), lambda: load(str(folder), threads=1))
+    store.add(known("embeds-too", "embed"), unloadable)
+    with pytest.raises(ModelUnclear, match="several might be meant: embeds, embeds-too") as caught:
+        await name_of(store, None, "embed")
+    assert caught.value.param == "model"
+    store.forget("embeds-too")
+    assert await name_of(store, None, "embed") == "tiny"
+    with pytest.raises(ModelNotFound, match="no model that does classify; there is ranks, embeds"):
+        await name_of(store, None, "classify")
+    store.close(1.0)
+
+
+async def test_one_that_nothing_is_known_of_may_do_anything(tmp_path: Path) -> None:
+    folder = tiny_bert(tmp_path / "tiny")
+    store = Store()
+    store.add(known("any"), lambda: load(str(folder), threads=1))
+    assert await name_of(store, None, "embed") == "tiny"
+    store.close(1.0)
+
+
+async def test_a_model_that_was_given_cannot_be_loaded_again(store: Store) -> None:
+    assert await store.unload("second")
+    with pytest.raises(LoadFailed, match="only a restart"):
+        await name_of(store, "second")
+
+
+async def test_names_count_more_than_aliases(store: Store) -> None:
+    store.add(known("new", aliases=("first", "newer")), unloadable)
+    assert await name_of(store, "first") == "first"
+    assert "newer" in store.names()

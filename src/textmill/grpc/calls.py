@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
 from typing import Any, TypeVar
 
@@ -43,9 +43,9 @@ async def answered(service: Service, rpc: str, context: Any, work: Callable[[Mod
     with Watch(service.telemetry, rpc, metadata) as watch:
         try:
             with service.permits.begin(), service.underway.call():
-                model = _model(service, metadata)
-                watch.enter(model.info.name)
-                return await work(model)
+                async with _model(service, rpc, metadata) as model:
+                    watch.enter(model.info.name)
+                    return await work(model)
         except asyncio.CancelledError:
             watch.code = StatusCode.CANCELLED
             raise
@@ -104,10 +104,9 @@ def _metadata(context: Any) -> list[tuple[bytes, bytes]]:
     return [(key.encode(), value.encode() if isinstance(value, str) else value) for key, value in given]
 
 
-def _model(service: Service, metadata: list[tuple[bytes, bytes]]) -> Model:
+def _model(service: Service, rpc: str, metadata: list[tuple[bytes, bytes]]) -> AbstractAsyncContextManager[Model]:
     if not service.admits(metadata):
         msg = "the API key is missing or wrong; send it as the metadata authorization: Bearer KEY"
         raise Unauthenticated(msg)
-    return service.store.get(
-        next((value.decode(errors="replace") for key, value in metadata if key == MODEL.encode()), None)
-    )
+    name = next((value.decode(errors="replace") for key, value in metadata if key == MODEL.encode()), None)
+    return service.store.lease(name, _TASKS.get(rpc.rpartition("/")[2]))

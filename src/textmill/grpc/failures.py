@@ -10,6 +10,7 @@ from grpc import StatusCode
 from textmill.errors import (
     ForwardFailed,
     InvalidInput,
+    LoadFailed,
     ModelNotFound,
     Overloaded,
     TextmillError,
@@ -28,6 +29,7 @@ CODES: Mapping[type[Exception], StatusCode] = {
     InvalidInput: StatusCode.INVALID_ARGUMENT,
     ModelNotFound: StatusCode.NOT_FOUND,
     Overloaded: StatusCode.RESOURCE_EXHAUSTED,
+    LoadFailed: StatusCode.UNAVAILABLE,
     Unavailable: StatusCode.UNAVAILABLE,
     ForwardFailed: StatusCode.FAILED_PRECONDITION,
     Exception: StatusCode.INTERNAL,
@@ -46,7 +48,7 @@ def message_of(error: Exception) -> str:
 
 def trailers_of(error: Exception) -> tuple[tuple[str, str], ...]:
     """When to come back, where that is known: for people in seconds, for gRPC's own retries in milliseconds (gRFC A6)."""
-    if not isinstance(error, Overloaded):
+    if not isinstance(error, (Overloaded, LoadFailed)) or error.retry_after is None:
         return ()
     return (
         ("retry-after", str(max(1, math.ceil(error.retry_after)))),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from textmill.contract import Classify, Embed, EmbedSparse, EmbedTokens, ModelInfo, Rerank, Tokenize
+from textmill.contract import Classify, Embed, EmbedSparse, EmbedTokens, ModelInfo, Rerank, Task, Tokenize
 
 
 class Model(Embed, EmbedSparse, EmbedTokens, Classify, Rerank, Tokenize, Protocol):
@@ -27,13 +28,16 @@ class Store(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether every model can answer."""
+        """Whether every model that is loaded can answer."""
         ...
 
-    def get(self, name: str | None) -> Model:
-        """The model of that name; None means the default. Raises ModelNotFound."""
+    def lease(self, name: str | None = None, task: Task | None = None) -> AbstractAsyncContextManager[Model]:
+        """The model of that name, loaded if need be, for as long as the context lasts; no name means the default for the task.
+
+        Raises ModelNotFound, ModelUnclear, LoadFailed, Unavailable.
+        """
         ...
 
     def models(self) -> Sequence[Model]:
-        """All models, the default first."""
+        """All models that are loaded, the default first."""
         ...

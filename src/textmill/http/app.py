@@ -48,7 +48,7 @@ def create_app(store: Store, settings: HttpSettings, telemetry: Telemetry, permi
 
     @cache
     def document() -> bytes:
-        return openapi(operations, settings.version, store.get(None).info.name)
+        return openapi(operations, settings.version, next((known.name for known, _, _ in store.known()), ""))
 
     operations: Sequence[Operation[Any]] = (
         *openai.OPERATIONS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import AsyncExitStack
 from typing import Generic, TypeVar
 
 from starlette.types import Receive, Scope, Send
@@ -41,9 +42,13 @@ class Endpoint(Generic[T]):
         await respond(answer, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
-        operation, service = self.operation, self._service.choosing(scope.get("textmill.chosen"))
-        if not operation.public:
-            service.keys.check(scope["headers"])
+        if not self.operation.public:
+            self._service.keys.check(scope["headers"])
+        async with AsyncExitStack() as held:
+            return await self._handled(scope, receive, self._service.asked(held, scope.get("textmill.chosen")))
+
+    async def _handled(self, scope: Scope, receive: Receive, service: Service) -> Answer:
+        operation = self.operation
         if operation.method == "GET":
             return await while_connected(receive, operation.handle(service, self._decoder.decode(b"null")))
         with service.permits.begin():

@@ -11,7 +11,9 @@ from textmill.errors import (
     EmptyInput,
     ForwardFailed,
     InvalidInput,
+    LoadFailed,
     ModelNotFound,
+    ModelUnclear,
     Overloaded,
     TextmillError,
     Unavailable,
@@ -84,6 +86,8 @@ KINDS: Mapping[type[Exception], Kind] = {
     EmptyInput: Kind(400, _CALLER, "empty_input", 400, "Empty"),
     WrongTask: Kind(400, _CALLER, "wrong_task", 424, "Backend"),
     InvalidInput: Kind(400, _CALLER, "invalid_input", 422, "Validation"),
+    ModelUnclear: Kind(400, _CALLER, "model_unclear", 422, "Validation"),
+    LoadFailed: Kind(503, _SERVER, "load_failed", 503, "Unhealthy"),
     ModelNotFound: Kind(404, _CALLER, "model_not_found", 404, "NotFound"),
     Overloaded: Kind(429, "rate_limit_error", "overloaded", 429, "Overloaded"),
     Unavailable: Kind(503, _SERVER, "unavailable", 503, "Unhealthy"),
@@ -143,7 +147,7 @@ def _as_in_1_6(kind: Kind, error: InvalidInput) -> Kind:
 
 
 def _headers(error: Exception) -> tuple[tuple[str, str], ...]:
-    if isinstance(error, Overloaded):
+    if isinstance(error, (Overloaded, LoadFailed)) and error.retry_after is not None:
         return (("retry-after", str(max(1, math.ceil(error.retry_after)))),)
     if isinstance(error, Unauthorised):
         return (("www-authenticate", "Bearer"),)

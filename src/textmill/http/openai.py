@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import orjson
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from textmill.contract import EmbedOptions
+from textmill.contract import EmbedOptions, Known, ModelInfo
 from textmill.http.failures import Failure
 from textmill.http.inputs import Inputs, as_batch, form_of, inputs_schema, refuse_empty
 from textmill.http.operation import JSON, Answer, Operation
@@ -82,31 +82,32 @@ class EmbeddingsAnswer(Struct, frozen=True):
     usage: Usage
 
 
-class ModelCard(Struct, frozen=True):
-    """A model that is served. All but the first four fields are textmill's own."""
+class ModelCard(Struct, frozen=True, omit_defaults=True):
+    """A model that is served. All but the first four fields are textmill's own; most are there once it has been loaded."""
 
     id: str
     object: Literal["model"]
     created: int
     owned_by: str
     source: str
-    revision: str | None
-    architecture: str
-    tasks: list[str]
-    labels: list[str]
-    pooling: str
-    dimensions: int
-    max_tokens: int
-    prompts: list[str]
-    default_prompt: str | None
-    runtime: str
-    device: str
-    dtype: str
+    tasks: Annotated[list[str], Meta(description="What it can do; before it is loaded, what it is expected to.")]
+    loaded: bool
+    ready: Annotated[bool, Meta(description="Whether it can answer; one that is not loaded will be for a request.")]
+    revision: str | UnsetType | None = UNSET
+    architecture: str | UnsetType = UNSET
+    labels: list[str] | UnsetType = UNSET
+    pooling: str | UnsetType = UNSET
+    dimensions: int | UnsetType = UNSET
+    max_tokens: int | UnsetType = UNSET
+    prompts: list[str] | UnsetType = UNSET
+    default_prompt: str | UnsetType | None = UNSET
+    runtime: str | UnsetType = UNSET
+    device: str | UnsetType = UNSET
+    dtype: str | UnsetType = UNSET
     fingerprint: Annotated[
-        str,
+        str | UnsetType,
         Meta(description="Vectors may share an index only where this is equal."),
-    ]
-    ready: bool
+    ] = UNSET
 
 
 class ModelList(Struct, frozen=True):
@@ -161,7 +162,7 @@ OPENAI = OpenAI()
 async def embeddings(service: Service, request: EmbeddingsRequest) -> Answer:
     """POST /v1/embeddings."""
     started = time.perf_counter()
-    model = service.model(request.model)
+    model = await service.model(request.model, "embed")
     inputs = as_batch(request.input, "input", service.settings.max_inputs)
     refuse_empty(inputs, "input", texts=service.settings.as_tei)
     truncate, chunking = policy(
@@ -188,20 +189,33 @@ def _usage(tokens: int) -> dict[str, int]:
 
 async def models(service: Service, _: None) -> Answer:
     """GET /v1/models."""
-    return Answer(msgspec.json.encode(ModelList("list", [_card(model) for model in service.models()])))
+    return Answer(msgspec.json.encode(ModelList("list", [_card(*each) for each in service.known()])))
 
 
-def _card(model: Model) -> ModelCard:
-    info = model.info
+def _card(known: Known, info: ModelInfo | None, model: Model | None) -> ModelCard:
+    ready = model is None or model.ready
+    if info is None:
+        return ModelCard(
+            id=known.name,
+            object="model",
+            created=known.created,
+            owned_by="textmill",
+            source=known.source,
+            tasks=list(known.tasks),
+            loaded=False,
+            ready=ready,
+        )
     return ModelCard(
         id=info.name,
         object="model",
         created=info.created,
         owned_by="textmill",
         source=info.source,
+        tasks=list(info.tasks),
+        loaded=model is not None,
+        ready=ready,
         revision=info.revision,
         architecture=info.architecture,
-        tasks=list(info.tasks),
         labels=list(info.labels),
         pooling=info.pooling,
         dimensions=info.dimensions,
@@ -212,7 +226,6 @@ def _card(model: Model) -> ModelCard:
         device=info.device,
         dtype=info.dtype,
         fingerprint=info.fingerprint,
-        ready=model.ready,
     )
 
 

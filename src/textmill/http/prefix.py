@@ -52,10 +52,9 @@ class Prefix:
         return named or None
 
     def _fitting(self, named: str) -> Iterator[str]:
-        for model in self._store.models():
-            for name in (model.info.name, *model.info.aliases):
-                if named == name or named.startswith(name + "/"):
-                    yield name
+        for name in self._store.names():
+            if named == name or named.startswith(name + "/"):
+                yield name
 
 
 def get_route_path(scope: Any) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext
 from typing import ParamSpec, Protocol, Self, TypeVar
 
 from textmill.contract import (
@@ -17,8 +17,10 @@ from textmill.contract import (
     EmbedChunks,
     EmbedSparse,
     EmbedTokens,
+    Known,
     ModelInfo,
     Rerank,
+    Task,
     Tokenize,
 )
 from textmill.errors import ModelNotFound
@@ -57,15 +59,26 @@ class Store(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether every model can answer."""
+        """Whether every model that is loaded can answer."""
         ...
 
-    def get(self, name: str | None) -> Model:
-        """The model of that name; None or an empty name means the default. Raises ModelNotFound."""
+    def lease(self, name: str | None = None, task: Task | None = None) -> AbstractAsyncContextManager[Model]:
+        """The model of that name, loaded if need be, for as long as the context lasts; no name means the default for the task.
+
+        Raises ModelNotFound, ModelUnclear, LoadFailed, Unavailable.
+        """
+        ...
+
+    def names(self) -> Iterable[str]:
+        """All names by which models are found."""
+        ...
+
+    def known(self) -> Sequence[tuple[Known, ModelInfo | None, Model | None]]:
+        """All models, the default first: what is known of each, what it said when last loaded, and it itself where it is."""
         ...
 
     def models(self) -> Sequence[Model]:
-        """All models, the default first."""
+        """All models that are loaded, the default first."""
         ...
 
     def close(self, drain_s: float) -> None:
@@ -84,31 +97,40 @@ class Service:
         telemetry.watch(store.models)
         self.keys = Keys(settings.api_keys)
         self._chosen: str | None = None
+        self._held = AsyncExitStack()
         self._permitted = False
 
-    def choosing(self, name: str | None) -> Self:
-        """The same for a request whose path names a model, whatever its body says."""
-        if name is None:
-            return self
-        chosen = copy.copy(self)
-        chosen._chosen = name  # noqa: SLF001 - a copy of this object
-        return chosen
+    def asked(self, held: AsyncExitStack, chosen: str | None = None) -> Self:
+        """The same for one request, which holds its models as long as ``held`` is open; its path may name one, whatever its body says."""
+        one = copy.copy(self)
+        one._held, one._chosen = held, chosen  # noqa: SLF001 - a copy of this object
+        return one
 
-    def model(self, named: str | None = None) -> Model:
-        """The model that the path names, else the one that the body names, else the default. Raises ModelNotFound."""
+    async def model(self, named: str | None = None, task: Task | None = None) -> Model:
+        """The model that the path names, else the one that the body names, else the default for the task; loaded for it if need be.
+
+        It stays until the request is done. Raises ModelNotFound, ModelUnclear, LoadFailed, Unavailable.
+        """
         if self._chosen is not None:
-            return self.store.get(self._chosen)
+            return await self._lease(self._chosen, task)
         try:
-            return self.store.get(named)
+            return await self._lease(named, task)
         except ModelNotFound:
-            if not self.settings.any_model_name:
+            if not (named and self.settings.any_model_name):
                 raise
             _log.warning("no model is called %r; the default answers", named)
-            return self.store.get(None)
+            return await self._lease(None, task)
 
-    def models(self) -> Sequence[Model]:
-        """All models, the default first; only that which the path names where it does."""
-        return self.store.models() if self._chosen is None else [self.model()]
+    async def _lease(self, name: str | None, task: Task | None) -> Model:
+        return await self._held.enter_async_context(self.store.lease(name, task))
+
+    def known(self) -> Sequence[tuple[Known, ModelInfo | None, Model | None]]:
+        """All models, the default first; only that which the path names where it does. Raises ModelNotFound."""
+        found = [each for each in self.store.known() if self._chosen is None or self._chosen in _names(*each[:2])]
+        if not found and self._chosen is not None:
+            msg = f"no model {self._chosen!r} is known"
+            raise ModelNotFound(msg)
+        return found
 
     async def compute(self, model: Model, verb: Callable[P, Awaitable[A]], *given: P.args, **options: P.kwargs) -> A:
         """Have a model compute, as one of those that may do so at once, and count what it did. Raises Overloaded."""
@@ -119,9 +141,13 @@ class Service:
         return made
 
     @contextmanager
-    def computing(self) -> Iterator[Self]:
-        """Hold one place for all that the yielded copy computes. Raises Overloaded."""
+    def computing(self, model: Model) -> Iterator[Self]:
+        """Hold one place for all that the yielded copy computes, by this model. Raises Overloaded."""
         with self.permits.compute():
             permitted = copy.copy(self)
-            permitted._permitted = True  # noqa: SLF001 - a copy of this object
+            permitted._permitted, permitted._chosen = True, model.info.name  # noqa: SLF001 - a copy of this object
             yield permitted
+
+
+def _names(known: Known, info: ModelInfo | None) -> tuple[str, ...]:
+    return (known.name, *known.aliases, *(() if info is None else info.aliases))

@@ -74,12 +74,12 @@ class Info(Struct, frozen=True):
     prompts: list[str]
     default_prompt: str | None
     fingerprint: Annotated[str, Meta(description="Vectors may share an index only where this is equal.")]
-    models: Annotated[list[str], Meta(description="All models that are served, the default first.")]
+    models: Annotated[list[str], Meta(description="All models that are known, the default first.")]
 
 
 async def info(service: Service, _: None) -> Answer:
     """GET /info, of the default model or that in the path."""
-    about = service.model().info
+    about = (await service.model()).info
     return Answer(
         msgspec.json.encode(
             Info(
@@ -109,7 +109,7 @@ async def info(service: Service, _: None) -> Answer:
                 prompts=list(about.prompts),
                 default_prompt=about.default_prompt,
                 fingerprint=about.fingerprint,
-                models=[model.info.name for model in service.store.models()],
+                models=[known.name for known, _, _ in service.store.known()],
             )
         )
     )
@@ -131,7 +131,7 @@ def _model_type(about: ModelInfo) -> ModelType:
 
 async def health(service: Service, _: None) -> Answer:
     """GET /health: of all models, or that in the path."""
-    if service.permits.draining or not all(model.ready for model in service.models()):
+    if service.permits.draining or not all(model is None or model.ready for _, _, model in service.known()):
         msg = "a model cannot answer: it is shutting down or its engine died"
         raise Unavailable(msg)
     return Answer()

@@ -135,7 +135,7 @@ class SparseEntry(Struct, frozen=True):
 async def embed(service: Service, request: EmbedRequest) -> Answer:
     """POST /embed."""
     started = time.perf_counter()
-    model = service.model(request.model)
+    model = await service.model(request.model, "embed")
     inputs = as_batch(request.inputs, "inputs", service.settings.max_inputs)
     truncate, chunking = policy(
         request.on_overflow, request.chunk_tokens, request.chunk_overlap, truncate=cuts(service, request.truncate)
@@ -162,7 +162,7 @@ async def embed(service: Service, request: EmbedRequest) -> Answer:
 async def embed_chunks(service: Service, request: ChunksRequest) -> Answer:
     """POST /embed_chunks."""
     started = time.perf_counter()
-    model = service.model(request.model)
+    model = await service.model(request.model, "embed_chunks")
     inputs = [request.inputs] if isinstance(request.inputs, str) else request.inputs
     check_count("inputs", len(inputs), service.settings.max_inputs)
     refuse_empty(inputs, "inputs")
@@ -183,7 +183,7 @@ async def embed_chunks(service: Service, request: ChunksRequest) -> Answer:
 async def embed_all(service: Service, request: TokensRequest) -> Answer:
     """POST /embed_all."""
     started = time.perf_counter()
-    model = service.model(request.model)
+    model = await service.model(request.model, "embed_tokens")
     inputs = as_batch(request.inputs, "inputs", service.settings.max_inputs)
     if only_sparse(model.info):
         msg = f"{model.info.name} gives sparse vectors only, no states of tokens; use /embed_sparse"
@@ -203,7 +203,7 @@ async def embed_all(service: Service, request: TokensRequest) -> Answer:
 async def embed_sparse(service: Service, request: SparseRequest) -> Answer:
     """POST /embed_sparse."""
     started = time.perf_counter()
-    model = service.model(request.model)
+    model = await service.model(request.model, "embed_sparse")
     inputs = as_batch(request.inputs, "inputs", service.settings.max_inputs)
     _check(model, "embed_sparse", inputs)
     made = await _sparse(service, model, inputs, request, truncate=cuts(service, request.truncate, request.on_overflow))

@@ -61,7 +61,7 @@ class ZeroShotRequest(Struct, frozen=True):
 async def classification(service: Service, request: ClassificationRequest) -> Answer:
     """As /predict, with an array of labels for each text, also for a single one."""
     started = time.perf_counter()
-    model, how = service.model(request.model), request.parameters
+    model, how = await service.model(request.model, "classify"), request.parameters
     inputs, _ = examples(service, request.inputs)
     require(model, "classify")
     refuse_empty_examples(inputs)
@@ -76,7 +76,7 @@ async def classification(service: Service, request: ClassificationRequest) -> An
 async def zero_shot_classification(service: Service, request: ZeroShotRequest) -> Answer:
     """The labels with their scores, the best first."""
     started = time.perf_counter()
-    model, how = service.model(request.model), request.parameters
+    model, how = await service.model(request.model, "classify_zero_shot"), request.parameters
     check_count("candidate_labels", len(how.candidate_labels), service.settings.max_inputs)
     require(model, "classify_zero_shot")
     refuse_empty([request.inputs], "inputs")

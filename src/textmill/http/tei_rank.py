@@ -99,7 +99,7 @@ class Rank(Struct, frozen=True):
 async def predict(service: Service, request: PredictRequest) -> Answer:
     """POST /predict."""
     started = time.perf_counter()
-    model = service.model(request.model)
+    model = await service.model(request.model, "classify")
     inputs, batch = examples(service, request.inputs)
     require(model, "classify")
     refuse_empty_examples(inputs)
@@ -117,7 +117,7 @@ async def predict(service: Service, request: PredictRequest) -> Answer:
 async def rerank(service: Service, request: RerankRequest) -> Answer:
     """POST /rerank."""
     started = time.perf_counter()
-    model, texts = service.model(request.model), request.texts
+    model, texts = await service.model(request.model, "rerank"), request.texts
     if not texts:
         msg = "'texts' is an empty list; there is nothing to rank"
         raise EmptyInput(msg, param="texts")

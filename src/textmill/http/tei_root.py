@@ -107,7 +107,7 @@ _ZERO_SHOT = _way(ZeroShotRequest, zero_shot_classification)
 async def any_route(service: Service, body: Raw) -> Answer:
     """POST / and /invocations."""
     fields = _FIELDS.decode(bytes(body))
-    model = service.model(fields.model)
+    model = await service.model(fields.model)
     way = _way_of_shape(fields, model.info) or _way_of_model(service, fields, model)
     return await way.answer(service, way.decoder.decode(bytes(body)))
 
@@ -115,8 +115,8 @@ async def any_route(service: Service, body: Raw) -> Answer:
 async def vertex(service: Service, request: VertexRequest) -> Answer:
     """POST /vertex."""
     check_count("instances", len(request.instances), MAX_INPUTS)
-    model = service.model(request.model)
-    with service.choosing(model.info.name).computing() as asked:
+    model = await service.model(request.model)
+    with service.computing(model) as asked:
         answers = await asyncio.gather(
             *(_instance(asked, model, bytes(raw), index) for index, raw in enumerate(request.instances)),
             return_exceptions=True,

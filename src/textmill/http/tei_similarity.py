@@ -63,7 +63,7 @@ class SimilarityRequest(Struct, frozen=True):
 async def similarity(service: Service, request: SimilarityRequest) -> Answer:
     """POST /similarity."""
     started = time.perf_counter()
-    model = service.model(request.model)
+    model = await service.model(request.model, "embed")
     sentences = request.inputs.sentences
     if not sentences:
         msg = "'sentences' is an empty list; there is nothing to compare with"

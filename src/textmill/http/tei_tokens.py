@@ -68,7 +68,7 @@ _FEW = 1024
 
 async def tokenize(service: Service, request: TokenizeRequest) -> Answer:
     """POST /tokenize."""
-    model = service.model(request.model)
+    model = await service.model(request.model)
     inputs = [request.inputs] if isinstance(request.inputs, str) else request.inputs
     if not inputs:
         msg = "'inputs' is an empty list; there is nothing to tokenise"
@@ -87,7 +87,7 @@ async def tokenize(service: Service, request: TokenizeRequest) -> Answer:
 
 async def decode(service: Service, request: DecodeRequest) -> Answer:
     """POST /decode."""
-    model = service.model(request.model)
+    model = await service.model(request.model)
     lists = _lists(request.ids)
     check_count("ids", len(lists), service.settings.max_inputs)
     if not all(lists):

@@ -1,53 +1,153 @@
-"""The store: models by the names that clients use."""
+"""The store: models by the names that clients use, loaded or not."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
-from textmill.errors import ConfigInvalid, ModelNotFound
+from textmill.contract import Known, ModelInfo, Task
+from textmill.errors import ConfigInvalid, LoadFailed, ModelNotFound, ModelUnclear
+from textmill.store.keeper import Keeper, Slot
 from textmill.store.model import Model
+from textmill.store.shelf import Limits
+
+
+@dataclass(slots=True)
+class _Entry:
+    known: Known
+    slot: Slot[Model]
+    info: ModelInfo | None = None
+    """Of the last time that it was loaded."""
+
+    def fits(self, task: Task | None) -> bool:
+        """Whether it can do that, as far as is known."""
+        tasks = self.known.tasks if self.info is None else self.info.tasks
+        return task is None or not tasks or task in tasks
 
 
 class Store:
-    """Loaded models by name; the first one is the default. Raises ConfigInvalid for two models of one name."""
+    """Models by name. Those that it is made with are loaded and stay; the first of them is the default.
 
-    def __init__(self, models: Sequence[Model]) -> None:
-        self._models: dict[str, Model] = {}
+    For one event loop, but for `add` before it runs, and `close`. Raises ConfigInvalid for two models of one name.
+    """
+
+    def __init__(self, models: Sequence[Model] = (), keeper: Keeper[Model] | None = None) -> None:
+        self._keeper = keeper or Keeper(Limits())
+        self._entries: dict[str, _Entry] = {}
+        self._names: dict[str, str] = {}
+        self._default = models[0].info.name if models else None
         for model in models:
-            other = self._models.setdefault(model.info.name, model)
-            if other is not model:
+            info = model.info
+            other = self._entries.get(info.name)
+            if other is not None and other.info is not None:
                 msg = (
-                    f"two models would be called {model.info.name!r}: {other.info.source} and {model.info.source}; "
+                    f"two models would be called {info.name!r}: {other.info.source} and {info.source}; "
                     "rename one of the folders"
                 )
                 raise ConfigInvalid(msg)
-        self._names = {alias: model for model in models for alias in model.info.aliases} | self._models
-        self._default = models[0]
+            known = Known(name=info.name, source=info.source, aliases=info.aliases, tasks=info.tasks)
+            self._enter(known, Slot(name=info.name, load=_gone, model=model, pinned=True), info)
 
-    def get(self, name: str | None) -> Model:
-        """The model of that name, or by its hub id or folder; None means the default. Raises ModelNotFound."""
-        if not name:
-            return self._default
-        model = self._names.get(name)
-        if model is None:
-            near = difflib.get_close_matches(name, self._names, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            msg = f"no model {name!r} is loaded; there is {', '.join(self._models)}{hint}"
-            raise ModelNotFound(msg)
-        return model
+    def add(self, known: Known, load: Callable[[], Model], *, need: int = 0, pinned: bool = False) -> None:
+        """Know a model that is loaded when it is asked for; ``need`` is the memory that it will take, in bytes.
+
+        One of the same name before it answers the requests that it has, and leaves.
+        """
+        self._enter(known, Slot(name=known.name, load=load, need=need, pinned=pinned), None)
+
+    def forget(self, name: str) -> None:
+        """Know a model no longer; it answers the requests that it has, and leaves."""
+        self._entries.pop(name, None)
+        self._keeper.forget(name)
+        self._name_all()
+
+    @asynccontextmanager
+    async def lease(self, name: str | None = None, task: Task | None = None) -> AsyncIterator[Model]:
+        """The model of that name, or by its hub id, folder or alias, loaded for it if need be; while this lasts it stays.
+
+        No name means the default: the first that the store was made with, or else the only one that may do the ``task``. Raises
+        ModelNotFound, ModelUnclear where several might be meant, LoadFailed, Unavailable.
+        """
+        entry = self._entry(name, task)
+        async with self._keeper.lease(entry.known.name) as model:
+            if entry.info is not model.info:
+                entry.info = model.info
+                self._name_all()
+            yield model
+
+    def names(self) -> Iterable[str]:
+        """All names by which models are found."""
+        return self._names
+
+    def known(self) -> Sequence[tuple[Known, ModelInfo | None, Model | None]]:
+        """All models, the default first: what is known of each, what it said of itself when last loaded, and it itself if it is."""
+        return [(entry.known, entry.info, entry.slot.model) for entry in self._entries.values()]
 
     def models(self) -> Sequence[Model]:
-        """All models, the default first."""
-        return list(self._models.values())
+        """All models that are loaded, the default first."""
+        return [entry.slot.model for entry in self._entries.values() if entry.slot.model is not None]
 
     @property
     def ready(self) -> bool:
-        """Whether every model can answer."""
-        return all(model.ready for model in self._models.values())
+        """Whether every model that is loaded can answer."""
+        return all(model.ready for model in self.models())
+
+    async def unload(self, name: str) -> bool:
+        """Free a model's memory once it is idle; false where it was not loaded. Raises ModelNotFound, Unavailable."""
+        return await self._keeper.unload(self._entry(name, None).known.name)
+
+    async def run(self) -> None:
+        """Let idle models go; until cancelled."""
+        await self._keeper.run()
 
     def close(self, drain_s: float = 10.0) -> None:
         """Close all models at the same time, each with the same deadline in seconds."""
-        with ThreadPoolExecutor(len(self._models)) as pool:
-            list(pool.map(lambda model: model.close(drain_s), self._models.values()))
+        models = self._keeper.close()
+        if models:
+            with ThreadPoolExecutor(len(models)) as pool:
+                list(pool.map(lambda model: model.close(drain_s), models))
+
+    def _enter(self, known: Known, slot: Slot[Model], info: ModelInfo | None) -> None:
+        self._keeper.add(slot)
+        self._entries[known.name] = _Entry(known, slot, info)
+        self._name_all()
+
+    def _name_all(self) -> None:
+        """Find models by their names first, then by their other names, those known first before those known later."""
+        names = {name: name for name in self._entries}
+        for name, entry in self._entries.items():
+            for alias in (*entry.known.aliases, *(() if entry.info is None else entry.info.aliases)):
+                names.setdefault(alias, name)
+        self._names = names
+
+    def _entry(self, name: str | None, task: Task | None) -> _Entry:
+        if not name:
+            return self._entries[self._default] if self._default is not None else self._only(task)
+        found = self._names.get(name)
+        if found is None:
+            near = difflib.get_close_matches(name, self._names, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            msg = f"no model {name!r} is loaded; there is {', '.join(self._entries) or 'none'}{hint}"
+            raise ModelNotFound(msg)
+        return self._entries[found]
+
+    def _only(self, task: Task | None) -> _Entry:
+        """The only model that may do that."""
+        fitting = [entry for entry in self._entries.values() if entry.fits(task)]
+        if len(fitting) == 1:
+            return fitting[0]
+        does = "" if task is None else f" that does {task}"
+        if not fitting:
+            msg = f"there is no model{does}; there is {', '.join(self._entries) or 'none'}"
+            raise ModelNotFound(msg)
+        names = ", ".join(entry.known.name for entry in fitting)
+        msg = f"the request names no model, and several might be meant: {names}; set 'model' to one of them"
+        raise ModelUnclear(msg, param="model")
+
+
+def _gone() -> Model:
+    msg = "it was given loaded, and has been unloaded; only a restart brings it back"
+    raise LoadFailed(msg, retry_after=None)

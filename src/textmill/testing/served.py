@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import TypedDict
 from zlib import crc32
@@ -20,6 +21,7 @@ from textmill.contract import (
     Embeddings,
     EmbedOptions,
     Input,
+    Known,
     ModelInfo,
     MultiEmbeddings,
     Pair,
@@ -28,6 +30,7 @@ from textmill.contract import (
     SparseEmbeddings,
     SparseOptions,
     SparseVector,
+    Task,
     TextOptions,
     Timings,
     Token,
@@ -213,6 +216,22 @@ class RecordingStore:
                 return model
         msg = f"no model {name!r} is loaded; there is {', '.join(model.info.name for model in self._models)}"
         raise ModelNotFound(msg)
+
+    @asynccontextmanager
+    async def lease(self, name: str | None = None, task: Task | None = None) -> AsyncIterator[RecordingModel]:
+        """The same, for as long as it is used."""
+        del task
+        yield self.get(name)
+
+    def names(self) -> Iterable[str]:
+        """The names and aliases of all models."""
+        return [name for model in self._models for name in (model.info.name, *model.info.aliases)]
+
+    def known(self) -> Sequence[tuple[Known, ModelInfo | None, RecordingModel | None]]:
+        """All models, loaded."""
+        return [
+            (Known(name=m.info.name, source=m.info.source, aliases=m.info.aliases), m.info, m) for m in self._models
+        ]
 
     def models(self) -> Sequence[RecordingModel]:
         """All models."""
