@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import grpc
 from grpc import StatusCode
 
-from textmill.contract import Answered
+from textmill.contract import Answered, Task
 from textmill.errors import ForwardFailed
 from textmill.grpc.ahead import Ahead, Limits, Messages
 from textmill.grpc.failures import Unauthenticated, code_of, message_of, trailers_of
@@ -35,6 +35,16 @@ _log = logging.getLogger("textmill.grpc")
 
 MODEL = "x-model"
 """The key of a call's metadata that names a model; without it the default answers."""
+
+
+_TASKS: Mapping[str, Task] = {
+    **dict.fromkeys(("Embed", "EmbedStream"), "embed"),
+    **dict.fromkeys(("EmbedSparse", "EmbedSparseStream"), "embed_sparse"),
+    **dict.fromkeys(("EmbedAll", "EmbedAllStream"), "embed_tokens"),
+    **dict.fromkeys(("Predict", "PredictPair", "PredictStream", "PredictPairStream"), "classify"),
+    **dict.fromkeys(("Rerank", "RerankStream"), "rerank"),
+}
+"""What a model must do for an rpc."""
 
 
 async def answered(service: Service, rpc: str, context: Any, work: Callable[[Model], Awaitable[T]]) -> T:

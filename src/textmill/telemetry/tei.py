@@ -11,6 +11,7 @@ from textmill.contract import Answered, Classifications, Entities, Scores, Timin
 from textmill.errors import (
     ForwardFailed,
     InvalidInput,
+    LoadFailed,
     ModelNotFound,
     Overloaded,
     TooManyInputs,
@@ -52,6 +53,7 @@ _ERRS: dict[type[BaseException], Err | None] = {
     InvalidInput: "validation",
     Overloaded: "overloaded",
     ForwardFailed: "inference",
+    LoadFailed: "inference",
     Unavailable: "inference",
     ModelNotFound: None,
     Exception: "inference",
