@@ -12,6 +12,7 @@ from textmill import errors
 NAMES = {
     "Chunking",
     "ConfigInvalid",
+    "DownloadFailed",
     "EmptyInput",
     "ExtraMissing",
     "ForwardFailed",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from textmill.errors import (
     ConfigInvalid,
+    DownloadFailed,
     EmptyInput,
     ExtraMissing,
     ForwardFailed,
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Chunking",
     "ConfigInvalid",
+    "DownloadFailed",
     "EmptyInput",
     "ExtraMissing",
     "ForwardFailed",

@@ -9,6 +9,7 @@
     ├── ModelNotFound         no model of that name is loaded or can be found
     ├── LoadFailed            a model that is known cannot be loaded now; the message says why
     ├── ModelBroken           the files of a model are missing, damaged or of a kind textmill does not run
+    ├── DownloadFailed        a file could not be fetched or stored; the message says why and whether trying again helps
     ├── ConfigInvalid         an option is unknown or has an impossible value
     ├── ExtraMissing          an optional dependency is not installed; the message has the pip command
     ├── Overloaded            too much work waits; `retry_after` says when to come back
@@ -73,6 +74,10 @@ class LoadFailed(TextmillError):
     def __init__(self, message: str, *, retry_after: float | None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class DownloadFailed(TextmillError):
+    """A file could not be fetched or stored: the network, the server or the disk is at fault, and what came so far is kept."""
 
 
 class ConfigInvalid(TextmillError):

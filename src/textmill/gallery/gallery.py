@@ -1,0 +1,184 @@
+"""The room's front: what can be installed into a models folder, installing it, and deleting it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from textmill.checkpoint.hub import resolve as hub_folder
+from textmill.errors import InvalidInput
+from textmill.gallery.access import Access
+from textmill.gallery.entry import Entry, File, Source, completed
+from textmill.gallery.fetcher import Fetcher
+from textmill.gallery.index import Index, Problem
+from textmill.gallery.install import Installed, install
+from textmill.gallery.modelfiles import note_path
+from textmill.gallery.paths import STATE, safe_model
+from textmill.gallery.progress import Report, silent
+from textmill.gallery.reader import Reader
+from textmill.gallery.remove import Removed, remove
+from textmill.gallery.stop import Stop
+from textmill.gallery.sweep import sweep
+from textmill.gallery.uri import Image, Repository, file_name, parse
+from textmill.gallery.wish import Wish, entry_of, is_document
+from textmill.gallery.yamltext import read_yaml
+
+if TYPE_CHECKING:
+    from textmill.gallery.web import Web
+
+_DOCUMENT = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Available:
+    """An entry, and whether a model of its name is in the folder."""
+
+    entry: Entry
+    installed: bool
+
+
+class Gallery:
+    """Installs into one models folder. Safe for threads and beside other processes that use the same folder.
+
+    ``sources`` are galleries in order, ``folders`` where ``file://`` may read besides the models folder, ``repository`` fetches a
+    whole repository of the hub, given its name and revision. Nothing is fetched before it is asked for.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        sources: Sequence[Source] = (),
+        access: Access | None = None,
+        folders: Sequence[Path] = (),
+        repository: Callable[[str, str | None], object] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.sources = tuple(sources)
+        self._access = access or Access()
+        self._repository = repository or self._into_cache
+        self._lock = threading.Lock()
+        self._opened: Web | None = None
+        allowed = (folder, *folders)
+        self._reader = Reader(self._access, self._web, allowed)
+        self._fetcher = Fetcher(folder, self._access, self._web, allowed)
+        self._index = Index(sources, self._reader, folder / STATE / "galleries")
+
+    def available(self) -> tuple[list[Available], Sequence[Problem]]:
+        """All entries of all galleries, and what is wrong with some."""
+        catalogue = self._index.catalogue()
+        return [Available(entry, self._has(entry.name)) for entry in catalogue.entries], catalogue.problems
+
+    def carry_out(self, wish: Wish, report: Report = silent, stop: Stop | None = None) -> Installed | Removed:
+        """Install or delete what is wished.
+
+        Raises:
+            ModelNotFound: no gallery has it, or its files are not where they should be.
+            InvalidInput: the wish, an address or a name is wrong, or something else has the name already.
+            ModelBroken: a file is not what it should be.
+            DownloadFailed: network, server or disk; the same wish later resumes.
+            CancelledError: ``stop`` was set.
+        """
+        wish, stop = wish.checked(), stop or Stop()
+        if wish.delete:
+            return remove(self.folder, wish.delete)
+        entry, repository = self._entry(wish, stop)
+
+        def prepare(stop: Stop) -> None:
+            stop.check()
+            if repository is not None:
+                self._repository(repository.repo, repository.revision)
+
+        return install(entry, wish, self.folder, self._fetcher, report=report, stop=stop, prepare=prepare)
+
+    def fetch(self, file: File, report: Report = silent, stop: Stop | None = None) -> Path:
+        """One file into the folder, without a model file: for what a model file says must be downloaded."""
+        return self._fetcher.fetch(file, replace=False, report=report, stop=stop or Stop()).path
+
+    def sweep(self) -> None:
+        """Remove what a killed process left behind; to be called at the start. Unfinished downloads stay, to be resumed."""
+        sweep(self.folder)
+
+    def close(self) -> None:
+        """Close connections."""
+        with self._lock:
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
+
+    def _entry(self, wish: Wish, stop: Stop) -> tuple[Entry, Repository | None]:
+        """The completed entry of a wish, and the repository that it needs."""
+        if wish.id:
+            entry = self._variant(self._index.find(wish.id, stop), wish.variant, stop)
+            return self._completed(entry, stop), None
+        address = wish.url or wish.uri
+        uri = parse(address, self._access)
+        if is_document(uri):
+            return self._completed(Entry(name=_stem(file_name(uri)), url=address), stop), None
+        entry = entry_of(address, self._access)
+        if isinstance(uri, Image) and not uri.ollama:
+            entry = self._titled(entry, uri, stop)
+        return entry, uri if isinstance(uri, Repository) else None
+
+    def _completed(self, entry: Entry, stop: Stop) -> Entry:
+        """The entry with its linked document, whose name it takes where it has none of a gallery."""
+        if not entry.url:
+            return entry
+        what = f"the document of {entry.name}"
+        document = read_yaml(self._reader.read(entry.url, limit=_DOCUMENT, stop=stop).data, what)
+        full = completed(entry, document, what)
+        named = document.get("name") if entry.gallery is None else None
+        return msgspec.structs.replace(full, name=str(named)) if named else full
+
+    def _variant(self, entry: Entry, wanted: str, stop: Stop) -> Entry:
+        """The entry itself, or the one that takes its place under its name: the wished one, else the first if it has nothing itself."""
+        names = [variant.model for variant in entry.variants]
+        if wanted and wanted not in (*names, entry.name):
+            msg = f"{entry.name} has no variant {wanted!r}; it has {', '.join(names) or 'none'}"
+            raise InvalidInput(msg, param="variant")
+        empty = not (entry.url or entry.files or entry.config_file or entry.overrides)
+        chosen = wanted or (names[0] if empty and names else entry.name)
+        if chosen == entry.name:
+            return entry
+        return msgspec.structs.replace(self._index.find(chosen, stop), name=entry.name)
+
+    def _titled(self, entry: Entry, image: Image, stop: Stop) -> Entry:
+        """The entry of an image with the name that the image gives its file."""
+        title = self._fetcher.title(image, stop)
+        if title is None:
+            return entry
+        [file] = entry.files
+        return msgspec.structs.replace(
+            entry,
+            files=(msgspec.structs.replace(file, filename=title),),
+            config_file={"parameters": {"model": title}},
+        )
+
+    def _has(self, name: str) -> bool:
+        try:
+            stem = safe_model(name)
+        except InvalidInput:
+            return False
+        return (self.folder / f"{stem}.yaml").exists() or note_path(self.folder, stem).exists()
+
+    def _web(self) -> Web:
+        # Imported here because httpx costs 0.15 s, and a server that installs nothing needs none of it.
+        from textmill.gallery.web import Web  # noqa: PLC0415
+
+        with self._lock:
+            if self._opened is None:
+                self._opened = Web(self._access)
+            return self._opened
+
+    def _into_cache(self, repo: str, revision: str | None) -> object:
+        access = self._access
+        return hub_folder(repo, revision=revision, token=access.token, offline=access.offline, endpoint=access.endpoint)
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0] or name

@@ -1,0 +1,124 @@
+"""The model files of a folder, as far as installing and deleting need them: names, and which files belong to whom."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from textmill.errors import InvalidInput
+from textmill.gallery.paths import safe_file
+from textmill.gallery.yamltext import read_yaml
+
+_NOTE = "._gallery_"
+_LARGEST = 4 << 20
+_PROSE = frozenset({"name", "backend", "description", "usage"})
+_FILE_KEYS = ("model", "mmproj", "draft_model", "lora_adapter", "lora_base")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """A model of a YAML file: ``files`` are those that belong to it, ``words`` all texts in which a file may be named.
+
+    ``alone`` says whether the YAML file describes no other.
+    """
+
+    name: str
+    path: Path
+    files: tuple[str, ...]
+    words: tuple[str, ...]
+    alone: bool
+
+    def uses(self, file: str) -> bool:
+        """Whether a file, or one inside or around it, may be meant by what the model says; rather too often than too rarely."""
+        named = re.compile(rf"(?<![\w.-]){re.escape(file)}(?![\w.-])")
+        return any(named.search(word) or file.startswith(f"{word}/") for word in self.words)
+
+
+def models_of(folder: Path) -> tuple[ModelUse, ...]:
+    """The models of a folder's YAML files, in the order of the files' names. One that cannot be read uses what its text names."""
+    found = list[ModelUse]()
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.suffix in (".yaml", ".yml") and not path.name.startswith(".") and path.is_file():
+            found += _models_in(path, folder)
+    return tuple(found)
+
+
+def note_path(folder: Path, stem: str) -> Path:
+    """Where it is kept what an installation wrote; LocalAI's name, so that its folders can be cleaned up too."""
+    return folder / f"{_NOTE}{stem}.yaml"
+
+
+def noted_files(folder: Path, stem: str) -> tuple[str, ...] | None:
+    """The files that an installation wrote for a model; None where there was none."""
+    path = note_path(folder, stem)
+    if not path.is_file():
+        return None
+    try:
+        note = _read(path)
+    except InvalidInput:
+        return ()
+    if not isinstance(note, Mapping):
+        return ()
+    files = [each.get("filename") for each in _mappings(note.get("files"))]
+    templates = [f"{each.get('name')}.tmpl" for each in _mappings(note.get("prompt_templates"))]
+    return tuple(str(name) for name in (*files, *templates) if _is_safe(name))
+
+
+def own_files(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The files that a model file names as its own, with those that it has downloaded at start."""
+    parameters = config.get("parameters")
+    inner = parameters if isinstance(parameters, Mapping) else {}
+    named = [holder.get(key) for holder in (inner, config) for key in _FILE_KEYS]
+    named += [each.get("filename") for each in _mappings(config.get("download_files"))]
+    return tuple(dict.fromkeys(str(name) for name in named if _is_safe(name)))
+
+
+def _models_in(path: Path, folder: Path) -> Iterator[ModelUse]:
+    try:
+        document = _read(path)
+    except InvalidInput:
+        text = path.read_text(errors="replace") if path.stat().st_size <= _LARGEST else ""
+        yield ModelUse(path.stem, path, (), (text,), alone=False)
+        return
+    configs = [each for each in (document if isinstance(document, list) else [document]) if isinstance(each, Mapping)]
+    for config in configs:
+        name = str(config.get("name") or path.stem)
+        noted = noted_files(folder, path.stem) if len(configs) == 1 else None
+        words = (*_texts({key: config[key] for key in config if key not in _PROSE}), *(noted or ()))
+        yield ModelUse(name, path, tuple(dict.fromkeys((*own_files(config), *(noted or ())))), words, len(configs) == 1)
+
+
+def _read(path: Path) -> Any:
+    if path.stat().st_size > _LARGEST:
+        msg = f"{path.name} is too large for a model file"
+        raise InvalidInput(msg)
+    return read_yaml(path.read_bytes(), path.name)
+
+
+def _mappings(value: Any) -> Sequence[Mapping[str, Any]]:
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in a config; paths in one spelling."""
+    if isinstance(value, str):
+        yield str(PurePosixPath(value)) if value else value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
+
+
+def _is_safe(name: Any) -> bool:
+    if not isinstance(name, str):
+        return False
+    try:
+        safe_file(name)
+    except InvalidInput:
+        return False
+    return True

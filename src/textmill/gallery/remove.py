@@ -1,0 +1,105 @@
+"""Deleting a model: its model file, and of its other files those that no other model uses."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from textmill.errors import InvalidInput, ModelNotFound
+from textmill.gallery.download import disk_faults
+from textmill.gallery.files import sync_folder
+from textmill.gallery.modelfiles import ModelUse, models_of, note_path
+from textmill.gallery.part import Part
+from textmill.gallery.paths import inside, safe_file
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What a deletion removed, and what it kept because others use it or because it is a link out of the folder."""
+
+    files: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def remove(folder: Path, name: str) -> Removed:
+    """Delete a model, by its name or by the name of a loose file or folder. Nothing outside the folder is touched.
+
+    The model file goes first: a crash leaves files that nobody names, never a model without its files. Raises ModelNotFound for
+    an unknown name, InvalidInput where a model shares its YAML file or a loose file is used by a model.
+    """
+    models = models_of(folder)
+    own = [model for model in models if model.name == name]
+    with disk_faults(folder):
+        if own:
+            return _remove_model(folder, own, [model for model in models if model not in own])
+        return _remove_loose(folder, name, models)
+
+
+def remove_unused(folder: Path, names: Iterable[str], others: Sequence[ModelUse]) -> Removed:
+    """Delete files that none of the other models uses."""
+    gone, kept = list[str](), list[str]()
+    for file in names:
+        used = any(model.uses(file) for model in others)
+        (gone if not used and _delete(folder, file) else kept).append(file)
+    present = (file for file in kept if (folder / file).exists())
+    return Removed(tuple(gone), tuple(present))
+
+
+def _remove_model(folder: Path, own: Sequence[ModelUse], others: Sequence[ModelUse]) -> Removed:
+    for model in own:
+        if not model.alone:
+            msg = f"{model.path.name} describes other models besides {model.name}, or cannot be read; take {model.name} out of it by hand"
+            raise InvalidInput(msg, param="name")
+    for model in own:
+        model.path.unlink(missing_ok=True)
+    sync_folder(folder)
+    removed = remove_unused(folder, dict.fromkeys(file for model in own for file in model.files), others)
+    for model in own:
+        note_path(folder, model.path.stem).unlink(missing_ok=True)
+    return Removed((*(model.path.name for model in own), *removed.files), removed.kept)
+
+
+def _remove_loose(folder: Path, name: str, models: Sequence[ModelUse]) -> Removed:
+    try:
+        there = (folder / safe_file(name)).exists()
+    except InvalidInput:
+        there = False
+    if not there:
+        msg = f"no model is called {name!r}; those with model files are {', '.join(each.name for each in models) or 'none'}"
+        raise ModelNotFound(msg)
+    users = [model.name for model in models if model.uses(name)]
+    if users:
+        msg = f"{name} is used by {', '.join(users)}; delete that first"
+        raise InvalidInput(msg, param="name")
+    return remove_unused(folder, [name], ())
+
+
+def _delete(folder: Path, file: str) -> bool:
+    """Remove a file or a folder of files; False where there is none, or where it is reached through a link."""
+    path = folder / safe_file(file)
+    Part(path).discard() if path.parent.is_dir() else None
+    if path.is_symlink():
+        # The link itself is ours to remove, what it leads to is not.
+        path.unlink()
+        return True
+    try:
+        inside(folder, file)
+    except InvalidInput:
+        return False
+    if path.is_dir():
+        shutil.rmtree(path)
+    elif path.is_file():
+        path.unlink()
+    else:
+        return False
+    _drop_empty(path.parent, folder)
+    return True
+
+
+def _drop_empty(path: Path, folder: Path) -> None:
+    """Remove folders that the removal of a file has left empty."""
+    while path != folder and path.is_relative_to(folder) and not any(path.iterdir()):
+        path.rmdir()
+        path = path.parent

@@ -1,0 +1,68 @@
+"""What somebody wants installed or deleted."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any
+
+import msgspec
+
+from textmill.errors import InvalidInput
+from textmill.gallery.access import Access
+from textmill.gallery.entry import Entry, File
+from textmill.gallery.uri import HubFile, Image, Repository, Uri, file_name, parse
+
+_DOCUMENTS = (".yaml", ".yml", ".ref")
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One of ``id`` (an entry of a gallery), ``url`` (a document that describes a model) and ``uri`` (a model itself), or ``delete``.
+
+    ``name`` is what the model is to be called, ``overrides`` go into its model file, ``files`` are fetched too, and ``variant``
+    picks one of the entry's.
+    """
+
+    id: str = ""
+    url: str = ""
+    uri: str = ""
+    delete: str = ""
+    name: str = ""
+    overrides: dict[str, Any] = {}
+    files: tuple[File, ...] = ()
+    variant: str = ""
+
+    @property
+    def title(self) -> str:
+        """What to call the wish in listings."""
+        return self.id or self.name or self.delete or self.url or self.uri
+
+    def checked(self) -> Wish:
+        """The wish itself; raises InvalidInput unless it says exactly one thing."""
+        given = [field for field in ("id", "url", "uri", "delete") if getattr(self, field).strip()]
+        if len(given) != 1:
+            msg = f"give exactly one of id, url and uri, not {', '.join(given) or 'none'}"
+            raise InvalidInput(msg, param=given[1] if given else "id")
+        return self
+
+
+def is_document(uri: Uri) -> bool:
+    """Whether an address is one of a document that describes a model, by its name."""
+    return not isinstance(uri, (Repository, Image)) and file_name(uri).lower().endswith(_DOCUMENTS)
+
+
+def entry_of(address: str, access: Access) -> Entry:
+    """A model's own address as an entry of a gallery: one file, or one repository of the hub."""
+    uri = parse(address, access)
+    if isinstance(uri, Repository):
+        model = uri.repo if uri.revision is None else f"{uri.repo}@{uri.revision}"
+        return Entry(name=uri.repo, config_file={"parameters": {"model": model}})
+    filename = file_name(uri)
+    if not filename:
+        msg = f"{address} names no file"
+        raise InvalidInput(msg, param="uri")
+    name = PurePosixPath(filename).stem if isinstance(uri, HubFile) else filename.removesuffix(".gguf")
+    return Entry(
+        name=name,
+        files=(File(filename=filename, uri=address),),
+        config_file={"parameters": {"model": filename}},
+    )
