@@ -107,11 +107,13 @@ class _Transfer:
             return present
         had = self._part.size() > 0
         attempts = self._transfer()
-        if not self._matches() and (had or attempts > 1):
+        matches = self._matches()
+        if not matches and (had or attempts > 1):
             # The file may have changed between two of its pieces; as one piece it gets one more chance.
             self._part.discard()
             self._transfer()
-        if not self._matches():
+            matches = self._matches()
+        if not matches:
             found = self._part.sha256(self._stop.check)
             self._part.discard()
             raise ModelBroken(_mismatch(self._order, self._sha256, found))

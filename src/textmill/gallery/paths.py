@@ -29,7 +29,7 @@ def safe_file(name: str) -> PurePosixPath:
 def safe_model(name: str) -> str:
     """The stem of the file that describes a model of this name, in which ``/`` is ``__``; raises InvalidInput for bad names."""
     stem = name.replace("/", "__")
-    why = _fault(stem) or ("is longer than 200 bytes" if len(stem.encode()) > _LONGEST else None)
+    why = _fault(name) or _fault(stem) or ("is longer than 200 bytes" if len(stem.encode()) > _LONGEST else None)
     if why is not None:
         msg = f"the model name {name!r} {why}; give another name"
         raise InvalidInput(msg, param="name")

@@ -23,6 +23,9 @@ class GuardedTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request to the first checked address that takes connections."""
+        if request.url.scheme not in ("http", "https"):
+            msg = f"{request.url.scheme}:// is not fetched"
+            raise httpx.UnsupportedProtocol(msg, request=request)
         host = request.url.host
         port = request.url.port or (443 if request.url.scheme == "https" else 80)
         if self._proxied:

@@ -155,7 +155,7 @@ def _web(text: str, access: Access) -> HubFile | Url:
         msg = "a URL with a user name or password in it is not taken: it would end up in files and listings"
         raise InvalidInput(msg, param="url")
     if host_and_port(text) in (host_and_port(HUB), host_and_port(access.endpoint)):
-        match unquote(parts.path).strip("/").split("/"):
+        match [unquote(part) for part in parts.path.strip("/").split("/")]:
             case [owner, repo, "resolve" | "blob" | "raw", revision, *path] if path and ".." not in path:
                 return HubFile(f"{owner}/{repo}", "/".join(path), revision)
     return Url(text)

@@ -128,6 +128,7 @@ class _Sockets:
 
     def __init__(self) -> None:
         self._found: list[socket.socket] = []
+        self._is_shut = False
 
     def note(self, event: str, info: Mapping[str, Any]) -> None:
         """Take what httpcore tells of new connections (httpx's extension trace)."""
@@ -135,8 +136,12 @@ class _Sockets:
             found = info["return_value"].get_extra_info("socket")
             if isinstance(found, socket.socket):
                 self._found.append(found)
+                if self._is_shut:
+                    self.shut()
 
     def shut(self) -> None:
+        """Wake all, and those that come later at once."""
+        self._is_shut = True
         for each in self._found:
             with suppress(OSError):
                 # Not the method of an SSL socket, which would change it under its reader.
