@@ -49,7 +49,12 @@ class Getting:
     def order(self, path: str = "/model.bin", *, sha256: str | None = None, size: int | None = None) -> Order:
         name = path.rpartition("/")[2]
         return Order(
-            url=self.server.url(path), target=self.target(name), locks=self.folder / "locks", sha256=sha256, size=size
+            url=self.server.url(path),
+            origin=self.server.url(path),
+            target=self.target(name),
+            state=self.folder / "state",
+            sha256=sha256,
+            size=size,
         )
 
     def get(
@@ -64,8 +69,8 @@ class Getting:
         return download(self.order(path, sha256=sha256, size=size), self.web, report=report, stop=stop)
 
     def left(self) -> list[str]:
-        """The names in the folder, without locks."""
-        return sorted(path.name for path in self.folder.iterdir() if path.name != "locks")
+        """The names in the folder, without the room's own."""
+        return sorted(path.name for path in self.folder.iterdir() if path.name != "state")
 
 
 @pytest.fixture

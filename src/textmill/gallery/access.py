@@ -56,3 +56,11 @@ def host_and_port(url: str) -> str:
     except ValueError:
         return ""
     return f"{parts.hostname}:{port}" if parts.hostname and port else ""
+
+
+def shown(url: str) -> str:
+    """A URL without what may be secret in it: credentials and the query."""
+    bare = url.partition("?")[0].partition("#")[0]
+    scheme, separator, rest = bare.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"

@@ -53,7 +53,7 @@ def read_head(answer: Answer, url: str, have: int) -> Body | None:
         validator=_validator(answer),
         ranges=not answer.encoded,
         hub_sha256=_hub_sha256(answer),
-        hub_size=_number(answer.first.get("x-linked-size", "")),
+        hub_size=_number(answer.linked.get("x-linked-size", "")),
     )
 
 
@@ -77,5 +77,5 @@ def _validator(answer: Answer) -> str | None:
 
 
 def _hub_sha256(answer: Answer) -> str | None:
-    found = _SHA256.fullmatch(answer.first.get("x-linked-etag", ""))
+    found = _SHA256.fullmatch(answer.linked.get("x-linked-etag", ""))
     return found[1] if found else None

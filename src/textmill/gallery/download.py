@@ -9,15 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from textmill.errors import DownloadFailed, InvalidInput, ModelBroken
+from textmill.errors import DownloadFailed, ModelBroken
+from textmill.gallery.access import shown
 from textmill.gallery.body import Body, WrongRange, read_head
-from textmill.gallery.files import sha256_of
+from textmill.gallery.ledger import Ledger
 from textmill.gallery.lock import exclusive
 from textmill.gallery.part import Origin, Part
 from textmill.gallery.progress import Meter, Report, silent
 from textmill.gallery.retry import Interrupted, patiently
 from textmill.gallery.stop import Stop
-from textmill.gallery.web import Answer, Web, shown
+from textmill.gallery.web import Answer, Web
 
 RESERVE = 64 << 20
 """Bytes that a download leaves free on the disk."""
@@ -27,13 +28,14 @@ RESERVE = 64 << 20
 class Order:
     """A file to fetch: ``url`` to ``target``, with its ``sha256`` in hex and exact ``size`` where they are known.
 
-    ``headers`` go with the request; ``replace`` allows another file of that name to give way. ``locks`` is a folder that all who
-    may write the target share.
+    ``origin`` names the file whatever mirror or signature the URL has. ``headers`` go with the request; ``replace`` allows another
+    file of that name to give way. ``state`` is a folder that all who may write the target share, for locks and the ledger.
     """
 
     url: str
+    origin: str
     target: Path
-    locks: Path
+    state: Path
     sha256: str | None = None
     size: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -42,12 +44,17 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A whole file. ``new`` says whether it was transferred now; ``sha256`` is None for one that was there and had none to match."""
+    """A whole file. ``new`` says whether it was transferred now; ``sha256`` is empty for one that a person has put there."""
 
     path: Path
     size: int
-    sha256: str | None
+    sha256: str
     new: bool
+
+
+def ledger_in(state: Path) -> Ledger:
+    """The ledger of a folder for state."""
+    return Ledger(state / "files")
 
 
 def free_bytes(folder: Path) -> int:
@@ -75,7 +82,7 @@ def download(
     stop = stop or Stop()
     order.target.parent.mkdir(parents=True, exist_ok=True)
     transfer = _Transfer(order, web, report, stop, free)
-    with exclusive(order.target, order.locks, transfer.waiting), disk_faults(order.target):
+    with exclusive(order.target, order.state, transfer.waiting), disk_faults(order.target):
         return transfer.run()
 
 
@@ -101,10 +108,11 @@ class _Transfer:
         self._meter.phase("waiting", self._part.size(), origin.total if origin else None)
 
     def run(self) -> Fetched:
-        present = existing(self._order.target, self._sha256, replace=self._order.replace, stop=self._stop)
-        if present is not None:
+        order, ledger = self._order, ledger_in(self._order.state)
+        there = ledger.has(order.target, order.origin, self._sha256, replace=order.replace, stop=self._stop)
+        if there is not None:
             self._part.discard()
-            return present
+            return Fetched(order.target, order.target.stat().st_size, there, new=False)
         had = self._part.size() > 0
         attempts = self._transfer()
         matches = self._matches()
@@ -116,11 +124,12 @@ class _Transfer:
         if not matches:
             found = self._part.sha256(self._stop.check)
             self._part.discard()
-            raise ModelBroken(_mismatch(self._order, self._sha256, found))
+            raise ModelBroken(_mismatch(order, self._sha256, found))
         size, digest = self._part.size(), self._part.sha256(self._stop.check)
         self._part.finish()
+        ledger.note(order.target, order.origin, digest)
         self._meter.phase("done", size, size)
-        return Fetched(self._order.target, size, digest, new=True)
+        return Fetched(order.target, size, digest, new=True)
 
     def _matches(self) -> bool:
         self._meter.phase("verifying", self._part.size(), self._total)
@@ -151,9 +160,8 @@ class _Transfer:
             self._ranges = self._ranges and body.ranges
             self._learn(body)
             self._room(body)
-            self._part.begin(
-                Origin(url=self._order.url, validator=body.validator, total=body.total), body.start, self._stop.check
-            )
+            origin = Origin(url=self._order.url, validator=body.validator, total=body.total, sha256=self._sha256)
+            self._part.begin(origin, body.start, self._stop.check)
             self._write(body)
         if body.total is not None and self._part.size() < body.total:
             msg = f"the connection ended at byte {self._part.size():,} of {body.total:,}"
@@ -169,15 +177,14 @@ class _Transfer:
     def _resumption(self) -> tuple[dict[str, str], int]:
         """Headers that ask for the rest of what is there, and how much that is; nothing where it cannot be trusted."""
         have, origin = self._part.size(), self._part.origin()
-        known = origin is not None and (
-            self._sha256 is not None or (origin.validator is not None and origin.url == self._order.url)
-        )
-        if not have or not known or not self._ranges or origin is None:
+        if not have or origin is None or not self._ranges:
             return {}, 0
         headers = {"Range": f"bytes={have}-"}
         if origin.validator is not None and origin.url == self._order.url:
-            headers["If-Range"] = origin.validator
-        return headers, have
+            return {**headers, "If-Range": origin.validator}, have
+        # From another mirror, or of a server without ETags: the hash will tell.
+        due = self._sha256 is not None and origin.sha256 == self._sha256
+        return (headers, have) if due else ({}, 0)
 
     def _settle(self, have: int, content_range: str) -> None:
         total = content_range.rpartition("/")[2]
@@ -228,30 +235,6 @@ class _Transfer:
         self._part.discard()
         msg = f"{shown(self._order.url)} sends {done:,} bytes and more, where {self._total:,} are due"
         raise ModelBroken(msg)
-
-
-def existing(target: Path, sha256: str | None, *, replace: bool, stop: Stop) -> Fetched | None:
-    """The file that is there, where it is the one that is wanted; without a hash to match, any is.
-
-    Raises InvalidInput for another file of that name, unless ``replace``.
-    """
-    if not target.exists():
-        return None
-    if not target.is_file():
-        msg = f"{target.name} is not a file; rename it, or install under another name"
-        raise InvalidInput(msg, param="files")
-    size = target.stat().st_size
-    if sha256 is None:
-        return Fetched(target, size, None, new=False)
-    found = sha256_of(target, stop.check)
-    if found == sha256.lower():
-        return Fetched(target, size, found, new=False)
-    if replace:
-        return None
-    msg = (
-        f"{target.name} exists and is another file (sha256 {found}, not {sha256}); rename or remove it, then try again"
-    )
-    raise InvalidInput(msg, param="files")
 
 
 @contextmanager

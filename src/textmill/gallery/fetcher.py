@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace as replaced
 from pathlib import Path
 
 from textmill.errors import InvalidInput
 from textmill.gallery.access import Access
-from textmill.gallery.download import Fetched, Order, download, existing, free_bytes
+from textmill.gallery.download import Fetched, Order, download, free_bytes, ledger_in
 from textmill.gallery.entry import File
 from textmill.gallery.local import allowed_file, copy
 from textmill.gallery.paths import STATE, inside, safe_file
 from textmill.gallery.progress import Report
 from textmill.gallery.registry import locate
 from textmill.gallery.stop import Stop
-from textmill.gallery.uri import HubFile, Image, LocalFile, Url, parse, url_of
+from textmill.gallery.uri import HubFile, Image, LocalFile, Uri, Url, canonical, parse, url_of
 from textmill.gallery.web import Web
 
 
@@ -30,7 +31,7 @@ class Fetcher:
         free: Callable[[Path], int] = free_bytes,
     ) -> None:
         self._folder = folder
-        self._locks = folder / STATE / "locks"
+        self._state = folder / STATE
         self._access = access
         self._web = web
         self._folders = tuple(folders)
@@ -45,9 +46,10 @@ class Fetcher:
         if isinstance(uri, LocalFile):
             source = allowed_file(uri.path, self._folders)
             if source == target.resolve():
-                return existing(target, sha256, replace=False, stop=stop) or Fetched(target, 0, None, new=False)
-            return copy(source, target, locks=self._locks, sha256=sha256, replace=replace, report=report, stop=stop)
-        order = self._order(uri, target, sha256, replace, stop)
+                there = ledger_in(self._state).has(target, source.as_uri(), sha256, replace=False, stop=stop)
+                return Fetched(target, target.stat().st_size, there or "", new=False)
+            return copy(source, target, state=self._state, sha256=sha256, replace=replace, report=report, stop=stop)
+        order = replaced(self._order(uri, target, sha256, stop), replace=replace)
         return download(order, self._web(), report=report, stop=stop, free=self._free)
 
     def title(self, image: Image, stop: Stop) -> str | None:
@@ -58,30 +60,34 @@ class Fetcher:
         except InvalidInput:
             return None
 
-    def _order(self, uri: object, target: Path, sha256: str | None, replace: bool, stop: Stop) -> Order:  # noqa: FBT001 - handed through
+    def _order(self, uri: Uri, target: Path, sha256: str | None, stop: Stop) -> Order:
+        """What to fetch for an address of the network."""
         match uri:
             case HubFile():
-                return Order(
-                    url=url_of(uri, self._access), target=target, locks=self._locks, sha256=sha256, replace=replace
-                )
-            case Url(url=url):
-                return Order(url=url, target=target, locks=self._locks, sha256=sha256, replace=replace)
+                url = url_of(uri, self._access)
+            case Url():
+                url = uri.url
             case Image():
-                blob = locate(uri, self._web(), stop)
-                if sha256 is not None and sha256 != blob.sha256:
-                    msg = f"{uri.repository}:{uri.reference} has sha256 {blob.sha256}, where {sha256} is due; the gallery is outdated"
-                    raise InvalidInput(msg, param="files")
-                return Order(
-                    url=blob.url,
-                    target=target,
-                    locks=self._locks,
-                    sha256=blob.sha256,
-                    size=blob.size or None,
-                    headers=blob.headers,
-                    replace=replace,
-                )
-        msg = f"{uri} is a whole repository, not a file; name a file in it"
-        raise InvalidInput(msg, param="files")
+                return self._layer(uri, target, sha256, stop)
+            case _:
+                msg = f"{canonical(uri)} is a whole repository, not a file; name a file in it"
+                raise InvalidInput(msg, param="files")
+        return Order(url=url, origin=canonical(uri), target=target, state=self._state, sha256=sha256)
+
+    def _layer(self, image: Image, target: Path, sha256: str | None, stop: Stop) -> Order:
+        blob = locate(image, self._web(), stop)
+        if sha256 is not None and sha256 != blob.sha256:
+            msg = f"{canonical(image)} has sha256 {blob.sha256}, where {sha256} is due; the gallery is outdated"
+            raise InvalidInput(msg, param="files")
+        return Order(
+            url=blob.url,
+            origin=canonical(image),
+            target=target,
+            state=self._state,
+            sha256=blob.sha256,
+            size=blob.size or None,
+            headers=blob.headers,
+        )
 
 
 def _sha256(file: File) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import msgspec
 
 from textmill.checkpoint.hub import resolve as hub_folder
 from textmill.errors import InvalidInput
-from textmill.gallery.access import Access
+from textmill.gallery.access import Access, host_and_port
 from textmill.gallery.entry import Entry, File, Source, completed
 from textmill.gallery.fetcher import Fetcher
 from textmill.gallery.index import Index, Problem
@@ -60,7 +60,7 @@ class Gallery:
     ) -> None:
         self.folder = folder
         self.sources = tuple(sources)
-        self._access = access or Access()
+        self._access = _trusting(access or Access(), self.sources)
         self._repository = repository or self._into_cache
         self._lock = threading.Lock()
         self._opened: Web | None = None
@@ -178,6 +178,12 @@ class Gallery:
     def _into_cache(self, repo: str, revision: str | None) -> object:
         access = self._access
         return hub_folder(repo, revision=revision, token=access.token, offline=access.offline, endpoint=access.endpoint)
+
+
+def _trusting(access: Access, sources: Sequence[Source]) -> Access:
+    """The access with the hosts of the galleries among those that may be private: the operator has named them."""
+    named = {host_and_port(url) for source in sources for url in (source.url, *source.mirrors)} - {""}
+    return replace(access, allowed_hosts=access.allowed_hosts | named)
 
 
 def _stem(name: str) -> str:

@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 
 from textmill.errors import InvalidInput
+from textmill.gallery.access import shown
 from textmill.gallery.download import disk_faults
 from textmill.gallery.entry import Entry, File, config_of
 from textmill.gallery.fetcher import Fetcher
 from textmill.gallery.files import write_whole
 from textmill.gallery.lock import exclusive
-from textmill.gallery.modelfiles import ModelUse, models_of, note_path, noted_files
+from textmill.gallery.modelfiles import ModelUse, models_of, note_path, noted_files, noted_source
 from textmill.gallery.paths import STATE, inside, safe_file, safe_model
 from textmill.gallery.progress import Progress, Report
 from textmill.gallery.remove import remove_unused
@@ -62,15 +63,16 @@ def install(
         stop.check()
         report(Progress(target.name, "waiting"))
 
-    with exclusive(target, folder / STATE / "locks", waiting), disk_faults(target):
+    with exclusive(target, folder / STATE, waiting), disk_faults(target):
         before = noted_files(folder, stem)
+        _same_source(wish, folder, stem)
         others = _others(folder, name, target, mine=before is not None)
         plan = _Plan(folder, fetcher, set(before or ()), others)
         fetched = plan.fetch(list(files.values()), report, stop)
         prepare(stop)
         templates = plan.templates(entry)
         stop.check()
-        write_whole(note_path(folder, stem), write_yaml(_note(entry, files, name)))
+        write_whole(note_path(folder, stem), write_yaml(_note(entry, files, wish, name)))
         write_whole(target, write_yaml(config))
         left = set(before or ()) - {*files, *(f"{template.name}.tmpl" for template in entry.prompt_templates)}
         remove_unused(folder, sorted(left), models_of(folder))
@@ -149,11 +151,20 @@ def _check(config: Mapping[str, Any], files: Mapping[str, File]) -> None:
                 raise InvalidInput(msg, param="overrides")
 
 
-def _note(entry: Entry, files: Mapping[str, File], name: str) -> dict[str, Any]:
+def _same_source(wish: Wish, folder: Path, stem: str) -> None:
+    """Raise InvalidInput where a model's own address would take the name of a model that came from elsewhere."""
+    source = noted_source(folder, stem)
+    if wish.uri and source is not None and source != wish.uri:
+        msg = f"{stem} is installed from {source or 'a gallery'}; give another name, or delete that model first"
+        raise InvalidInput(msg, param="name")
+
+
+def _note(entry: Entry, files: Mapping[str, File], wish: Wish, name: str) -> dict[str, Any]:
     """What is kept of an installation, in the shape of a document that galleries link to."""
     document = {
         "name": name,
         "entry": entry.name,
+        "source": wish.uri or wish.id or shown(wish.url),
         "gallery": msgspec.to_builtins(entry.gallery) if entry.gallery else None,
         "description": entry.description,
         "license": entry.license,

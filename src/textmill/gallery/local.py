@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from textmill.errors import InvalidInput, ModelBroken, ModelNotFound
-from textmill.gallery.download import Fetched, disk_faults, existing
+from textmill.gallery.download import Fetched, disk_faults, ledger_in
 from textmill.gallery.files import CHUNK
 from textmill.gallery.lock import exclusive
 from textmill.gallery.part import Origin, Part
@@ -29,7 +29,7 @@ def allowed_file(path: Path, folders: Sequence[Path]) -> Path:
 
 
 def copy(
-    source: Path, target: Path, *, locks: Path, sha256: str | None, replace: bool, report: Report, stop: Stop
+    source: Path, target: Path, *, state: Path, sha256: str | None, replace: bool, report: Report, stop: Stop
 ) -> Fetched:
     """Copy a file, or find it there; errors are those of `textmill.gallery.download.download`."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -39,10 +39,11 @@ def copy(
         stop.check()
         meter.phase("waiting", part.size(), None)
 
-    with exclusive(target, locks, waiting), disk_faults(target):
-        present = existing(target, sha256, replace=replace, stop=stop)
-        if present is not None:
-            return present
+    with exclusive(target, state, waiting), disk_faults(target):
+        ledger = ledger_in(state)
+        there = ledger.has(target, source.as_uri(), sha256, replace=replace, stop=stop)
+        if there is not None:
+            return Fetched(target, target.stat().st_size, there, new=False)
         total = source.stat().st_size
         part.begin(Origin(url=source.as_uri(), total=total), 0, stop.check)
         with source.open("rb") as read, part.path.open("ab") as write:
@@ -52,10 +53,11 @@ def copy(
                 part.append(chunk)
                 meter.at(write.tell(), total)
         found = part.sha256(stop.check)
-        if sha256 is not None and found != sha256.lower():
+        if sha256 is not None and found != sha256:
             part.discard()
             msg = f"{source} has sha256 {found}, where {sha256} is due; nothing was kept"
             raise ModelBroken(msg)
         part.finish()
+        ledger.note(target, source.as_uri(), found)
         meter.phase("done", total, total)
         return Fetched(target, total, found, new=True)

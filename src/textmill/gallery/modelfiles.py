@@ -53,18 +53,18 @@ def note_path(folder: Path, stem: str) -> Path:
 
 def noted_files(folder: Path, stem: str) -> tuple[str, ...] | None:
     """The files that an installation wrote for a model; None where there was none."""
-    path = note_path(folder, stem)
-    if not path.is_file():
+    note = _note(folder, stem)
+    if note is None:
         return None
-    try:
-        note = _read(path)
-    except InvalidInput:
-        return ()
-    if not isinstance(note, Mapping):
-        return ()
     files = [each.get("filename") for each in _mappings(note.get("files"))]
     templates = [f"{each.get('name')}.tmpl" for each in _mappings(note.get("prompt_templates"))]
     return tuple(str(name) for name in (*files, *templates) if _is_safe(name))
+
+
+def noted_source(folder: Path, stem: str) -> str | None:
+    """What an installation was asked for; empty where it does not say, None where there was none."""
+    note = _note(folder, stem)
+    return None if note is None else str(note.get("source") or "")
 
 
 def own_files(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -74,6 +74,18 @@ def own_files(config: Mapping[str, Any]) -> tuple[str, ...]:
     named = [holder.get(key) for holder in (inner, config) for key in _FILE_KEYS]
     named += [each.get("filename") for each in _mappings(config.get("download_files"))]
     return tuple(dict.fromkeys(str(name) for name in named if _is_safe(name)))
+
+
+def _note(folder: Path, stem: str) -> Mapping[str, Any] | None:
+    """What an installation wrote down; nothing where that is damaged, None where there was none."""
+    path = note_path(folder, stem)
+    if not path.is_file():
+        return None
+    try:
+        note = _read(path)
+    except InvalidInput:
+        return {}
+    return note if isinstance(note, Mapping) else {}
 
 
 def _models_in(path: Path, folder: Path) -> Iterator[ModelUse]:

@@ -12,11 +12,12 @@ from textmill.gallery.files import CHUNK, publish, write_whole
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the bytes belong to: the ``url``, a validator for If-Range (a strong ETag or a date), the whole size."""
+    """What the bytes belong to: the ``url``, a validator for If-Range (a strong ETag or a date), the whole size, the due sha256."""
 
     url: str
     validator: str | None = None
     total: int | None = None
+    sha256: str | None = None
 
 
 class Part:

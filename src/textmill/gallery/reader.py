@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from textmill.errors import InvalidInput
-from textmill.gallery.access import Access
+from textmill.gallery.access import Access, shown
 from textmill.gallery.local import allowed_file
 from textmill.gallery.stop import Stop
 from textmill.gallery.uri import HubFile, LocalFile, Url, parse, url_of
-from textmill.gallery.web import Web, shown
+from textmill.gallery.web import Web
 
 _UNCHANGED = 304
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from textmill.errors import InvalidInput, ModelNotFound
-from textmill.gallery.download import disk_faults
-from textmill.gallery.files import sync_folder
-from textmill.gallery.modelfiles import ModelUse, models_of, note_path
+from textmill.gallery.download import disk_faults, ledger_in
+from textmill.gallery.files import sync_folder, write_whole
+from textmill.gallery.modelfiles import ModelUse, models_of, note_path, noted_files
 from textmill.gallery.part import Part
-from textmill.gallery.paths import inside, safe_file
+from textmill.gallery.paths import STATE, inside, safe_file
+from textmill.gallery.yamltext import write_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,13 @@ def remove(folder: Path, name: str) -> Removed:
     with disk_faults(folder):
         if own:
             return _remove_model(folder, own, [model for model in models if model not in own])
+        stem = name.replace("/", "__")
+        left = noted_files(folder, stem) if _is_plain(stem) and not (folder / f"{stem}.yaml").exists() else None
+        if left is not None:
+            # A deletion was cut off after the model file was gone.
+            removed = remove_unused(folder, left, models)
+            note_path(folder, stem).unlink(missing_ok=True)
+            return removed
         return _remove_loose(folder, name, models)
 
 
@@ -53,6 +61,9 @@ def _remove_model(folder: Path, own: Sequence[ModelUse], others: Sequence[ModelU
             msg = f"{model.path.name} describes other models besides {model.name}, or cannot be read; take {model.name} out of it by hand"
             raise InvalidInput(msg, param="name")
     for model in own:
+        # What belongs to it is written down first, so that a deletion that is cut off can be taken up again.
+        note = {"name": model.name, "files": [{"filename": file, "uri": ""} for file in model.files]}
+        write_whole(note_path(folder, model.path.stem), write_yaml(note))
         model.path.unlink(missing_ok=True)
     sync_folder(folder)
     removed = remove_unused(folder, dict.fromkeys(file for model in own for file in model.files), others)
@@ -62,11 +73,7 @@ def _remove_model(folder: Path, own: Sequence[ModelUse], others: Sequence[ModelU
 
 
 def _remove_loose(folder: Path, name: str, models: Sequence[ModelUse]) -> Removed:
-    try:
-        there = (folder / safe_file(name)).exists()
-    except InvalidInput:
-        there = False
-    if not there:
+    if not _is_plain(name) or not (folder / name).exists():
         msg = f"no model is called {name!r}; those with model files are {', '.join(each.name for each in models) or 'none'}"
         raise ModelNotFound(msg)
     users = [model.name for model in models if model.uses(name)]
@@ -76,10 +83,20 @@ def _remove_loose(folder: Path, name: str, models: Sequence[ModelUse]) -> Remove
     return remove_unused(folder, [name], ())
 
 
+def _is_plain(name: str) -> bool:
+    try:
+        safe_file(name)
+    except InvalidInput:
+        return False
+    return True
+
+
 def _delete(folder: Path, file: str) -> bool:
     """Remove a file or a folder of files; False where there is none, or where it is reached through a link."""
     path = folder / safe_file(file)
-    Part(path).discard() if path.parent.is_dir() else None
+    if path.parent.is_dir():
+        Part(path).discard()
+    ledger_in(folder / STATE).forget(path)
     if path.is_symlink():
         # The link itself is ours to remove, what it leads to is not.
         path.unlink()

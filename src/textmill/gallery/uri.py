@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,22 @@ def parse(text: str, access: Access) -> Uri:
 def url_of(uri: HubFile, access: Access) -> str:
     """Where the hub serves a file."""
     return f"{access.endpoint.rstrip('/')}/{uri.repo}/resolve/{quote(uri.revision, safe='')}/{quote(uri.path)}"
+
+
+def canonical(uri: Uri) -> str:
+    """One spelling for all addresses of the same thing, without mirrors, and without what may be secret in a URL."""
+    match uri:
+        case HubFile(repo=repo, path=path, revision=revision):
+            return f"huggingface://{repo}/{path}@{revision}"
+        case Repository(repo=repo, revision=revision):
+            return f"huggingface://{repo}@{revision or 'main'}"
+        case Url(url=url):
+            bare, query, rest = url.partition("?")
+            return f"{bare}?{hashlib.sha256(rest.encode()).hexdigest()[:8]}" if query else bare
+        case LocalFile(path=path):
+            return path.as_uri()
+        case Image(registry=registry, repository=repository, reference=reference):
+            return f"{registry}/{repository}:{reference}"
 
 
 def file_name(uri: Uri) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from textmill.errors import DownloadFailed, InvalidInput, ModelNotFound, TextmillError
-from textmill.gallery.access import Access, host_and_port
+from textmill.gallery.access import Access, host_and_port, shown
 from textmill.gallery.guard import Guard, Resolve, system_addresses
 from textmill.gallery.retry import Interrupted, patiently
 from textmill.gallery.stop import Stop
@@ -26,11 +26,11 @@ _CLOSED = frozenset({401, 403})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response whose body has not been read. ``first`` are the headers before any redirect, ``headers`` those at its end."""
+    """A response whose body has not been read. ``linked`` are the headers of the redirect that says what it leads to, if any does."""
 
     status: int
     headers: Mapping[str, str]
-    first: Mapping[str, str]
+    linked: Mapping[str, str]
     _response: httpx.Response = field(repr=False)
 
     @property
@@ -87,8 +87,9 @@ class Web:
                 request = self._client.build_request("GET", url, headers=sent, extensions={"trace": sockets.note})
                 response = self._client.send(request, stream=True)
             try:
-                first = response.history[0] if response.history else response
-                yield Answer(response.status_code, response.headers, first.headers, response)
+                seen = (each.headers for each in (*response.history, response))
+                linked = next((headers for headers in seen if "x-linked-etag" in headers), response.headers)
+                yield Answer(response.status_code, response.headers, linked, response)
             finally:
                 with suppress(httpx.HTTPError):
                     response.close()
@@ -157,14 +158,6 @@ def refuse_status(answer: Answer, url: str) -> None:
         msg = f"{shown(url)} answers {status}"
         raise Interrupted(msg, retry_after=_retry_after(answer.headers.get("retry-after", "")))
     raise _final(status, shown(url))
-
-
-def shown(url: str) -> str:
-    """A URL without what may be secret in it: credentials and the query."""
-    bare = url.partition("?")[0].partition("#")[0]
-    scheme, separator, rest = bare.partition("://")
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def _final(status: int, url: str) -> TextmillError:
