@@ -14,13 +14,14 @@ import pytest
 import yaml
 
 from textmill.errors import InvalidInput, ModelBroken, ModelNotFound
-from textmill.gallery.access import Access
+from textmill.gallery.access import Access, Patience
 from textmill.gallery.entry import File, Source
 from textmill.gallery.gallery import Gallery
 from textmill.gallery.install import Installed
-from textmill.gallery.progress import Progress
+from textmill.gallery.progress import Progress, Report
 from textmill.gallery.remove import Removed
 from textmill.gallery.stop import Stop
+from textmill.gallery.uri import Repository
 from textmill.gallery.wish import Wish
 from textmill.testing.fileserver import Fault, FileServer
 
@@ -68,19 +69,34 @@ class Kit:
         return {"filename": path, "uri": self.server.url(f"/{path}"), "sha256": sha256(data), **fields}
 
 
-@pytest.fixture
-def repositories() -> list[tuple[str, str | None]]:
-    return []
+class Kept:
+    """A place for repositories that notes what is put there."""
+
+    def __init__(self) -> None:
+        self.asked: list[Repository] = []
+        self.there: set[Repository] = set()
+
+    def has(self, repository: Repository) -> bool:
+        return repository in self.there
+
+    def fetch(self, repository: Repository, report: Report, stop: Stop) -> None:  # noqa: ARG002 - of the protocol
+        self.asked.append(repository)
+        self.there.add(repository)
 
 
 @pytest.fixture
-def kit(server: FileServer, access: Access, tmp_path: Path, repositories: list[tuple[str, str | None]]) -> Kit:
+def kept() -> Kept:
+    return Kept()
+
+
+@pytest.fixture
+def kit(server: FileServer, access: Access, tmp_path: Path, kept: Kept) -> Kit:
     folder = tmp_path / "models"
     gallery = Gallery(
         folder,
         sources=(Source("test", server.url("/index.yaml")),),
         access=access,
-        repository=lambda repo, revision: repositories.append((repo, revision)),
+        repositories=kept,
     )
     made = Kit(server, gallery, folder)
     server.files["/bert.yaml"] = yaml.safe_dump(
@@ -249,11 +265,124 @@ def test_an_artefact_of_a_registry_has_the_name_that_it_gives_itself_if_that_is_
     assert done.files == (kit.folder / name,)
 
 
-def test_a_whole_repository_is_fetched_by_the_hubs_code(kit: Kit, repositories: list[tuple[str, str | None]]) -> None:
+def test_a_whole_repository_is_fetched_by_the_hubs_code(kit: Kit, kept: Kept) -> None:
     kit.install(uri="o/r")
 
-    assert repositories == [("o/r", None)]
+    assert kept.asked == [Repository("o/r")]
     assert kit.config("o__r") == {"name": "o/r", "parameters": {"model": "o/r"}}
+
+
+def listed(kit: Kit, *files: str) -> None:
+    kit.server.files["/api/models/o/r"] = json.dumps({"siblings": [{"rfilename": file} for file in files]}).encode()
+
+
+def test_a_repository_of_gguf_files_becomes_the_usual_one_of_them(kit: Kit, kept: Kept) -> None:
+    listed(kit, "README.md", "m-Q2_K.gguf", "m-Q4_K_M.gguf", "m-Q8_0.gguf", "mmproj-Q4_K_M.gguf")
+    kit.server.files["/o/r/resolve/main/m-Q4_K_M.gguf"] = WEIGHTS
+
+    kit.install(uri="o/r")
+
+    assert kit.config("o__r") == {"name": "o/r", "parameters": {"model": "m-Q4_K_M.gguf"}}
+    assert (kit.folder / "m-Q4_K_M.gguf").read_bytes() == WEIGHTS
+    assert kept.asked == []
+
+
+def test_a_gguf_file_in_parts_is_fetched_in_all_of_them(kit: Kit) -> None:
+    parts = [f"q8/m-q8-0000{number}-of-00002.gguf" for number in (1, 2)]
+    listed(kit, *reversed(parts), "m-q4_k_m.gguf")
+    for part in parts:
+        kit.server.files[f"/o/r/resolve/main/{part}"] = part.encode()
+
+    kit.install(uri="hf://o/r", variant="Q8", name="big")
+
+    assert kit.config("big")["parameters"]["model"] == "m-q8-00001-of-00002.gguf"
+    assert (kit.folder / "m-q8-00002-of-00002.gguf").read_bytes() == parts[1].encode()
+
+
+def test_a_repository_with_other_weights_is_used_as_it_is(kit: Kit, kept: Kept) -> None:
+    listed(kit, "model.safetensors", "config.json", "m-q4_k_m.gguf")
+
+    kit.install(uri="o/r")
+
+    assert kept.asked == [Repository("o/r")]
+
+
+def test_a_repository_that_is_there_needs_no_network(kit: Kit, kept: Kept) -> None:
+    kept.there.add(Repository("o/r"))
+
+    kit.install(uri="o/r")
+
+    assert kit.server.asked == []
+
+
+def test_a_gguf_file_that_is_not_there_is_told_with_those_that_are(kit: Kit) -> None:
+    listed(kit, "m-q4_k_m.gguf", "m-q8_0.gguf")
+
+    with pytest.raises(InvalidInput, match=r"no GGUF file has 'q5' in its name; there are m-q4_k_m\.gguf, m-q8_0"):
+        kit.install(uri="o/r", variant="q5")
+
+
+def test_two_files_of_one_name_are_not_taken_for_each_other(kit: Kit) -> None:
+    kit.server.files["/a/x/resolve/main/model.gguf"] = WEIGHTS
+    kit.server.files["/b/y/resolve/main/model.gguf"] = b"GGUF of another model"
+    kit.install(uri="a/x/model.gguf")
+
+    with pytest.raises(InvalidInput, match="model is installed from huggingface://a/x/model"):
+        kit.install(uri="b/y/model.gguf")
+    with pytest.raises(InvalidInput, match=r"came from huggingface://a/x/model\.gguf@main, not from huggingface://b/y"):
+        kit.install(uri="b/y/model.gguf", name="other")
+    kit.install(uri="hf://a/x/model.gguf")
+
+    assert (kit.folder / "model.gguf").read_bytes() == WEIGHTS
+    assert "other.yaml" not in kit.names()
+
+
+def test_a_file_that_a_person_has_put_there_is_kept_where_there_is_no_hash(kit: Kit) -> None:
+    kit.folder.mkdir()
+    (kit.folder / "model.gguf").write_bytes(b"mine")
+
+    kit.install(uri="a/x/model.gguf")
+
+    assert (kit.folder / "model.gguf").read_bytes() == b"mine"
+    assert kit.server.asked == []
+
+
+def test_a_gallerys_new_address_of_a_file_renews_it(kit: Kit) -> None:
+    kit.entries(
+        {"name": "m", "files": [{"filename": "f", "uri": kit.server.url("/v1")}], "config_file": {"backend": "x"}}
+    )
+    kit.server.files |= {"/v1": b"one", "/v2": b"two"}
+    kit.install(id="m")
+    fresh = Gallery(kit.folder, sources=(Source("other", kit.server.url("/new.yaml")),), access=kit.gallery._access)
+    kit.server.files["/new.yaml"] = kit.server.files["/index.yaml"].replace(b"/v1", b"/v2")
+
+    fresh.carry_out(Wish(id="m"))
+
+    assert (kit.folder / "f").read_bytes() == b"two"
+
+
+def test_a_file_that_was_checked_is_not_hashed_again_unless_it_has_changed(kit: Kit) -> None:
+    kit.install(id="bert")
+    (kit.folder / "bert.gguf").write_bytes(b"damaged")
+
+    kit.install(id="bert")
+
+    assert (kit.folder / "bert.gguf").read_bytes() == WEIGHTS
+
+
+def test_the_hosts_of_galleries_may_be_private_and_no_others(server: FileServer, tmp_path: Path) -> None:
+    server.files["/index.yaml"] = b"- {name: a, config_file: {backend: x}}"
+    source = Source("intra", server.url("/index.yaml"))
+
+    def problems(gallery: Gallery) -> list[str]:
+        return [each.sentence for each in gallery.available()[1]]
+
+    assert problems(Gallery(tmp_path / "one", sources=(source,))) == []
+    other = Source("other", "http://localhost:1/index.yaml")
+    redirected = Source("hop", "http://127.0.0.1:1/", (server.url("/hop"),))
+    server.always["/hop"] = Fault(redirect=f"http://localhost:{server.server_port}/index.yaml")
+    quick = Access(patience=Patience(attempts=1))
+    assert "private" in problems(Gallery(tmp_path / "two", sources=(redirected, other), access=quick))[0]
 
 
 def test_a_variant_takes_the_entrys_name(kit: Kit) -> None:
@@ -510,6 +639,15 @@ def test_deleting_never_leaves_the_folder(kit: Kit, tmp_path: Path) -> None:
         kit.delete(name)
 
     assert sorted(path.name for path in outside.rglob("*")) == ["file", "secret", "weights"]
+    assert kit.names() == []
+
+
+def test_a_deletion_that_was_cut_off_is_taken_up_again(kit: Kit) -> None:
+    kit.install(id="bert")
+    (kit.folder / "bert.yaml").unlink()
+
+    kit.delete("bert")
+
     assert kit.names() == []
 
 

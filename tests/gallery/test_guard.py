@@ -180,6 +180,21 @@ def test_the_token_goes_to_the_hub_and_nowhere_else(server: FileServer, access: 
     assert "hf_secret" not in repr(known)
 
 
+def test_a_proxy_is_asked_for_names_and_never_for_special_hosts(server: FileServer) -> None:
+    server.files["http://files.example/x"] = b"by proxy"
+    server.always["http://files.example/hop"] = Fault(redirect="http://169.254.169.254/latest")
+    proxied = Access(patience=QUICK, proxy=server.url(""))
+    web = Web(proxied, lambda *_: [])
+
+    assert web.get("http://files.example/x", limit=100, stop=Stop()).body == b"by proxy"
+    for url in ("http://files.example/hop", "http://localhost/x"):
+        with pytest.raises(InvalidInput, match="private"):
+            web.get(url, limit=100, stop=Stop())
+    web.close()
+
+    assert server.paths() == ["http://files.example/x", "http://files.example/hop"]
+
+
 def test_a_small_file_is_bounded(server: FileServer, access: Access) -> None:
     server.files["/x"] = b"x" * 1001
 

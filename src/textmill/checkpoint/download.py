@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from textmill.checkpoint import artefacts
 from textmill.checkpoint.cache import Snapshot, missing_files
@@ -37,7 +38,7 @@ class Access:
     """How to reach the hub, and which of a repository's files are wanted.
 
     None means huggingface_hub's own default, which honours the HF_* variables; see `textmill.checkpoint.artefacts` for
-    ``backend`` and ``file``.
+    ``backend`` and ``file``. ``bar`` is a class like tqdm's that is told of the bytes, None for huggingface_hub's own.
     """
 
     token: str | None = None
@@ -46,6 +47,7 @@ class Access:
     endpoint: str | None = None
     backend: str = "auto"
     file: str | None = None
+    bar: type[Any] | None = None
 
 
 def download(repo: str, revision: str | None, access: Access, hint: str) -> Snapshot:
@@ -73,6 +75,7 @@ def download(repo: str, revision: str | None, access: Access, hint: str) -> Snap
                     endpoint=access.endpoint,
                     etag_timeout=TIMEOUT,
                     allow_patterns=list(patterns),
+                    tqdm_class=access.bar,
                 )
             )
             missing = tuple(missing_files(found, backend=access.backend, file=access.file))

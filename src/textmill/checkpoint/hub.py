@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from textmill.checkpoint.artefacts import is_asked_for
 from textmill.checkpoint.cache import Snapshot, find_snapshot
@@ -59,12 +60,13 @@ def resolve(
     endpoint: str | None = None,
     backend: str = "auto",
     file: str | None = None,
+    bar: type[Any] | None = None,
 ) -> Location:
     """Find a model: a folder, a hub id ``owner/name``, or a name that an installed package carries.
 
     A hub id is looked for in the cache, then in a package that carries it (unless ``revision`` is given), then on the hub. A
     cached model needs no network and is not updated. None means what huggingface_hub takes from HF_TOKEN, HF_HOME and
-    HF_ENDPOINT. ``backend`` and ``file`` say which of a repository's files are wanted. Raises ModelNotFound with commands that would help, ModelBroken where what is found lacks files or is not what
+    HF_ENDPOINT. ``backend`` and ``file`` say which of a repository's files are wanted, ``bar`` is told of the bytes. Raises ModelNotFound with commands that would help, ModelBroken where what is found lacks files or is not what
     it claims to be.
     """
     folder = _local(model)
@@ -84,7 +86,7 @@ def resolve(
         if carried is not None:
             return Location(carried, repo, None, model)
     hint = _hint(repo, revision, carrier, cached)
-    snapshot = download(repo, revision, Access(token, offline, cache_dir, endpoint, backend, file), hint)
+    snapshot = download(repo, revision, Access(token, offline, cache_dir, endpoint, backend, file, bar), hint)
     return Location(snapshot.folder, repo, snapshot.commit, model)
 
 

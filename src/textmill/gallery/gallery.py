@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from textmill.checkpoint.hub import resolve as hub_folder
 from textmill.errors import InvalidInput
 from textmill.gallery.access import Access, host_and_port
 from textmill.gallery.entry import Entry, File, Source, completed
@@ -24,11 +23,12 @@ from textmill.gallery.reader import Reader
 from textmill.gallery.remove import Removed, remove
 from textmill.gallery.stop import Stop
 from textmill.gallery.sweep import sweep
-from textmill.gallery.uri import Image, Repository, file_name, parse
-from textmill.gallery.wish import Wish, entry_of, is_document
+from textmill.gallery.uri import Image, Repository, canonical, file_name, parse
+from textmill.gallery.wish import Wish, entry_of, entry_of_gguf, entry_of_repository, is_document
 from textmill.gallery.yamltext import read_yaml
 
 if TYPE_CHECKING:
+    from textmill.gallery.repository import Repositories
     from textmill.gallery.web import Web
 
 _DOCUMENT = 4 << 20
@@ -45,8 +45,8 @@ class Available:
 class Gallery:
     """Installs into one models folder. Safe for threads and beside other processes that use the same folder.
 
-    ``sources`` are galleries in order, ``folders`` where ``file://`` may read besides the models folder, ``repository`` fetches a
-    whole repository of the hub, given its name and revision. Nothing is fetched before it is asked for.
+    ``sources`` are galleries in order, ``folders`` where ``file://`` may read besides the models folder, ``repositories`` keeps
+    whole repositories of the hub, huggingface_hub's cache if none is given. Nothing is fetched before it is asked for.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class Gallery:
         sources: Sequence[Source] = (),
         access: Access | None = None,
         folders: Sequence[Path] = (),
-        repository: Callable[[str, str | None], object] | None = None,
+        repositories: Repositories | None = None,
     ) -> None:
         self.folder = folder
         self.sources = tuple(sources)
         self._access = _trusting(access or Access(), self.sources)
-        self._repository = repository or self._into_cache
+        self._kept = repositories
         self._lock = threading.Lock()
         self._opened: Web | None = None
         allowed = (folder, *folders)
@@ -92,9 +92,12 @@ class Gallery:
         def prepare(stop: Stop) -> None:
             stop.check()
             if repository is not None:
-                self._repository(repository.repo, repository.revision)
+                self._repositories().fetch(repository, report, stop)
 
-        return install(entry, wish, self.folder, self._fetcher, report=report, stop=stop, prepare=prepare)
+        source = wish.id or canonical(parse(wish.uri or wish.url, self._access))
+        return install(
+            entry, wish, self.folder, self._fetcher, source=source, report=report, stop=stop, prepare=prepare
+        )
 
     def fetch(self, file: File, report: Report = silent, stop: Stop | None = None) -> Path:
         """One file into the folder, without a model file: for what a model file says must be downloaded."""
@@ -120,10 +123,21 @@ class Gallery:
         uri = parse(address, self._access)
         if is_document(uri):
             return self._completed(Entry(name=_stem(file_name(uri)), url=address), stop), None
+        if isinstance(uri, Repository):
+            return self._whole(uri, wish.variant, stop)
         entry = entry_of(address, self._access)
         if isinstance(uri, Image) and not uri.ollama:
             entry = self._titled(entry, uri, stop)
-        return entry, uri if isinstance(uri, Repository) else None
+        return entry, None
+
+    def _whole(self, uri: Repository, variant: str, stop: Stop) -> tuple[Entry, Repository | None]:
+        """A repository as an entry: of GGUF files in the models folder, or of what is to be put into the hub's cache."""
+        from textmill.gallery.repository import files_in, gguf_of  # noqa: PLC0415 - as for `_web`
+
+        cached = not variant and self._repositories().has(uri)
+        files = None if cached else files_in(uri, self._web(), stop)
+        parts = gguf_of(files or (), variant)
+        return (entry_of_gguf(uri, parts), None) if parts else (entry_of_repository(uri), uri)
 
     def _completed(self, entry: Entry, stop: Stop) -> Entry:
         """The entry with its linked document, whose name it takes where it has none of a gallery."""
@@ -175,9 +189,10 @@ class Gallery:
                 self._opened = Web(self._access)
             return self._opened
 
-    def _into_cache(self, repo: str, revision: str | None) -> object:
-        access = self._access
-        return hub_folder(repo, revision=revision, token=access.token, offline=access.offline, endpoint=access.endpoint)
+    def _repositories(self) -> Repositories:
+        from textmill.gallery.repository import HubCache  # noqa: PLC0415 - as for `_web`
+
+        return self._kept or HubCache(self._access)
 
 
 def _trusting(access: Access, sources: Sequence[Source]) -> Access:

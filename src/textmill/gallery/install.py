@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from textmill.errors import InvalidInput
-from textmill.gallery.access import shown
 from textmill.gallery.download import disk_faults
 from textmill.gallery.entry import Entry, File, config_of
 from textmill.gallery.fetcher import Fetcher
@@ -42,13 +41,14 @@ def install(
     folder: Path,
     fetcher: Fetcher,
     *,
+    source: str,
     report: Report,
     stop: Stop,
     prepare: Callable[[Stop], None] = lambda _: None,
 ) -> Installed:
     """Fetch an entry's files and write its model file, last, so that the model is there once all of it is.
 
-    ``prepare`` runs between. An interrupted installation is taken up by the same wish. Raises InvalidInput where the name or a
+    ``source`` says what was asked for, in one spelling. ``prepare`` runs between. An interrupted installation is taken up by the same wish. Raises InvalidInput where the name or a
     file is taken by something else, and what `Fetcher.fetch` raises.
     """
     name = wish.name or entry.name
@@ -65,14 +65,14 @@ def install(
 
     with exclusive(target, folder / STATE, waiting), disk_faults(target):
         before = noted_files(folder, stem)
-        _same_source(wish, folder, stem)
+        _same_source(wish, source, folder, stem)
         others = _others(folder, name, target, mine=before is not None)
         plan = _Plan(folder, fetcher, set(before or ()), others)
         fetched = plan.fetch(list(files.values()), report, stop)
         prepare(stop)
         templates = plan.templates(entry)
         stop.check()
-        write_whole(note_path(folder, stem), write_yaml(_note(entry, files, wish, name)))
+        write_whole(note_path(folder, stem), write_yaml(_note(entry, files, source, name)))
         write_whole(target, write_yaml(config))
         left = set(before or ()) - {*files, *(f"{template.name}.tmpl" for template in entry.prompt_templates)}
         remove_unused(folder, sorted(left), models_of(folder))
@@ -151,20 +151,20 @@ def _check(config: Mapping[str, Any], files: Mapping[str, File]) -> None:
                 raise InvalidInput(msg, param="overrides")
 
 
-def _same_source(wish: Wish, folder: Path, stem: str) -> None:
+def _same_source(wish: Wish, source: str, folder: Path, stem: str) -> None:
     """Raise InvalidInput where a model's own address would take the name of a model that came from elsewhere."""
-    source = noted_source(folder, stem)
-    if wish.uri and source is not None and source != wish.uri:
-        msg = f"{stem} is installed from {source or 'a gallery'}; give another name, or delete that model first"
+    noted = noted_source(folder, stem)
+    if wish.uri and noted is not None and noted != source:
+        msg = f"{stem} is installed from {noted or 'a gallery'}; give another name, or delete that model first"
         raise InvalidInput(msg, param="name")
 
 
-def _note(entry: Entry, files: Mapping[str, File], wish: Wish, name: str) -> dict[str, Any]:
+def _note(entry: Entry, files: Mapping[str, File], source: str, name: str) -> dict[str, Any]:
     """What is kept of an installation, in the shape of a document that galleries link to."""
     document = {
         "name": name,
         "entry": entry.name,
-        "source": wish.uri or wish.id or shown(wish.url),
+        "source": source,
         "gallery": msgspec.to_builtins(entry.gallery) if entry.gallery else None,
         "description": entry.description,
         "license": entry.license,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -10,7 +11,7 @@ import msgspec
 from textmill.errors import InvalidInput
 from textmill.gallery.access import Access
 from textmill.gallery.entry import Entry, File
-from textmill.gallery.uri import HubFile, Image, Repository, Uri, file_name, parse
+from textmill.gallery.uri import HubFile, Image, Repository, Uri, canonical, file_name, parse
 
 _DOCUMENTS = (".yaml", ".yml", ".ref")
 
@@ -19,7 +20,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One of ``id`` (an entry of a gallery), ``url`` (a document that describes a model) and ``uri`` (a model itself), or ``delete``.
 
     ``name`` is what the model is to be called, ``overrides`` go into its model file, ``files`` are fetched too, and ``variant``
-    picks one of the entry's.
+    picks one of the entry's, or one of a repository's GGUF files by a part of its name.
     """
 
     id: str = ""
@@ -50,12 +51,27 @@ def is_document(uri: Uri) -> bool:
     return not isinstance(uri, (Repository, Image)) and file_name(uri).lower().endswith(_DOCUMENTS)
 
 
+def entry_of_repository(repository: Repository) -> Entry:
+    """A repository of the hub, to be used as it is, as an entry of a gallery."""
+    model = repository.repo if repository.revision is None else f"{repository.repo}@{repository.revision}"
+    return Entry(name=repository.repo, config_file={"parameters": {"model": model}})
+
+
+def entry_of_gguf(repository: Repository, parts: Sequence[str]) -> Entry:
+    """A GGUF file of a repository, in one part or several, as an entry of a gallery."""
+    files = tuple(
+        File(
+            filename=part.rpartition("/")[2],
+            uri=canonical(HubFile(repository.repo, part, repository.revision or "main")),
+        )
+        for part in parts
+    )
+    return Entry(name=repository.repo, files=files, config_file={"parameters": {"model": files[0].filename}})
+
+
 def entry_of(address: str, access: Access) -> Entry:
-    """A model's own address as an entry of a gallery: one file, or one repository of the hub."""
+    """The address of a model's one file as an entry of a gallery."""
     uri = parse(address, access)
-    if isinstance(uri, Repository):
-        model = uri.repo if uri.revision is None else f"{uri.repo}@{uri.revision}"
-        return Entry(name=uri.repo, config_file={"parameters": {"model": model}})
     filename = file_name(uri)
     if not filename:
         msg = f"{address} names no file"
