@@ -146,7 +146,8 @@ class _Transfer:
 
         patience = self._web.access.patience
         what = f"the download of {shown(self._order.url)}"
-        patiently(attempt, patience=patience, stop=self._stop, what=what, progress=self._part.size)
+        advice = "try again later, what came so far is kept"
+        patiently(attempt, patience=patience, stop=self._stop, what=what, progress=self._part.size, advice=advice)
         return attempts
 
     def _attempt(self) -> None:

@@ -22,7 +22,13 @@ class Interrupted(Exception):
 
 
 def patiently(
-    attempt: Callable[[], T], *, patience: Patience, stop: Stop, what: str, progress: Callable[[], int] = lambda: 0
+    attempt: Callable[[], T],
+    *,
+    patience: Patience,
+    stop: Stop,
+    what: str,
+    progress: Callable[[], int] = lambda: 0,
+    advice: str = "try again later",
 ) -> T:
     """The result of ``attempt``, made again after `Interrupted`; attempts that bring ``progress`` forward do not count.
 
@@ -39,7 +45,7 @@ def patiently(
             failures = 1 if now > reached else failures + 1
             reached = max(reached, now)
             if failures >= patience.attempts:
-                msg = f"{what} failed {failures} times: {error}; try again later, what came so far is kept"
+                msg = f"{what} failed {failures} times: {error}; {advice}"
                 raise DownloadFailed(msg) from error
             stop.wait(_pause(failures, error.retry_after, patience))
 

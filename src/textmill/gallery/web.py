@@ -197,5 +197,7 @@ def _translated(url: str) -> Iterator[None]:
         msg = f"{shown(url)} sends nothing ({type(error).__name__})"
         raise Interrupted(msg) from error
     except httpx.HTTPError as error:
-        msg = f"{shown(url)}: {error or type(error).__name__}"
+        msg = f"{shown(url)}: {str(error) or type(error).__name__}"
+        if "CERTIFICATE_VERIFY_FAILED" in msg:
+            raise DownloadFailed(msg) from error
         raise Interrupted(msg) from error
