@@ -198,6 +198,12 @@ def test_a_server_that_does_not_end_is_cut_off(getting: Getting) -> None:
     assert getting.left() == []
 
 
+def test_a_body_that_ends_properly_but_too_early_is_not_the_file(getting: Getting) -> None:
+    getting.server.faults["/model.bin"] = [Fault(body=DATA[:1000], chunked=True)]
+
+    assert getting.get(size=len(DATA)).sha256 == SHA256
+
+
 def test_a_wrong_hash_keeps_nothing(getting: Getting) -> None:
     with pytest.raises(ModelBroken, match=f"sha256 {SHA256}, where {OTHER} is due"):
         getting.get(sha256=OTHER)

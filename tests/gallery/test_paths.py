@@ -54,9 +54,10 @@ def test_links_that_lead_out_of_the_folder_are_not_followed(tmp_path: Path) -> N
     (folder / "link").symlink_to(outside)
     (folder / "file").symlink_to(outside / "secret")
     (folder / "dangling").symlink_to(outside / "new")
+    (outside / "back").symlink_to(folder / "real")
     (folder / "within").symlink_to(folder / "real")
 
-    for name in ("link/x", "link/deep/x", "file", "dangling"):
+    for name in ("link/x", "link/deep/x", "file", "dangling", "link/back"):
         with pytest.raises(InvalidInput, match="symbolic link"):
             inside(folder, name)
     assert inside(folder, "within/x") == folder / "within/x"

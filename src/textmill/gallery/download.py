@@ -164,8 +164,9 @@ class _Transfer:
             origin = Origin(url=self._order.url, validator=body.validator, total=body.total, sha256=self._sha256)
             self._part.begin(origin, body.start, self._stop.check)
             self._write(body)
-        if body.total is not None and self._part.size() < body.total:
-            msg = f"the connection ended at byte {self._part.size():,} of {body.total:,}"
+        due = body.total if self._total is None else self._total
+        if due is not None and self._part.size() < due:
+            msg = f"the connection ended at byte {self._part.size():,} of {due:,}"
             raise Interrupted(msg)
 
     def _head(self, answer: Answer, have: int) -> Body | None:
