@@ -8,6 +8,7 @@ import sys
 import pytest
 
 HEAVY = {
+    "httpx",
     "huggingface_hub",
     "msgspec",
     "numpy",
@@ -48,3 +49,10 @@ def test_the_help_of_a_command_loads_no_framework(command: str) -> None:
 def test_each_runtime_loads_its_own_framework_only() -> None:
     assert "torch" not in loaded_by("import textmill; textmill.load; import textmill.runtimes.openvino")
     assert "openvino" not in loaded_by("import textmill.runtimes.torch")
+
+
+def test_the_gallery_loads_no_client_before_it_is_needed() -> None:
+    assert (
+        loaded_by("import textmill.gallery.gallery, textmill.gallery.jobs") & {"httpx", "huggingface_hub", "tqdm"}
+        == set()
+    )

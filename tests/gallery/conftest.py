@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
+from tests.gallery.kit import SHARED, Kept, Kit
 
 from textmill.gallery.access import Access, Patience
 from textmill.gallery.download import Fetched, Order, download
+from textmill.gallery.entry import Source
+from textmill.gallery.gallery import Gallery
 from textmill.gallery.progress import Report, silent
 from textmill.gallery.stop import Stop
 from textmill.gallery.web import Web
@@ -76,3 +80,44 @@ class Getting:
 @pytest.fixture
 def getting(server: FileServer, web: Web, tmp_path: Path) -> Getting:
     return Getting(server, web, tmp_path)
+
+
+@pytest.fixture
+def kept() -> Kept:
+    return Kept()
+
+
+@pytest.fixture
+def kit(server: FileServer, access: Access, tmp_path: Path, kept: Kept) -> Kit:
+    folder = tmp_path / "models"
+    gallery = Gallery(
+        folder,
+        sources=(Source("test", server.url("/index.yaml")),),
+        access=access,
+        repositories=kept,
+    )
+    made = Kit(server, gallery, folder)
+    server.files["/bert.yaml"] = yaml.safe_dump(
+        {
+            "name": "doc",
+            "description": "of the document",
+            "config_file": yaml.safe_dump({"backend": "llama-cpp", "parameters": {"model": "bert.bin", "top_k": 80}}),
+            "files": [made.file("shared.json", SHARED)],
+            "prompt_templates": [{"name": "bert-chat", "content": "Q: {{.Input}}"}],
+        }
+    ).encode()
+    made.entries(
+        {
+            "name": "bert",
+            "url": server.url("/bert.yaml"),
+            "overrides": {"parameters": {"model": "bert.gguf"}},
+            "files": [made.file("bert.gguf")],
+        },
+        {
+            "name": "owner__repo__f.q2_k.bin",
+            "config_file": {"parameters": {"model": "f.bin"}},
+            "files": [made.file("f.bin")],
+        },
+        {"name": "choice", "variants": [{"model": "bert"}, {"model": "owner__repo__f.q2_k.bin"}]},
+    )
+    return made

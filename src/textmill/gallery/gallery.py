@@ -6,7 +6,6 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,15 +20,13 @@ from textmill.gallery.paths import STATE, safe_model
 from textmill.gallery.progress import Report, silent
 from textmill.gallery.reader import Reader
 from textmill.gallery.remove import Removed, remove
+from textmill.gallery.repository import HubCache, Repositories, files_in, gguf_of
 from textmill.gallery.stop import Stop
 from textmill.gallery.sweep import sweep
 from textmill.gallery.uri import Image, Repository, canonical, file_name, parse
+from textmill.gallery.web import Web
 from textmill.gallery.wish import Wish, entry_of, entry_of_gguf, entry_of_repository, is_document
 from textmill.gallery.yamltext import read_yaml
-
-if TYPE_CHECKING:
-    from textmill.gallery.repository import Repositories
-    from textmill.gallery.web import Web
 
 _DOCUMENT = 4 << 20
 
@@ -61,7 +58,7 @@ class Gallery:
         self.folder = folder
         self.sources = tuple(sources)
         self._access = _trusting(access or Access(), self.sources)
-        self._kept = repositories
+        self._repositories = repositories or HubCache(self._access)
         self._lock = threading.Lock()
         self._opened: Web | None = None
         allowed = (folder, *folders)
@@ -92,7 +89,7 @@ class Gallery:
         def prepare(stop: Stop) -> None:
             stop.check()
             if repository is not None:
-                self._repositories().fetch(repository, report, stop)
+                self._repositories.fetch(repository, report, stop)
 
         source = wish.id or canonical(parse(wish.uri or wish.url, self._access))
         return install(
@@ -132,9 +129,7 @@ class Gallery:
 
     def _whole(self, uri: Repository, variant: str, stop: Stop) -> tuple[Entry, Repository | None]:
         """A repository as an entry: of GGUF files in the models folder, or of what is to be put into the hub's cache."""
-        from textmill.gallery.repository import files_in, gguf_of  # noqa: PLC0415 - as for `_web`
-
-        cached = not variant and self._repositories().has(uri)
+        cached = not variant and self._repositories.has(uri)
         files = None if cached else files_in(uri, self._web(), stop)
         parts = gguf_of(files or (), variant)
         return (entry_of_gguf(uri, parts), None) if parts else (entry_of_repository(uri), uri)
@@ -181,18 +176,10 @@ class Gallery:
         return (self.folder / f"{stem}.yaml").exists() or note_path(self.folder, stem).exists()
 
     def _web(self) -> Web:
-        # Imported here because httpx costs 0.15 s, and a server that installs nothing needs none of it.
-        from textmill.gallery.web import Web  # noqa: PLC0415
-
         with self._lock:
             if self._opened is None:
                 self._opened = Web(self._access)
             return self._opened
-
-    def _repositories(self) -> Repositories:
-        from textmill.gallery.repository import HubCache  # noqa: PLC0415 - as for `_web`
-
-        return self._kept or HubCache(self._access)
 
 
 def _trusting(access: Access, sources: Sequence[Source]) -> Access:

@@ -56,7 +56,8 @@ class Meter:
         now = self._clock()
         if self._seen and done < self._seen[-1][1]:
             self._seen.clear()
-        self._seen.append((now, done))
+        if not self._seen or now - self._seen[-1][0] >= _EVERY / 2:
+            self._seen.append((now, done))
         while len(self._seen) > 2 and self._seen[0][0] < now - _WINDOW:  # noqa: PLR2004 - a rate needs two points
             self._seen.popleft()
         if now - self._told >= _EVERY:

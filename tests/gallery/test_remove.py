@@ -1,0 +1,158 @@
+"""A deletion takes what is the model's own, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.gallery.kit import Kit
+
+from textmill.errors import InvalidInput, ModelNotFound
+
+
+def test_a_deleted_model_is_gone_with_its_files(kit: Kit) -> None:
+    kit.install(id="bert")
+
+    removed = kit.delete("bert")
+
+    assert kit.names() == []
+    assert set(removed.files) == {"bert.yaml", "bert.gguf", "shared.json", "bert-chat.tmpl"}
+
+
+def test_files_that_another_model_uses_stay(kit: Kit) -> None:
+    kit.install(id="bert")
+    kit.install(id="bert", name="second")
+
+    removed = kit.delete("bert")
+
+    assert set(removed.kept) == {"bert.gguf", "shared.json", "bert-chat.tmpl"}
+    assert kit.names() == ["._gallery_second.yaml", "bert-chat.tmpl", "bert.gguf", "second.yaml", "shared.json"]
+    kit.delete("second")
+    assert kit.names() == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "name: o\nparameters: {model: ./bert.gguf}",
+        "name: o\noptions: ['mmproj:bert.gguf']",
+        "- name: o\n- name: p\n  draft_model: bert.gguf",
+        "name: o\n  bad yaml: [bert.gguf",
+    ],
+)
+def test_however_another_model_file_names_a_file_it_stays(kit: Kit, other: str) -> None:
+    kit.install(id="bert")
+    (kit.folder / "other.yaml").write_text(other)
+
+    assert kit.delete("bert").kept == ("bert.gguf",)
+
+
+@pytest.mark.parametrize(
+    "other", ["name: bert.gguf", "name: o\nbackend: bert", "name: o\nparameters: {model: my-bert.gguf.old}"]
+)
+def test_a_word_that_only_looks_like_a_file_keeps_nothing(kit: Kit, other: str) -> None:
+    kit.install(id="bert")
+    (kit.folder / "other.yaml").write_text(other)
+
+    assert kit.delete("bert").kept == ()
+
+
+def test_deleting_never_leaves_the_folder(kit: Kit, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    (outside / "weights").mkdir(parents=True)
+    (outside / "weights/secret").write_text("x")
+    (outside / "file").write_text("x")
+    kit.folder.mkdir()
+    (kit.folder / "file").symlink_to(outside / "file")
+    (kit.folder / "dir").symlink_to(outside / "weights")
+    for name, model in (
+        ("a", "../outside/file"),
+        ("b", str(outside / "file")),
+        ("c", "file"),
+        ("d", "dir"),
+        ("e", "dir/secret"),
+    ):
+        (kit.folder / f"{name}.yaml").write_text(f"name: {name}\nparameters: {{model: {model}}}\n")
+    note = {"files": [{"filename": "../outside/file"}, {"filename": "/etc/passwd"}, {"filename": 3}, "x"]}
+    (kit.folder / "._gallery_a.yaml").write_text(yaml.safe_dump(note))
+
+    for name in "abecd":
+        kit.delete(name)
+
+    assert sorted(path.name for path in outside.rglob("*")) == ["file", "secret", "weights"]
+    assert kit.names() == []
+
+
+def test_a_deletion_that_was_cut_off_is_taken_up_again(kit: Kit) -> None:
+    kit.install(id="bert")
+    (kit.folder / "bert.yaml").unlink()
+
+    kit.delete("bert")
+
+    assert kit.names() == []
+
+
+def test_a_folder_of_weights_goes_with_its_model(kit: Kit) -> None:
+    (kit.folder / "weights/sub").mkdir(parents=True)
+    (kit.folder / "weights/sub/model.safetensors").write_bytes(b"x")
+    (kit.folder / "m.yaml").write_text("name: m\nparameters: {model: weights}\n")
+
+    kit.delete("m")
+
+    assert list(kit.folder.iterdir()) == []
+
+
+def test_a_model_of_a_list_is_not_taken_out_of_it(kit: Kit) -> None:
+    kit.folder.mkdir()
+    (kit.folder / "list.yaml").write_text("- name: a\n- name: b\n")
+
+    with pytest.raises(InvalidInput, match=r"list\.yaml describes other models besides a"):
+        kit.delete("a")
+    assert kit.names() == ["list.yaml"]
+
+
+def test_a_loose_file_is_deleted_unless_a_model_uses_it(kit: Kit) -> None:
+    kit.folder.mkdir()
+    (kit.folder / "loose.gguf").write_bytes(b"x")
+    (kit.folder / "m.yaml").write_text("name: m\nparameters: {model: loose.gguf}\n")
+    with pytest.raises(InvalidInput, match="is used by m"):
+        kit.delete("loose.gguf")
+    (kit.folder / "m.yaml").unlink()
+
+    assert kit.delete("loose.gguf").files == ("loose.gguf",)
+
+
+@pytest.mark.parametrize("name", ["nothing", "../models", "..", ".", ".textmill", "/etc/passwd", "a\\b", " "])
+def test_what_is_no_model_is_not_deleted(kit: Kit, name: str) -> None:
+    kit.install(id="bert")
+
+    with pytest.raises((ModelNotFound, InvalidInput)):
+        kit.delete(name)
+    assert len(kit.names()) == 5
+
+
+def test_what_localai_installed_can_be_deleted(kit: Kit) -> None:
+    kit.folder.mkdir()
+    (kit.folder / "phi.yaml").write_text("name: phi\nparameters: {model: phi.gguf}\n")
+    (kit.folder / "phi.gguf").write_bytes(b"x")
+    (kit.folder / "phi-chat.tmpl").write_text("x")
+    note = {
+        "name": "phi",
+        "files": [{"filename": "phi.gguf", "sha256": "", "uri": "x"}],
+        "prompt_templates": [{"name": "phi-chat", "content": "x"}],
+    }
+    (kit.folder / "._gallery_phi.yaml").write_text(yaml.safe_dump(note))
+
+    kit.delete("phi")
+
+    assert kit.names() == []
+
+
+def test_a_broken_note_stops_nothing(kit: Kit) -> None:
+    kit.install(id="bert")
+    (kit.folder / "._gallery_bert.yaml").write_text("- [broken")
+
+    kit.delete("bert")
+
+    assert "bert.gguf" not in kit.names()
