@@ -114,9 +114,42 @@ def test_a_models_own_yaml_is_never_overwritten(kit: Kit) -> None:
     kit.folder.mkdir()
     (kit.folder / "bert.yaml").write_text("name: mine\n")
 
-    with pytest.raises(InvalidInput, match="was not installed from a gallery"):
+    with pytest.raises(InvalidInput, match="is not as an installation has written it"):
         kit.install(id="bert")
     assert (kit.folder / "bert.yaml").read_text() == "name: mine\n"
+
+
+def test_a_model_file_that_was_changed_by_hand_is_not_lost(kit: Kit) -> None:
+    kit.install(id="bert")
+    mine = (kit.folder / "bert.yaml").read_text() + "threads: 3\n"
+    (kit.folder / "bert.yaml").write_text(mine)
+
+    with pytest.raises(InvalidInput, match="is not as an installation has written it"):
+        kit.install(id="bert")
+    assert (kit.folder / "bert.yaml").read_text() == mine
+
+
+def test_an_installation_that_was_killed_between_its_note_and_its_model_file_is_renewed(kit: Kit) -> None:
+    kit.install(id="bert")
+    before = (kit.folder / "bert.yaml").read_bytes()
+    kit.install(id="bert", overrides={"threads": 3})
+    (kit.folder / "bert.yaml").write_bytes(before)
+
+    kit.install(id="bert", overrides={"threads": 4})
+
+    assert kit.config("bert")["threads"] == 4
+
+
+def test_a_file_that_a_deletion_takes_in_the_meantime_is_fetched_again(kit: Kit) -> None:
+    kit.install(id="bert")
+
+    def meanwhile(progress: Progress) -> None:
+        if progress.file == "bert.gguf" and (kit.folder / "bert.yaml").exists():
+            kit.delete("bert")
+
+    kit.gallery.carry_out(Wish(id="bert", name="second"), meanwhile)
+
+    assert kit.names() == ["._gallery_second.yaml", "bert-chat.tmpl", "bert.gguf", "second.yaml", "shared.json"]
 
 
 def test_a_name_that_another_model_file_has_is_not_given_twice(kit: Kit) -> None:

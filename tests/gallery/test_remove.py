@@ -100,7 +100,7 @@ def test_a_folder_of_weights_goes_with_its_model(kit: Kit) -> None:
 
     kit.delete("m")
 
-    assert list(kit.folder.iterdir()) == []
+    assert [path.name for path in kit.folder.iterdir()] == [".textmill"]
 
 
 def test_a_model_of_a_list_is_not_taken_out_of_it(kit: Kit) -> None:

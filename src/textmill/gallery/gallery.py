@@ -15,7 +15,6 @@ from textmill.gallery.entry import Entry, File, Source, completed
 from textmill.gallery.fetcher import Fetcher
 from textmill.gallery.index import Index, Problem
 from textmill.gallery.install import Installed, install
-from textmill.gallery.modelfiles import note_path
 from textmill.gallery.paths import STATE, safe_model
 from textmill.gallery.progress import Report, silent
 from textmill.gallery.reader import Reader
@@ -173,7 +172,7 @@ class Gallery:
             stem = safe_model(name)
         except InvalidInput:
             return False
-        return (self.folder / f"{stem}.yaml").exists() or note_path(self.folder, stem).exists()
+        return (self.folder / f"{stem}.yaml").exists()
 
     def _web(self) -> Web:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +15,8 @@ from textmill.gallery.download import disk_faults
 from textmill.gallery.entry import Entry, File, config_of
 from textmill.gallery.fetcher import Fetcher
 from textmill.gallery.files import write_whole
-from textmill.gallery.lock import exclusive
-from textmill.gallery.modelfiles import ModelUse, models_of, note_path, noted_files, noted_source
+from textmill.gallery.lock import changing, exclusive
+from textmill.gallery.modelfiles import ModelUse, models_of, note_path, noted_files, noted_hashes, noted_source
 from textmill.gallery.paths import STATE, inside, safe_file, safe_model
 from textmill.gallery.progress import Progress, Report
 from textmill.gallery.remove import remove_unused
@@ -48,8 +49,9 @@ def install(
 ) -> Installed:
     """Fetch an entry's files and write its model file, last, so that the model is there once all of it is.
 
-    ``source`` says what was asked for, in one spelling. ``prepare`` runs between. An interrupted installation is taken up by the same wish. Raises InvalidInput where the name or a
-    file is taken by something else, and what `Fetcher.fetch` raises.
+    ``source`` says what was asked for, in one spelling. ``prepare`` runs between. An interrupted installation is taken up by the
+    same wish. Raises InvalidInput where the name or a file is taken by something else, or the model file was changed by hand since
+    it was written, and what `Fetcher.fetch` raises.
     """
     name = wish.name or entry.name
     stem = safe_model(name)
@@ -66,17 +68,40 @@ def install(
     with exclusive(target, folder / STATE, waiting), disk_faults(target):
         before = noted_files(folder, stem)
         _same_source(wish, source, folder, stem)
-        others = _others(folder, name, target, mine=before is not None)
+        others = _others(folder, name, target, mine=_is_ours(folder, stem, target))
         plan = _Plan(folder, fetcher, set(before or ()), others)
-        fetched = plan.fetch(list(files.values()), report, stop)
-        prepare(stop)
-        templates = plan.templates(entry)
-        stop.check()
-        write_whole(note_path(folder, stem), write_yaml(_note(entry, files, source, name)))
-        write_whole(target, write_yaml(config))
-        left = set(before or ()) - {*files, *(f"{template.name}.tmpl" for template in entry.prompt_templates)}
-        remove_unused(folder, sorted(left), models_of(folder))
-    return Installed(name, target, (*fetched, *templates))
+        while True:
+            fetched = plan.fetch(list(files.values()), report, stop)
+            prepare(stop)
+            with changing(folder, waiting):
+                # A deletion of a model with the same files may have come between.
+                if all(path.exists() for path in fetched):
+                    templates = plan.templates(entry)
+                    _publish(folder, stem, _note(entry, files, source, name), write_yaml(config))
+                    left = set(before or ()) - {*files, *(path.relative_to(folder).as_posix() for path in templates)}
+                    remove_unused(folder, sorted(left), models_of(folder))
+                    return Installed(name, target, (*fetched, *templates))
+
+
+def _publish(folder: Path, stem: str, note: dict[str, Any], config: bytes) -> None:
+    """Write the note and then the model file; the note knows the hashes of the model file before and after."""
+    target = folder / f"{stem}.yaml"
+    hashes = [_sha256(target.read_bytes())] if target.exists() else []
+    hashes.append(_sha256(config))
+    write_whole(note_path(folder, stem), write_yaml({**note, "configs": hashes}))
+    write_whole(target, config)
+
+
+def _is_ours(folder: Path, stem: str, target: Path) -> bool:
+    """Whether the model file is as an installation has written it; LocalAI's notes have no hash to tell."""
+    hashes = noted_hashes(folder, stem)
+    if hashes is None or not target.exists():
+        return hashes is not None
+    return not hashes or _sha256(target.read_bytes()) in hashes
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +152,8 @@ def _others(folder: Path, name: str, target: Path, *, mine: bool) -> tuple[Model
         raise InvalidInput(msg, param="name")
     if target.exists() and not mine:
         msg = (
-            f"{target.name} exists and was not installed from a gallery; give another name, or delete that model first"
+            f"{target.name} exists and is not as an installation has written it; give another name, or delete that model "
+            f"first"
         )
         raise InvalidInput(msg, param="name")
     return tuple(model for model in models if model.path != target)

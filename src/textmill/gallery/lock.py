@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from textmill.gallery.ledger import key_of
+from textmill.gallery.paths import STATE
 
 _LOOK = 0.1
 
@@ -33,3 +34,8 @@ def exclusive(target: Path, state: Path, waiting: Callable[[], None]) -> Iterato
         yield
     finally:
         lock.release()
+
+
+def changing(folder: Path, waiting: Callable[[], None] = lambda: None) -> AbstractContextManager[None]:
+    """Hold the lock under which model files of a folder come and go, for a moment: what is written then is consistent."""
+    return exclusive(folder / STATE, folder / STATE, waiting)

@@ -67,6 +67,13 @@ def noted_source(folder: Path, stem: str) -> str | None:
     return None if note is None else str(note.get("source") or "")
 
 
+def noted_hashes(folder: Path, stem: str) -> tuple[str, ...] | None:
+    """The hashes of the model file as an installation wrote it; empty where it does not say, None where there was none."""
+    note = _note(folder, stem)
+    hashes = () if note is None else note.get("configs")
+    return None if note is None else tuple(map(str, hashes)) if isinstance(hashes, list) else ()
+
+
 def own_files(config: Mapping[str, Any]) -> tuple[str, ...]:
     """The files that a model file names as its own, with those that it has downloaded at start."""
     parameters = config.get("parameters")

@@ -10,6 +10,7 @@ from pathlib import Path
 from textmill.errors import InvalidInput, ModelNotFound
 from textmill.gallery.download import disk_faults, ledger_in
 from textmill.gallery.files import sync_folder, write_whole
+from textmill.gallery.lock import changing
 from textmill.gallery.modelfiles import ModelUse, models_of, note_path, noted_files
 from textmill.gallery.part import Part
 from textmill.gallery.paths import STATE, inside, safe_file
@@ -30,9 +31,12 @@ def remove(folder: Path, name: str) -> Removed:
     The model file goes first: a crash leaves files that nobody names, never a model without its files. Raises ModelNotFound for
     an unknown name, InvalidInput where a model shares its YAML file or a loose file is used by a model.
     """
-    models = models_of(folder)
-    own = [model for model in models if model.name == name]
-    with disk_faults(folder):
+    if not folder.is_dir():
+        msg = f"there is no folder {folder}, so there is no model {name!r}"
+        raise ModelNotFound(msg)
+    with changing(folder), disk_faults(folder):
+        models = models_of(folder)
+        own = [model for model in models if model.name == name]
         if own:
             return _remove_model(folder, own, [model for model in models if model not in own])
         stem = name.replace("/", "__")
