@@ -17,7 +17,7 @@ from textmill.gallery.stop import Stop
 from textmill.gallery.web import Web
 from textmill.testing.fileserver import FileServer, file_server
 
-QUICK = Patience(connect=2.0, stall=0.3, attempts=3, first_wait=0.01, longest_wait=0.05)
+QUICK = Patience(connect=2.0, stall=0.5, attempts=3, first_wait=0.01, longest_wait=0.05)
 
 
 @pytest.fixture

