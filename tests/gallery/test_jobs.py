@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from textmill.errors import InvalidInput, ModelBroken, ModelNotFound
-from textmill.gallery.jobs import KEPT, Jobs
+from textmill.gallery.jobs import Jobs
 from textmill.gallery.progress import Progress, Report
 from textmill.gallery.record import Record
 from textmill.gallery.stop import Stop
@@ -27,8 +27,8 @@ class Bench:
         self.folder = folder
         self.made: list[Jobs] = []
 
-    def jobs(self, work: Work, workers: int = 2) -> Jobs:
-        self.made.append(Jobs(work, self.folder, workers=workers))
+    def jobs(self, work: Work, workers: int = 2, kept: int = 200) -> Jobs:
+        self.made.append(Jobs(work, self.folder, workers=workers, kept=kept))
         return self.made[-1]
 
     def close(self) -> None:
@@ -262,11 +262,11 @@ def test_a_damaged_record_is_dropped(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_old_records_are_forgotten(bench: Bench, tmp_path: Path) -> None:
-    jobs = bench.jobs(nothing)
+    jobs = bench.jobs(nothing, kept=5)
     keys = []
-    for number in range(KEPT + 5):
+    for number in range(10):
         keys.append(jobs.submit(Wish(id=str(number))))
         ended(jobs, keys[-1])
 
     assert list(jobs.records()) == keys[5:]
-    assert len(list((tmp_path / ".textmill/jobs").iterdir())) == KEPT
+    assert len(list((tmp_path / ".textmill/jobs").iterdir())) == 5

@@ -21,7 +21,6 @@ from textmill.gallery.record import Record
 from textmill.gallery.stop import Stop
 from textmill.gallery.wish import Wish
 
-KEPT = 200
 WAITING = 1000
 
 _log = logging.getLogger(__name__)
@@ -50,10 +49,10 @@ class _Job:
 class Jobs:
     """Runs wishes by ``carry_out``, at most ``workers`` at once, in the order of their submission. Safe for threads.
 
-    Each job is a file in the models folder. The process that has the jobs of a folder first is the one that keeps them.
+    Each job is a file in the models folder; of those that ended, the oldest go where there are more than ``kept``. The process that has the jobs of a folder first is the one that keeps them.
     """
 
-    def __init__(self, carry_out: CarryOut, folder: Path, *, workers: int = 2) -> None:
+    def __init__(self, carry_out: CarryOut, folder: Path, *, workers: int = 2, kept: int = 200) -> None:
         self._carry_out = carry_out
         self._folder = folder / STATE / "jobs"
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="gallery")
@@ -63,6 +62,7 @@ class Jobs:
         self._owner = FileLock(folder / STATE / "jobs.lock", thread_local=False)
         self._owns = False
         self._closed = False
+        self._kept = kept
 
     def resume(self) -> list[str]:
         """Take up the jobs of an earlier process: records of those that ended, and those that did not, again.
@@ -199,7 +199,7 @@ class Jobs:
     def _forget(self) -> None:
         """Drop the oldest records of jobs that ended, beyond the number that is kept."""
         ended = [key for key, job in self._jobs.items() if job.record.processed]
-        for key in ended[: max(0, len(self._jobs) - KEPT)]:
+        for key in ended[: max(0, len(self._jobs) - self._kept)]:
             del self._jobs[key]
             if self._owns:
                 (self._folder / f"{key}.json").unlink(missing_ok=True)

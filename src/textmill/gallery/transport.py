@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import ssl
+from functools import cache
 
 import httpx
 
@@ -19,7 +21,8 @@ class GuardedTransport(httpx.BaseTransport):
         self._guard = guard
         self._proxied = proxy is not None
         # Kept connections are pooled by address, and two names with one address must not share TLS.
-        self._inner = httpx.HTTPTransport(proxy=proxy, limits=httpx.Limits(max_keepalive_connections=0))
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._inner = httpx.HTTPTransport(verify=_tls(), proxy=proxy, limits=limits)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request to the first checked address that takes connections."""
@@ -46,6 +49,12 @@ class GuardedTransport(httpx.BaseTransport):
     def close(self) -> None:
         """Close what is open."""
         self._inner.close()
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """How certificates are checked; made once, as reading the authorities takes 20 ms."""
+    return httpx.create_ssl_context()
 
 
 def _pinned(request: httpx.Request, address: str) -> httpx.Request:
