@@ -329,6 +329,7 @@ class Known:
     """What is known of a model before it is loaded: its names, where it comes from, and the verbs that it is expected to have.
 
     Empty ``tasks`` mean that nobody can tell. ``created`` is the time of its file in seconds since 1970, 0 where there is none.
+    ``refusal`` is why it cannot be served, None where it can; one that is not ``listed`` answers to its name only.
     """
 
     name: str
@@ -336,6 +337,8 @@ class Known:
     aliases: tuple[str, ...] = ()
     tasks: tuple[Task, ...] = ()
     created: int = 0
+    refusal: str | None = None
+    listed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from itertools import zip_longest
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from textmill import __version__
 from textmill.cli.door import address_of, bind, refuse_shared, url_of
 from textmill.cli.flags import Grouped, flags, spellings
 from textmill.cli.logs import start_logging
+from textmill.cli.models import open_store
 from textmill.cli.observing import observing
 from textmill.config import (
     TEI_DEFAULTS,
@@ -90,7 +90,7 @@ def run(serving: Serving) -> None:
     with ExitStack() as doors, observing(options) as telemetry, ThreadPoolExecutor(1) as pool:
         door = doors.enter_context(bind(options.host, options.port))
         grpc_door = _bind_grpc(options, doors)
-        loading = pool.submit(_load, options, telemetry)
+        loading = pool.submit(open_store, options, telemetry)
         # While the models load in their thread, this one imports what answers.
         from textmill.cli.server import run_server  # noqa: PLC0415
         from textmill.http.app import create_app  # noqa: PLC0415
@@ -118,7 +118,7 @@ def run(serving: Serving) -> None:
 def ready_line(url: str, models: Sequence[ModelInfo], seconds: float) -> str:
     """The one line that says that, where and with what the server answers."""
     shown = ", ".join(f"{m.name} ({m.runtime}, {m.dtype}, {m.threads} thread{'s'[: m.threads > 1]})" for m in models)
-    return f"textmill {__version__} ready on {url} with {shown} after {seconds:.1f} s"
+    return f"textmill {__version__} ready on {url} with {shown or 'no model loaded yet'} after {seconds:.1f} s"
 
 
 def _announce(urls: Sequence[str], models: Sequence[ModelInfo], seconds: float) -> None:
@@ -183,23 +183,6 @@ def _grpc(
     )
     service = Service(store, settings, telemetry, permits, Keys(http.api_keys).admits)
     return GrpcServer(service, address_of(door))
-
-
-def _load(options: ServeOptions, telemetry: Telemetry) -> Store:
-    """All models, or none: those that loaded before one that failed are closed."""
-    from textmill.store.load import load_model  # noqa: PLC0415 - imports the runtime
-    from textmill.store.store import Store  # noqa: PLC0415
-    from textmill.telemetry.counted import counted  # noqa: PLC0415
-
-    with ExitStack() as opened:
-        models = []
-        for name, called in zip_longest(options.models, [options.served_model_name]):
-            with telemetry.loading(called or name):
-                loaded = load_model(name, options.for_model(), telemetry.observe_batch, called=called)
-                models.append(opened.enter_context(loaded))
-        store = Store([counted(model, telemetry) for model in models])
-        opened.pop_all()
-    return store
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -112,8 +112,8 @@ class ServeOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_field
 
     models: Annotated[
         tuple[Word, ...],
-        Meta(description="Models to serve, the default first.", min_length=1, extra={"group": "Server"}),
-    ] = ("all-MiniLM-L6-v2",)
+        Meta(description="Models to serve, the default first.", extra={"group": "Server"}),
+    ] = ()
     # Whoever reaches the port may use the machine, so the way in from outside is opened on purpose, not by default.
     host: Annotated[Word, Meta(description="Address to listen on; 0.0.0.0 for all, as in a container.")] = "127.0.0.1"
     port: Annotated[
@@ -161,6 +161,25 @@ class ServeOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_field
     ] = None
     config: Annotated[
         str | None, Meta(description="YAML file of options; flags and the environment come before it.")
+    ] = None
+    models_path: Annotated[
+        Word,
+        Meta(
+            description="Folder of model files (LocalAI's YAML), model folders and weights that are loaded when a request "
+            "names them.",
+            extra={"group": "Models folder"},
+        ),
+    ] = "models"
+    load: Annotated[tuple[Word, ...], Meta(description="Model of the folder to load at the start.")] = ()
+    max_loaded_models: Annotated[
+        Count | None, Meta(description="Models loaded at once; the least recently used leaves for another.")
+    ] = None
+    memory_limit: Annotated[
+        Count | None,
+        Meta(description="Megabytes that the process may use; models leave, or are not loaded, to keep below."),
+    ] = None
+    idle_unload_seconds: Annotated[
+        Count | None, Meta(description="Seconds without a request after which a model of the folder leaves.")
     ] = None
     auto_truncate: Annotated[
         bool,

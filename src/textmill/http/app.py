@@ -89,7 +89,11 @@ def _paths(operations: Sequence[Operation[Any]], settings: HttpSettings) -> list
 def _closing(service: Service) -> Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        running = asyncio.create_task(service.store.run())
         yield
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
         await asyncio.to_thread(service.store.close, service.settings.drain_s)
 
     return lifespan

@@ -93,6 +93,7 @@ class ModelCard(Struct, frozen=True, omit_defaults=True):
     tasks: Annotated[list[str], Meta(description="What it can do; before it is loaded, what it is expected to.")]
     loaded: bool
     ready: Annotated[bool, Meta(description="Whether it can answer; one that is not loaded will be for a request.")]
+    refusal: Annotated[str | UnsetType, Meta(description="Why it cannot be served.")] = UNSET
     revision: str | UnsetType | None = UNSET
     architecture: str | UnsetType = UNSET
     labels: list[str] | UnsetType = UNSET
@@ -203,7 +204,8 @@ def _card(known: Known, info: ModelInfo | None, model: Model | None) -> ModelCar
             source=known.source,
             tasks=list(known.tasks),
             loaded=False,
-            ready=ready,
+            ready=ready and known.refusal is None,
+            refusal=known.refusal or UNSET,
         )
     return ModelCard(
         id=info.name,

@@ -73,6 +73,10 @@ class Store(Protocol):
         """All names by which models are found."""
         ...
 
+    async def run(self) -> None:
+        """Do what a store does by itself; until cancelled."""
+        ...
+
     def known(self) -> Sequence[tuple[Known, ModelInfo | None, Model | None]]:
         """All models, the default first: what is known of each, what it said when last loaded, and it itself where it is."""
         ...

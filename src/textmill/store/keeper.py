@@ -84,6 +84,15 @@ class Keeper(Generic[M]):
         if before is not None:
             self._retire(before)
 
+    def load_now(self, slot: Slot[M]) -> None:
+        """Load a model before the loop runs; blocks. Raises LoadFailed where there is no room, and what the load raises."""
+        if slot.model is None:
+            if not room_for(slot, self._all(), self._measure(), self._limits).fits:
+                raise LoadFailed(self._too_large(slot), retry_after=None)
+            before = self._measure()
+            slot.model, slot.loaded = slot.load(), True
+            slot.need = _measured(slot.need, self._measure() - before)
+
     def forget(self, name: str) -> None:
         """Know it no longer."""
         slot = self._slots.pop(name, None)

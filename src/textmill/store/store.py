@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from textmill.contract import Known, ModelInfo, Task
 from textmill.errors import ConfigInvalid, LoadFailed, ModelNotFound, ModelUnclear
@@ -24,6 +26,8 @@ class _Entry:
 
     def fits(self, task: Task | None) -> bool:
         """Whether it can do that, as far as is known."""
+        if self.known.refusal is not None or not self.known.listed:
+            return False
         tasks = self.known.tasks if self.info is None else self.info.tasks
         return task is None or not tasks or task in tasks
 
@@ -38,6 +42,7 @@ class Store:
         self._keeper = keeper or Keeper(Limits())
         self._entries: dict[str, _Entry] = {}
         self._names: dict[str, str] = {}
+        self._works: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._default = models[0].info.name if models else None
         for model in models:
             info = model.info
@@ -57,6 +62,13 @@ class Store:
         One of the same name before it answers the requests that it has, and leaves.
         """
         self._enter(known, Slot(name=known.name, load=load, need=need, pinned=pinned), None)
+
+    def load_now(self, name: str) -> None:
+        """Load a model before the store runs; blocks. Raises ModelNotFound, LoadFailed, and what the load raises."""
+        entry = self._entry(name, None)
+        self._keeper.load_now(entry.slot)
+        entry.info = None if entry.slot.model is None else entry.slot.model.info
+        self._name_all()
 
     def forget(self, name: str) -> None:
         """Know a model no longer; it answers the requests that it has, and leaves."""
@@ -84,7 +96,11 @@ class Store:
 
     def known(self) -> Sequence[tuple[Known, ModelInfo | None, Model | None]]:
         """All models, the default first: what is known of each, what it said of itself when last loaded, and it itself if it is."""
-        return [(entry.known, entry.info, entry.slot.model) for entry in self._entries.values()]
+        return [
+            (entry.known, entry.info, entry.slot.model)
+            for entry in self._entries.values()
+            if entry.known.listed or entry.slot.model is not None
+        ]
 
     def models(self) -> Sequence[Model]:
         """All models that are loaded, the default first."""
@@ -99,9 +115,15 @@ class Store:
         """Free a model's memory once it is idle; false where it was not loaded. Raises ModelNotFound, Unavailable."""
         return await self._keeper.unload(self._entry(name, None).known.name)
 
+    def also(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do this too while the store runs."""
+        self._works.append(work)
+
     async def run(self) -> None:
-        """Let idle models go; until cancelled."""
-        await self._keeper.run()
+        """Let idle models go, and do what else there is to do; until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for work in (self._keeper.run, *self._works):
+                group.create_task(work())
 
     def close(self, drain_s: float = 10.0) -> None:
         """Close all models at the same time, each with the same deadline in seconds."""

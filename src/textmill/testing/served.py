@@ -223,6 +223,9 @@ class RecordingStore:
         del task
         yield self.get(name)
 
+    async def run(self) -> None:
+        """Nothing to do."""
+
     def names(self) -> Iterable[str]:
         """The names and aliases of all models."""
         return [name for model in self._models for name in (model.info.name, *model.info.aliases)]

@@ -1,0 +1,73 @@
+"""The models that a server begins with: those that were given, loaded, and those of its models folder, known."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from textmill.config import ServeOptions
+
+if TYPE_CHECKING:
+    from textmill.folder.model import ModelFile
+    from textmill.store.model import Model
+    from textmill.store.store import Store
+    from textmill.telemetry import Telemetry
+
+_log = logging.getLogger("textmill")
+
+_DEFAULT = ("all-MiniLM-L6-v2",)
+_MB = 1 << 20
+
+
+def open_store(options: ServeOptions, telemetry: Telemetry) -> Store:
+    """A store with all models that were given or are to be loaded at the start, or none; those of the folder are known.
+
+    Where nothing was given, and the folder has nothing, all-MiniLM-L6-v2 is.
+    """
+    from textmill.store.keeper import Keeper  # noqa: PLC0415 - with the runtime
+    from textmill.store.memory import resident, trim  # noqa: PLC0415
+    from textmill.store.offered import Offered  # noqa: PLC0415
+    from textmill.store.shelf import Limits  # noqa: PLC0415
+    from textmill.store.store import Store  # noqa: PLC0415
+
+    limits = Limits(
+        loaded=options.max_loaded_models,
+        memory=None if options.memory_limit is None else options.memory_limit * _MB,
+        idle_s=options.idle_unload_seconds,
+    )
+    path = Path(options.models_path)
+    given = options.models or (() if path.is_dir() and any(path.iterdir()) else _DEFAULT)
+    with ExitStack() as opened:
+        models = []
+        for name, called in zip_longest(given, [options.served_model_name] if given else []):
+            model = _loaded(name, options, telemetry, called)
+            opened.callback(model.close)
+            models.append(model)
+        store = Store(models, Keeper(limits, measure=resident, trim=trim))
+        offered = Offered(path, store, lambda file: _of_file(file, options, telemetry))
+        for name in options.load:
+            store.load_now(name)
+        store.also(offered.follow)
+        opened.pop_all()
+    if offered.folder.files:
+        _log.info("%s offers %d models", path, sum(file.listed for file in offered.folder.files))
+    return store
+
+
+def _of_file(file: ModelFile, options: ServeOptions, telemetry: Telemetry) -> Model:
+    """Load a model as its file has it, and as the server's options have what it leaves open."""
+    theirs = msgspec.structs.replace(options, **file.options)
+    return _loaded(file.model, theirs, telemetry, file.name)
+
+
+def _loaded(name: str, options: ServeOptions, telemetry: Telemetry, called: str | None) -> Model:
+    from textmill.store.load import load_model  # noqa: PLC0415 - imports the runtime
+    from textmill.telemetry.counted import counted  # noqa: PLC0415
+
+    with telemetry.loading(called or name):
+        return counted(load_model(name, options.for_model(), telemetry.observe_batch, called=called), telemetry)
