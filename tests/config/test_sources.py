@@ -33,7 +33,7 @@ def test_flags_that_were_not_given_change_nothing() -> None:
 
     options = command_options(ServeOptions, flags, {"TEXTMILL_PORT": "", "TEXTMILL_API_KEY": "a, b,"})
 
-    assert (options.port, options.models, options.api_key) == (8080, ("all-MiniLM-L6-v2",), ("a", "b"))
+    assert (options.port, options.models, options.api_key) == (8080, (), ("a", "b"))
 
 
 @pytest.mark.parametrize(
