@@ -10,7 +10,7 @@ from textmill.errors import LoadFailed, ModelBroken, ModelNotFound, Unavailable
 from textmill.store.keeper import Keeper, Slot
 from textmill.store.shelf import Limits
 
-MB = 1 << 20
+MB = 10**6
 
 
 class Fake:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("textmill")
 
 _DEFAULT = ("all-MiniLM-L6-v2",)
-_MB = 1 << 20
+_MB = 10**6
 
 
 def open_store(options: ServeOptions, telemetry: Telemetry) -> Store:

@@ -43,8 +43,8 @@ class Fields(TextFields, frozen=True, kw_only=True):
             "Options of `textmill.load` by name, such as `default_prompt_name`; they come before all others. LocalAI ignores it"
         ),
     ] = None
-    disabled: Annotated[bool | None, later(LIFE, "Refuse requests for the model")] = None
-    pinned: Annotated[bool | None, later(LIFE, "Never unload it to make room")] = None
+    disabled: Annotated[bool | None, acts("Refuse requests for the model")] = None
+    pinned: Annotated[bool | None, acts("Never unload it to make room")] = None
     concurrency_groups: Annotated[Texts | None, later(LIFE, "Models of one group are never loaded together")] = None
     limits: Annotated[Limits | None, later(LIFE, "Requests at once")] = None
     grpc: Annotated[Grpc | None, later(EXTERNAL, "How a backend's process is waited for")] = None

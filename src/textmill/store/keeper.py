@@ -16,6 +16,7 @@ from textmill.store.shelf import Limits, Place, cooldown, room_for, stale
 _log = logging.getLogger("textmill")
 
 _CLOSED = "the server is shutting down and takes no new requests"
+_MB = 10**6
 LOOK_S = 1.0
 """How often idle models are looked for."""
 
@@ -242,8 +243,8 @@ class Keeper(Generic[M]):
                 f"{slot.name} cannot be loaded: all {self._limits.loaded} places are taken by models that stay ({held})"
             )
         return (
-            f"{slot.name} needs about {slot.need >> 20} MB, and the process uses {self._measure() >> 20} MB of the "
-            f"{self._limits.memory >> 20} MB that it may use; no model that is loaded ({held}) can leave. Raise the memory limit."
+            f"{slot.name} needs about {slot.need // _MB} MB, and the process uses {self._measure() // _MB} MB of the "
+            f"{self._limits.memory // _MB} MB that it may use; no model that is loaded ({held}) can leave. Raise the memory limit."
         )
 
     def _all(self) -> list[Slot[M]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from textmill.contract import Known, Task
@@ -27,8 +28,8 @@ _TASKS: Mapping[Capability, Task] = {
     "classify": "classify",
     "token_classify": "classify_tokens",
 }
-_BESIDE = 16 << 20
-"""What a model takes beside its weights, before one has been measured."""
+_WHILE, _BESIDE = 2, 32 * 10**6
+"""A load needs its weights twice for a moment, and some memory beside them."""
 
 Loads = Callable[[ModelFile], Model]
 """Loads a model by its file; blocks."""
@@ -50,9 +51,9 @@ class Offered:
         for file in self.folder.files:
             self._add(file)
 
-    async def follow(self) -> None:
+    async def follow(self, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
         """Look at the folder again and again; until cancelled."""
-        async for look in watch(lambda: take_snapshot(self._path), self._begin):
+        async for look in watch(lambda: take_snapshot(self._path), self._begin, sleep=sleep):
             before, self.folder = self.folder, self._scan(self.folder, look.moving)
             found = changes(before.by_name, self.folder.by_name)
             for name in found.removed:
@@ -62,6 +63,10 @@ class Offered:
             for name in (*found.added, *found.changed):
                 _log.info("%s is %s in the models folder", name, "new" if name in found.added else "changed")
                 self._add(self.folder.by_name[name])
+            if self.folder.aliases != before.aliases:
+                for file in self.folder.files:
+                    if file.name not in self._others:
+                        self._store.call(file.name, self._aliases(file))
 
     def _scan(self, before: Folder | None, moving: frozenset[str]) -> Folder:
         folder = scan(self._path, others=self._others, before=before, moving=moving)
@@ -79,14 +84,17 @@ class Offered:
         known = Known(
             name=file.name,
             source=file.model,
-            aliases=tuple(alias.name for alias in self.folder.aliases if alias.target == file.name),
+            aliases=self._aliases(file),
             tasks=tuple(_TASKS[capability] for capability in file.capabilities if capability in _TASKS),
             created=max((stamp.mtime_ns for stamp in file.stamps), default=0) // 10**9,
             refusal=refusal,
             listed=file.listed,
         )
-        need = sum(stamp.size for stamp in file.stamps) + _BESIDE
+        need = _WHILE * sum(stamp.size for stamp in file.stamps) + _BESIDE
         self._store.add(known, lambda: self._loaded(file, refusal), need=need, pinned=file.pinned)
+
+    def _aliases(self, file: ModelFile) -> tuple[str, ...]:
+        return tuple(alias.name for alias in self.folder.aliases if alias.target == file.name)
 
     def _loaded(self, file: ModelFile, refusal: str | None) -> Model:
         if refusal is not None:

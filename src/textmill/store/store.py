@@ -7,7 +7,7 @@ import difflib
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from textmill.contract import Known, ModelInfo, Task
@@ -62,6 +62,12 @@ class Store:
         One of the same name before it answers the requests that it has, and leaves.
         """
         self._enter(known, Slot(name=known.name, load=load, need=need, pinned=pinned), None)
+
+    def call(self, name: str, aliases: tuple[str, ...]) -> None:
+        """Find a model by these names too, and by none that it had beside its own before."""
+        entry = self._entries[name]
+        entry.known = replace(entry.known, aliases=aliases)
+        self._name_all()
 
     def load_now(self, name: str) -> None:
         """Load a model before the store runs; blocks. Raises ModelNotFound, LoadFailed, and what the load raises."""

@@ -1,0 +1,135 @@
+"""A models folder in a store, over time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from textmill.config import ModelOptions
+from textmill.errors import LoadFailed, ModelNotFound, ModelUnclear
+from textmill.folder.model import ModelFile
+from textmill.store.load import load_model
+from textmill.store.model import Model
+from textmill.store.offered import Offered
+from textmill.store.store import Store
+from textmill.testing.checkpoints import tiny_bert
+from textmill.testing.heads import tiny_reranker
+
+YAML = """
+- {name: text-embedding-ada-002, backend: sentencetransformers, parameters: {model: tiny}}
+- {name: gpt-4, backend: vllm, parameters: {model: owner/name}}
+- {name: off, disabled: true, parameters: {model: tiny}}
+- {name: ada, alias: text-embedding-ada-002}
+"""
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    tiny_bert(folder / "tiny")
+    tiny_reranker(folder / "ranks")
+    (folder / "all.yaml").write_text(YAML)
+    return folder
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[Store]:
+    made = Store()
+    yield made
+    made.close(1.0)
+
+
+def load(file: ModelFile) -> Model:
+    return load_model(file.model, msgspec.structs.replace(ModelOptions(threads=1), **file.options), called=file.name)
+
+
+async def name_of(store: Store, name: str | None) -> str:
+    async with store.lease(name, "embed") as model:
+        return model.info.name
+
+
+async def test_model_files_and_loose_models_are_known_and_load_when_asked_for(models: Path, store: Store) -> None:
+    Offered(models, store, load)
+    assert store.models() == []
+    assert [(known.name, known.tasks) for known, _, _ in store.known()] == [
+        ("gpt-4", ()),
+        ("off", ("embed",)),
+        ("ranks", ("rerank", "classify")),
+        ("text-embedding-ada-002", ("embed",)),
+    ]
+    assert await name_of(store, "ada") == "text-embedding-ada-002"
+    assert await name_of(store, "tiny") == "tiny"  # it is not listed, and answers to its name
+
+
+async def test_no_name_means_the_only_one_that_can_do_it_and_be_served(models: Path, store: Store) -> None:
+    Offered(models, store, load)
+    assert await name_of(store, None) == "text-embedding-ada-002"
+    async with store.lease(None, "rerank") as model:
+        assert model.info.name == "ranks"
+    with pytest.raises(ModelUnclear, match="ranks, text-embedding-ada-002"):
+        await store.lease(None, None).__aenter__()
+
+
+@pytest.mark.parametrize(("name", "why"), [("gpt-4", "vllm"), ("off", "disabled")])
+async def test_what_cannot_be_served_says_why(name: str, why: str, models: Path, store: Store) -> None:
+    Offered(models, store, load)
+    with pytest.raises(LoadFailed, match=why) as caught:
+        await name_of(store, name)
+    assert caught.value.retry_after is None
+
+
+async def test_a_broken_file_is_logged_and_stops_no_other(
+    models: Path, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    (models / "broken.yaml").write_text("name: [")
+    Offered(models, store, load)
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert "broken.yaml" in caplog.text
+    assert await name_of(store, "tiny") == "tiny"
+
+
+async def test_a_name_that_is_served_already_stays_what_it_is(models: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with load_model(str(models / "tiny"), ModelOptions(threads=1), called="ranks") as given:
+        store = Store([given])
+        Offered(models, store, load)
+        async with store.lease("ranks") as model:
+            assert model is given
+    assert "its file is left out" in caplog.text
+
+
+async def test_files_that_come_change_and_go_take_effect(models: Path, store: Store) -> None:
+    seen = asyncio.Semaphore(0)
+    offered = Offered(models, store, load)
+
+    async def sleep(_: float) -> None:
+        await seen.acquire()
+
+    async def looks(count: int) -> None:
+        for _ in range(count):
+            seen.release()
+            await asyncio.sleep(0.05)
+
+    following = asyncio.create_task(offered.follow(sleep))
+    async with store.lease("text-embedding-ada-002") as before:
+        (models / "new.yaml").write_text("{name: new, parameters: {model: tiny}}")
+        (models / "all.yaml").write_text("{name: text-embedding-ada-002, context_size: 16, parameters: {model: tiny}}")
+        (models / "alias.yaml").write_text("{name: ada-2, alias: text-embedding-ada-002}")
+        await looks(3)
+        assert await name_of(store, "new") == "new"
+        assert await name_of(store, "ada-2") == "text-embedding-ada-002"
+        async with store.lease("text-embedding-ada-002") as after:
+            assert after is not before
+            assert (await before.aembed("a")).shape == (await after.aembed("a")).shape
+    (models / "new.yaml").unlink()
+    await looks(3)
+    with pytest.raises(ModelNotFound):
+        await name_of(store, "new")
+    with pytest.raises(ModelNotFound):
+        await name_of(store, "ada")
+    following.cancel()
