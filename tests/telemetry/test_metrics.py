@@ -77,6 +77,22 @@ def test_a_model_is_loading_until_it_has_the_name_of_its_files() -> None:
     assert "folder/m" not in text_of(telemetry)
 
 
+def test_a_model_that_has_gone_is_unloaded_until_it_loads_again() -> None:
+    telemetry, model = Telemetry(), RecordingModel()
+    there = [model]
+    telemetry.watch(lambda: there)
+    assert 'textmill_model_state{model="tiny",state="ready"} 1' in telemetry.render()[0].decode()
+    there.clear()
+    text = telemetry.render()[0].decode()
+    assert 'textmill_model_state{model="tiny",state="unloaded"} 1' in text
+    assert 'textmill_model_state{model="tiny",state="ready"} 0' in text
+    assert 'textmill_model_ready{model="tiny"} 0' in text
+    with telemetry.loading("tiny"):
+        assert 'textmill_model_state{model="tiny",state="loading"} 1' in telemetry.render()[0].decode()
+    there.append(model)
+    assert 'textmill_model_state{model="tiny",state="ready"} 1' in telemetry.render()[0].decode()
+
+
 def test_a_load_that_ends_with_an_error_has_failed() -> None:
     telemetry = Telemetry()
     with pytest.raises(ModelBroken), telemetry.loading("m"):

@@ -20,7 +20,7 @@ from textmill.telemetry.tracer import Headers, Tracer, Value
 
 _log = logging.getLogger("textmill.request")
 
-_STATES = ("loading", "ready", "failed")
+_STATES = ("loading", "ready", "failed", "unloaded")
 _ANY_LENGTH = 1 << 19
 _TEI_NAMES = {"/v1/embeddings": "openai_embed"}
 """What TEI's log calls routes that it does not call by their paths."""
@@ -65,6 +65,8 @@ class Telemetry:
         self._spans = counter(
             "textmill_spans_total", "outcome", text="Spans sent to the collector, and spans that it did not take."
         )
+        self._shown: set[str] = set()
+        self._loading: set[str] = set()  # or failed to
         self._waiting_rows = gauge("textmill_waiting_rows", "model", text="Rows in line.")
         self._waiting_tokens = gauge("textmill_waiting_tokens", "model", text="Tokens in line.")
         self._ready = gauge("textmill_model_ready", "model", text="1 where the model answers, else 0.")
@@ -168,6 +170,15 @@ class Telemetry:
             self._waiting_rows.of(model).value, self._waiting_tokens.of(model).value = waiting
             self._enter(model, "ready" if ready else "failed")
 
+    def _observe_gone(self, shown: set[str]) -> None:
+        """Say of models that were there at an earlier scrape that they are not."""
+        with self._lock:
+            for model in self._shown - shown - self._loading:
+                self._ready.of(model).value = 0
+                self._waiting_rows.of(model).value = self._waiting_tokens.of(model).value = 0
+                self._enter(model, "unloaded")
+            self._shown |= shown
+
     def expect(self, models: Sequence[str]) -> None:
         """Say that these models are to be loaded."""
         with self._lock:
@@ -178,12 +189,14 @@ class Telemetry:
     def loading(self, model: str) -> Iterator[None]:
         """While this lasts the model loads; it has failed if an error ends it."""
         self.expect([model])
+        self._loading.add(model)
         try:
             yield
         except BaseException:
             with self._lock:
                 self._enter(model, "failed")
             raise
+        self._loading.discard(model)
         with self._lock:
             for state in _STATES:  # it may have another name from now on, that of its files
                 self._state.forget(model, state)
@@ -200,8 +213,9 @@ class Telemetry:
 
     def render(self) -> tuple[bytes, str]:
         """All metrics in Prometheus' text format, and its content type."""
-        rows = 0
-        for model in self._models():
+        rows, models = 0, self._models()
+        self._observe_gone({model.info.name for model in models})
+        for model in models:
             waiting = model.waiting
             rows += waiting[0]
             self.observe_model(model.info.name, ready=model.ready, waiting=waiting)
