@@ -33,4 +33,6 @@ def pytest_runtest_teardown() -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say what repeats the order of a run that failed, which a quiet run does not."""
     if terminalreporter.stats.keys() & {"failed", "error"}:
-        terminalreporter.write_line(f"This order again: --randomly-seed={config.getoption('randomly_seed', 'none')}")
+        terminalreporter.write_line(
+            f"This order again, in one process: --randomly-seed={config.getoption('randomly_seed', 'none')}"
+        )

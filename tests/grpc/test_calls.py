@@ -19,6 +19,7 @@ from textmill.grpc.settings import GrpcSettings
 from textmill.http.timing import timing_headers
 from textmill.store.permits import Permits
 from textmill.telemetry import Telemetry
+from textmill.telemetry.counted import counted
 from textmill.testing.served import RecordingModel, RecordingStore, vector_of
 
 UNARY = [
@@ -333,3 +334,16 @@ async def test_a_client_that_does_not_read_does_not_hold_up_the_end(live: Live) 
     await asyncio.sleep(0.2)  # until nothing more fits between them
     await asyncio.wait_for(live.server.stop(), 5)
     assert live.permits.under_way == 0
+
+
+async def test_an_input_that_waited_for_a_place_counts_once(model: RecordingModel, serve: Serve) -> None:
+    telemetry = Telemetry()
+    live: Live = await serve(counted(model, telemetry), limit=1, telemetry=telemetry)
+    with live.permits.compute():
+        asked = asyncio.create_task(live.replies("tei.v1.Embed/EmbedStream", [{"inputs": "a"}, {"inputs": "b"}]))
+        await asyncio.sleep(0.1)
+        assert not model.calls
+    assert len(await asked) == 2
+    text = live.telemetry.render()[0].decode()
+    assert "te_embed_count 2\n" in text
+    assert "te_embed_success 2\n" in text

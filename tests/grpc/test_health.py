@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -82,6 +83,13 @@ async def test_who_watches_is_told_of_changes(live: Live, model: RecordingModel)
     watch.cancel()
 
     assert (first, second) == (health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING)
+
+
+async def test_who_watches_does_not_hold_up_the_end(live: Live) -> None:
+    watch = health_pb2_grpc.HealthStub(live.channel).Watch(health_pb2.HealthCheckRequest())
+    await watch.read()
+
+    await asyncio.wait_for(live.server.stop(10.0), 5)
 
 
 async def test_who_watches_an_unknown_service_is_told_so(live: Live) -> None:

@@ -88,6 +88,36 @@ async def test_what_does_not_compute_and_what_never_reached_a_route_counts_nothi
     assert not any(line.startswith(("te_request", "te_embed")) for line in await series(client))
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("/", b'{"inputs": "\xff"}', 400),
+        ("/", b'{"inputs": 5}', 422),
+        ("/", b'{"inputs": ["a", [1.5]]}', 422),
+        ("/invocations", b'{"inputs": []', 400),
+        ("/m/nope/embed", b'{"inputs": "a"}', 404),
+    ],
+)
+async def test_what_cannot_be_read_or_has_no_model_counts_nothing(
+    path: str, body: bytes, status: int, client: httpx.AsyncClient
+) -> None:
+    assert (await client.post(path, content=body, headers=JSON)).status_code == status
+    assert not any(line.startswith(("te_request_c", "te_request_f")) for line in await series(client))
+
+
+async def test_an_instance_that_cannot_be_read_is_the_callers_fault(client: httpx.AsyncClient) -> None:
+    body = b'{"instances": [{"inputs": "\xff"}]}'
+    assert (await client.post("/vertex", content=body, headers=JSON)).status_code in (400, 422)
+    assert not any('err="inference"' in line for line in await series(client))
+
+
+async def test_post_to_the_root_counts_once(client: httpx.AsyncClient) -> None:
+    assert (await client.post("/", json={"inputs": ["a"]})).status_code == 200
+    found = await series(client)
+    assert 'te_request_count{method="batch"} 1' in found
+    assert 'te_request_success{method="batch"} 1' in found
+
+
 @pytest.fixture
 def spans(telemetry: Telemetry) -> list[Span]:
     """The spans of all that the app does."""

@@ -36,8 +36,8 @@ class Beside(Protocol):
         """Answer from now on. Raises ConfigInvalid where the address is taken."""
         ...
 
-    async def stop(self) -> None:
-        """Cancel what is still under way, and answer no more."""
+    async def stop(self, grace_s: float) -> None:
+        """Cancel what is still under way, and answer no more; answers on their way to slow clients have ``grace_s`` seconds."""
         ...
 
 
@@ -99,7 +99,7 @@ class _Server(uvicorn.Server):
             await asyncio.wait_for(self._permits.wait_until_idle(), drain_s)
         await asyncio.sleep(min(_LINGER_S, drain_s))
         if self._grpc is not None:
-            await self._grpc.stop()
+            await self._grpc.stop(max(0.0, end - time.monotonic()))
         left = max(_LINGER_S, end - time.monotonic())  # with none, uvicorn complains of nobody
         self.config.timeout_graceful_shutdown = left  # type: ignore[assignment] # asyncio takes parts of seconds too
         await super().shutdown(sockets=sockets)

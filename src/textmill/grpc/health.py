@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from grpc import StatusCode
 from grpc_health.v1.health_pb2 import DESCRIPTOR, HealthCheckRequest, HealthCheckResponse
 
 from textmill.contract import Task
-from textmill.errors import InvalidInput
+from textmill.errors import InvalidInput, Unavailable
 from textmill.grpc.messages import parsed
 from textmill.grpc.service import Service
 
@@ -54,12 +55,13 @@ class Health:
         """Health.Watch: the status now, and each time that it changes."""
         name = await _asked(data, context)
         told = b""
-        while True:
-            status = self._status(name)
-            if status is not told:
-                yield status
-                told = status
-            await asyncio.sleep(_LOOK_S)
+        with suppress(Unavailable), self._service.watching.call():  # a server that ends has said that it does not serve
+            while True:
+                status = self._status(name)
+                if status is not told:
+                    yield status
+                    told = status
+                await asyncio.sleep(_LOOK_S)
 
     def _status(self, name: str) -> bytes:
         if name not in _ALWAYS and name not in _TASKS:

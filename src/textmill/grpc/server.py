@@ -55,11 +55,15 @@ class GrpcServer:
         await server.start()
         self._server = server
 
-    async def stop(self) -> None:
-        """End the calls that are not done, each with UNAVAILABLE, and take no more. Without `start`, nothing."""
+    async def stop(self, grace_s: float = 0.0) -> None:
+        """End the calls that are not done, each with UNAVAILABLE, and take no more. Without `start`, nothing.
+
+        Answers that are still on their way to slow clients have ``grace_s`` seconds.
+        """
         if self._server is not None:
+            await self._service.watching.give_up(_LAST_WORD_S)
             await self._service.underway.give_up(_LAST_WORD_S)
-            await self._server.stop(0.0)
+            await self._server.stop(grace_s)
 
     def _options(self) -> list[tuple[str, int]]:
         return [

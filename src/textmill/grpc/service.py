@@ -14,7 +14,7 @@ from textmill.grpc.served import Model, Store
 from textmill.grpc.settings import GrpcSettings
 from textmill.grpc.underway import Underway
 from textmill.grpc.verb import Asking
-from textmill.store.permits import Permits
+from textmill.store.permits import NoPlace, Permits
 from textmill.telemetry import Telemetry
 from textmill.telemetry.counted import again
 
@@ -41,6 +41,7 @@ class Service:
         self.permits = permits
         self.admits = admits
         self.underway = Underway()
+        self.watching = Underway()
 
     async def ask(
         self, verb: Asking[I, O, R], model: Model, inputs: Sequence[I], options: O, *, part: bool = False
@@ -60,14 +61,12 @@ class Service:
         self, verb: Asking[I, O, R], model: Model, inputs: Sequence[I], options: O, *, part: bool = False
     ) -> R:
         """`ask`, but wait where too much work waits already."""
-        try:
-            return await self.ask(verb, model, inputs, options, part=part)
-        except Overloaded as error:
-            patience = error.retry_after
-        with again():
-            while True:
-                await asyncio.sleep(min(patience, _PATIENCE_S))
-                try:
+        asked = False
+        while True:
+            try:
+                with again() if asked else nullcontext():
                     return await self.ask(verb, model, inputs, options, part=part)
-                except Overloaded as error:
-                    patience = error.retry_after
+            except Overloaded as error:
+                asked = asked or not isinstance(error, NoPlace)
+                patience = error.retry_after
+            await asyncio.sleep(min(patience, _PATIENCE_S))

@@ -9,9 +9,9 @@ from typing import Generic, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
-from textmill.errors import Overloaded, Unavailable
+from textmill.errors import Unavailable
 from textmill.http.body import BodyDecoder, check_content_type, read_body
-from textmill.http.failures import ClientLeft, WrongShape
+from textmill.http.failures import ClientLeft
 from textmill.http.operation import Answer, Operation
 from textmill.http.service import Service
 
@@ -45,7 +45,7 @@ class Endpoint(Generic[T]):
         if not self.operation.public:
             self._service.keys.check(scope["headers"])
         async with AsyncExitStack() as held:
-            return await self._handled(scope, receive, self._service.asked(held, scope.get("textmill.chosen")))
+            return await self._handled(scope, receive, self._service.asked(held, scope))
 
     async def _handled(self, scope: Scope, receive: Receive, service: Service) -> Answer:
         operation = self.operation
@@ -55,16 +55,12 @@ class Endpoint(Generic[T]):
             if operation.strict:
                 check_content_type(scope["headers"])
             taken = self._decoder.decode(await read_body(scope, receive, service.settings.body_limit))
-            if operation.form is not None:
-                scope["textmill.form"] = form = operation.form(taken)
-                service.telemetry.observe_entry(form)
+            service.form = None if operation.form is None else operation.form(taken)
             return await while_connected(receive, operation.handle(service, taken))
 
     def _count(self, scope: Scope, error: BaseException) -> None:
-        """Count an error of what computes; one that comes before its form is known counts only where it is our own no."""
-        if isinstance(error, WrongShape):
-            return  # a body that TEI's routes never see
-        if "textmill.form" in scope or (self.operation.form is not None and isinstance(error, Overloaded)):
+        """Count an error of a request that has its model: TEI's routes see none before."""
+        if "textmill.form" in scope:
             telemetry = self._service.telemetry
             telemetry.observe_dropped() if isinstance(error, ClientLeft) else telemetry.observe_failure(error)
 

@@ -30,7 +30,7 @@ async def live(service: Service, _: None) -> Answer:
 OPERATIONS: tuple[Operation[Any], ...] = (
     Operation(
         method="GET",
-        paths=("/health/ready",),
+        paths=("/health/ready", "/readyz"),
         dialect=SITE,
         handle=ready,
         takes=NoneType,
@@ -42,7 +42,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     ),
     Operation(
         method="GET",
-        paths=("/health/live",),
+        paths=("/health/live", "/healthz"),
         dialect=SITE,
         handle=live,
         takes=NoneType,

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext
 from typing import ParamSpec, Protocol, Self, TypeVar
 
+from starlette.types import Scope
+
 from textmill.contract import (
     Answered,
     Classify,
@@ -28,6 +30,7 @@ from textmill.http.keys import Keys
 from textmill.http.settings import HttpSettings
 from textmill.store.permits import Permits
 from textmill.telemetry import Telemetry
+from textmill.telemetry.tei import Form
 
 A = TypeVar("A", bound=Answered)
 P = ParamSpec("P")
@@ -73,6 +76,13 @@ class Store(Protocol):
         """All names by which models are found."""
         ...
 
+    async def unload(self, name: str) -> bool:
+        """Free a model's memory once it is idle; false where it was not loaded.
+
+        Raises ModelNotFound, InvalidInput for one that stays, Unavailable where it stays busy.
+        """
+        ...
+
     async def run(self) -> None:
         """Do what a store does by itself; until cancelled."""
         ...
@@ -102,19 +112,30 @@ class Service:
         self.keys = Keys(settings.api_keys)
         self._chosen: str | None = None
         self._held = AsyncExitStack()
+        self._scope: Scope = {}
+        self.form: Form | None = None
         self._permitted = False
 
-    def asked(self, held: AsyncExitStack, chosen: str | None = None) -> Self:
+    def asked(self, held: AsyncExitStack, scope: Scope) -> Self:
         """The same for one request, which holds its models as long as ``held`` is open; its path may name one, whatever its body says."""
         one = copy.copy(self)
-        one._held, one._chosen = held, chosen  # noqa: SLF001 - a copy of this object
+        one._held, one._scope, one._chosen = held, scope, scope.get("textmill.chosen")  # noqa: SLF001 - a copy
         return one
 
     async def model(self, named: str | None = None, task: Task | None = None) -> Model:
         """The model that the path names, else the one that the body names, else the default for the task; loaded for it if need be.
 
-        It stays until the request is done. Raises ModelNotFound, ModelUnclear, LoadFailed, Unavailable.
+        It stays until the request is done, which counts as begun from now on. Raises ModelNotFound, ModelUnclear, LoadFailed,
+        Unavailable.
         """
+        model = await self.look(named, task)
+        if self.form is not None and "textmill.form" not in self._scope:
+            self._scope["textmill.form"] = self.form
+            self.telemetry.observe_entry(self.form)
+        return model
+
+    async def look(self, named: str | None = None, task: Task | None = None) -> Model:
+        """`model`, for a request of which it is not known yet whether it can be read."""
         if self._chosen is not None:
             return await self._lease(self._chosen, task)
         try:

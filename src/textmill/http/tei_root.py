@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from textmill.contract import ModelInfo
 from textmill.errors import InvalidInput
 from textmill.http.body import BodyDecoder
-from textmill.http.failures import WrongShape
+from textmill.http.failures import NotJson, WrongShape
 from textmill.http.inputs import check_count
 from textmill.http.operation import Answer, Operation
 from textmill.http.service import Model, Service
@@ -107,7 +107,7 @@ _ZERO_SHOT = _way(ZeroShotRequest, zero_shot_classification)
 async def any_route(service: Service, body: Raw) -> Answer:
     """POST / and /invocations."""
     fields = _FIELDS.decode(bytes(body))
-    model = await service.model(fields.model)
+    model = await service.look(fields.model)
     way = _way_of_shape(fields, model.info) or _way_of_model(service, fields, model)
     return await way.answer(service, way.decoder.decode(bytes(body)))
 
@@ -136,7 +136,7 @@ async def _instance(service: Service, model: Model, body: bytes, index: int) -> 
         way = _RERANK if _given(fields.query) and _given(fields.texts) else _way_of_task(model.info)
         request = way.decoder.decode(body)
         return await way.answer(service, request)
-    except WrongShape as error:
+    except (WrongShape, NotJson) as error:
         msg = f"instance {index}: {error}"
         raise InvalidInput(msg, param="instances") from None
 

@@ -11,6 +11,10 @@ from textmill.errors import Overloaded, Unavailable
 _RETRY_S = 1.0
 
 
+class NoPlace(Overloaded):
+    """As many requests compute as may at once; no model was asked."""
+
+
 class Permits:
     """Counts what is under way. For one event loop; not thread-safe.
 
@@ -60,10 +64,10 @@ class Permits:
 
     @contextmanager
     def compute(self) -> Iterator[None]:
-        """Take one of the ``limit`` places. Raises Overloaded where none is free."""
+        """Take one of the ``limit`` places. Raises NoPlace where none is free."""
         if self._limit is not None and self._computing >= self._limit:
             msg = f"{self._computing} requests are under way, as many as the server takes; try again in a second"
-            raise Overloaded(msg, retry_after=_RETRY_S)
+            raise NoPlace(msg, retry_after=_RETRY_S)
         self._computing += 1
         try:
             yield

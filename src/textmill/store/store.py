@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from textmill.contract import Known, ModelInfo, Task
-from textmill.errors import ConfigInvalid, LoadFailed, ModelNotFound, ModelUnclear
+from textmill.errors import ConfigInvalid, InvalidInput, LoadFailed, ModelNotFound, ModelUnclear
 from textmill.store.keeper import Keeper, Slot
 from textmill.store.model import Model
 from textmill.store.shelf import Limits
@@ -118,8 +118,15 @@ class Store:
         return all(model.ready for model in self.models())
 
     async def unload(self, name: str) -> bool:
-        """Free a model's memory once it is idle; false where it was not loaded. Raises ModelNotFound, Unavailable."""
-        return await self._keeper.unload(self._entry(name, None).known.name)
+        """Free a model's memory once it is idle; false where it was not loaded.
+
+        Raises ModelNotFound, InvalidInput for one that the store was made with, Unavailable where it stays busy.
+        """
+        entry = self._entry(name, None)
+        if entry.slot.load is _gone:
+            msg = f"{entry.known.name} was given to the server at its start, and stays as long as it runs"
+            raise InvalidInput(msg, param="model")
+        return await self._keeper.unload(entry.known.name)
 
     def also(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do this too while the store runs."""

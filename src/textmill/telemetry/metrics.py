@@ -233,7 +233,7 @@ def _called(attributes: Mapping[str, Value]) -> str:
     if "rpc.method" in attributes:
         return _CAPITAL.sub(r"_\g<0>", str(attributes["rpc.method"])).lower()
     route = str(attributes["http.route"])
-    return _TEI_NAMES.get(route, route.strip("/"))
+    return _TEI_NAMES.get(route, route.strip("/") or "/")
 
 
 def _shown(name: str, request: Request, seconds: float) -> dict[str, str | int]:

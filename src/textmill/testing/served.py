@@ -223,6 +223,12 @@ class RecordingStore:
         del task
         yield self.get(name)
 
+    async def unload(self, name: str) -> bool:
+        """Say that the model has gone, and whether it was there until now."""
+        found = self.get(name)
+        was_there, found.ready = found.ready, False
+        return was_there
+
     async def run(self) -> None:
         """Nothing to do."""
 
