@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from textmill.folder.state import ACTS, GENERATION, GGUF, IDLE
+from textmill.folder.state import ACTS, GENERATION, GGUF, IDLE, ROUTES
 
 _GGUF, _GENERATION = f"comes with {GGUF}", f"comes with {GENERATION}"
 
@@ -23,7 +23,11 @@ class BackendOption:
 
 OPTIONS = (
     BackendOption(("pooling", "pooling_type"), ACTS, "As `parameters.pooling`; the two must agree"),
-    BackendOption(("embd_normalize",), ACTS, "2 scales vectors to length one, -1 leaves them; other norms are not run"),
+    BackendOption(
+        ("embd_normalize",),
+        f"comes with {ROUTES}",
+        "2 scales vectors to length one, -1 leaves them; other norms are not run",
+    ),
     BackendOption(("use_jinja", "jinja"), _GGUF, "Take the model's own chat template"),
     BackendOption(("context_shift",), _GGUF, "Slide the window when it is full"),
     BackendOption(("cache_ram",), _GGUF, "MiB of prompts kept in memory; -1 for any number"),
