@@ -143,17 +143,18 @@ def test_the_full_plan_has_every_cell_and_the_usual_one_only_light_ones() -> Non
 
 
 def test_threads_count_every_answer_and_stay_within_their_number() -> None:
-    running, most = 0, 0
+    running, most, calls = 0, 0, 0
 
     def embed(texts: Sequence[str]) -> None:
-        nonlocal running, most
-        running += 1
+        nonlocal running, most, calls
+        running, calls = running + 1, calls + 1
         most = max(most, running)
         running -= len(texts)
 
-    run = in_threads(embed, Load([["a"], ["b"]], 4, 0.02), at_once=1)
+    # Threads may begin late on a machine that does something else.
+    run = in_threads(embed, Load([["a"], ["b"]], 4, 0.3), at_once=1)
     assert most == 1
-    assert len(run.milliseconds) >= 4
+    assert len(run.milliseconds) == calls >= 4
 
 
 async def test_tasks_take_requests_in_turn_from_the_start_again() -> None:

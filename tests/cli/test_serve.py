@@ -167,7 +167,10 @@ def test_a_taken_port_is_known_before_a_model_loads(start: Start) -> None:
     assert len(errors.splitlines()) == 1
 
 
-def test_a_port_that_is_taken_while_models_load_is_one_line_and_exit_code_1(start: Start, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("flag", "says"), [("--port", "port "), ("--grpc-port", "cannot listen for gRPC on ")])
+def test_a_port_that_is_taken_while_models_load_is_one_line_and_exit_code_1(
+    flag: str, says: str, start: Start, tmp_path: Path
+) -> None:
     """The model's config is a pipe: loading has begun once it is open, and goes on once it is written."""
     folder = tiny_bert(tmp_path / "tiny")
     config = folder / "config.json"
@@ -175,7 +178,7 @@ def test_a_port_that_is_taken_while_models_load_is_one_line_and_exit_code_1(star
     config.unlink()
     os.mkfifo(config)
     with bind("127.0.0.1", 0) as rival:
-        process = start(str(folder), "--port", str(rival.getsockname()[1]))
+        process = start(str(folder), flag, str(rival.getsockname()[1]))
         with config.open("w") as pipe:
             listen(rival)
             pipe.write(text)
@@ -183,7 +186,8 @@ def test_a_port_that_is_taken_while_models_load_is_one_line_and_exit_code_1(star
         output, errors = process.communicate()
 
     assert (process.returncode, output) == (1, "")
-    assert errors.startswith("textmill: error: port ")
+    assert errors.startswith(f"textmill: error: {says}")
+    assert flag in errors
     assert len(errors.splitlines()) == 1
 
 

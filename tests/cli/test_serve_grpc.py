@@ -18,7 +18,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from textmill.cli.door import bind, listen
 from textmill.grpc.messages import EmbedRequest, EmbedResponse
-from textmill.testing.checkpoints import tiny_bert
 
 pytestmark = pytest.mark.timeout(60)  # a process imports everything anew, and the machine may be busy
 
@@ -126,27 +125,6 @@ def test_a_taken_port_is_known_before_a_model_loads(start: Start) -> None:
     assert re.fullmatch(
         r"textmill: error: port \d+ on 127\.0\.0\.1 is taken; choose another with --grpc-port.*\n", errors
     )
-
-
-def test_a_port_that_is_taken_while_models_load_is_one_line_and_exit_code_1(start: Start, tmp_path: Path) -> None:
-    """The model's config is a pipe: loading has begun once it is open, and goes on once it is written."""
-    folder = tiny_bert(tmp_path / "tiny")
-    config = folder / "config.json"
-    text = config.read_text()
-    config.unlink()
-    os.mkfifo(config)
-    with bind("127.0.0.1", 0) as rival:
-        process = start(str(folder), "--grpc-port", str(rival.getsockname()[1]))
-        with config.open("w") as pipe:
-            listen(rival)
-            pipe.write(text)
-
-        output, errors = process.communicate()
-
-    assert (process.returncode, output) == (1, "")
-    assert errors.startswith("textmill: error: cannot listen for gRPC on ")
-    assert "--grpc-port" in errors
-    assert len(errors.splitlines()) == 1
 
 
 def test_without_the_extra_the_pip_command_is_said_before_a_model_loads(start: Start, tmp_path: Path) -> None:

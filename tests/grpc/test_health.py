@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +10,8 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.grpc.conftest import Live, Serve, refusal
 
-from textmill.contract import Task
-from textmill.testing.served import RecordingModel
+from textmill.contract import Known, ModelInfo, Task
+from textmill.testing.served import RecordingModel, RecordingStore
 
 SERVICES = ["", "tei.v1.Info", "tei.v1.Tokenize", "tei.v1.Embed", "tei.v1.Predict", "tei.v1.Rerank"]
 
@@ -83,6 +84,18 @@ async def test_who_watches_is_told_of_changes(live: Live, model: RecordingModel)
     watch.cancel()
 
     assert (first, second) == (health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING)
+
+
+async def test_a_model_that_is_not_loaded_counts_as_one_that_can_answer(serve: Serve) -> None:
+    class Lazy(RecordingStore):
+        def known(self) -> Sequence[tuple[Known, ModelInfo | None, RecordingModel | None]]:
+            ranks = Known(name="ranks", source="ranks", tasks=("rerank",))
+            refused = Known(name="classes", source="classes", tasks=("classify",), refusal="its engine is missing")
+            return [(ranks, None, None), (refused, None, None)]
+
+    live = await serve(Lazy())
+
+    assert await serving(live) == {"", "tei.v1.Info", "tei.v1.Tokenize", "tei.v1.Rerank"}
 
 
 async def test_who_watches_does_not_hold_up_the_end(live: Live) -> None:

@@ -259,6 +259,41 @@ async def test_idle_models_leave_and_come_back(world: World) -> None:
     looking.cancel()
 
 
+async def test_who_leaves_while_a_model_unloads_leaves_nothing_halfway(world: World) -> None:
+    keeper = world.keeper()
+    keeper.add(world.slot("a"))
+    async with keeper.lease("a"):
+        unloading = asyncio.create_task(keeper.unload("a"))
+        await asyncio.sleep(0.01)
+        unloading.cancel()
+        await asyncio.sleep(0.01)
+    await until(lambda: world.alive == [])
+    assert await asyncio.wait_for(use(keeper, "a"), 5) == "a"
+
+
+async def test_a_model_that_is_asked_for_while_another_idle_one_leaves_stays(world: World) -> None:
+    asleep, closing = asyncio.Event(), threading.Event()
+
+    async def sleep(_: float) -> None:
+        await asleep.wait()
+        asleep.clear()
+
+    keeper = world.keeper(Limits(idle_s=60), sleep=sleep, trim=lambda: closing.wait(10))
+    keeper.add(world.slot("a"))
+    keeper.add(world.slot("b"))
+    await use(keeper, "a")
+    await use(keeper, "b")
+    looking = asyncio.create_task(keeper.run())
+    world.now = 61.0
+    asleep.set()
+    await until(lambda: world.alive == ["b"])
+    async with keeper.lease("b") as model:
+        closing.set()
+        await asyncio.sleep(0.05)
+        assert not model.closed
+    looking.cancel()
+
+
 async def test_closed_it_leases_and_loads_nothing(world: World) -> None:
     keeper = world.keeper()
     keeper.add(world.slot("a"))

@@ -27,8 +27,9 @@ _MB = 10**6
 def open_store(options: ServeOptions, telemetry: Telemetry) -> Store:
     """A store with all models that were given or are to be loaded at the start, or none; those of the folder are known.
 
-    Where nothing was given, and the folder has nothing, all-MiniLM-L6-v2 is.
+    Where nothing was given, and the folder has no model, all-MiniLM-L6-v2 is.
     """
+    from textmill.folder.scan import scan  # noqa: PLC0415
     from textmill.store.keeper import Keeper  # noqa: PLC0415 - with the runtime
     from textmill.store.memory import resident, trim  # noqa: PLC0415
     from textmill.store.offered import Offered  # noqa: PLC0415
@@ -41,7 +42,7 @@ def open_store(options: ServeOptions, telemetry: Telemetry) -> Store:
         idle_s=options.idle_unload_seconds,
     )
     path = Path(options.models_path)
-    given = options.models or (() if path.is_dir() and any(path.iterdir()) else _DEFAULT)
+    given = options.models or (() if scan(path).files else _DEFAULT)
     with ExitStack() as opened:
         models = []
         for name, called in zip_longest(given, [options.served_model_name] if given else []):

@@ -49,7 +49,18 @@ _TASKS: Mapping[str, Task] = {
 
 async def answered(service: Service, rpc: str, context: Any, work: Callable[[Model], Awaitable[T]]) -> T:
     """Do the work of a call with the model that it names. Where it fails, end the call with a status."""
-    metadata = _metadata(context)
+    try:
+        return await _counted(service, rpc, _metadata(context), work)
+    except Exception as error:
+        # It has been counted by now: who is told of it finds it in the metrics.
+        await context.abort(code_of(error), message_of(error), trailers_of(error))
+        raise
+
+
+async def _counted(
+    service: Service, rpc: str, metadata: list[tuple[bytes, bytes]], work: Callable[[Model], Awaitable[T]]
+) -> T:
+    """The same, watched; what fails is logged where the server is to blame."""
     with Watch(service.telemetry, rpc, metadata) as watch:
         try:
             with service.permits.begin(), service.underway.call():
@@ -69,7 +80,6 @@ async def answered(service: Service, rpc: str, context: Any, work: Callable[[Mod
             elif isinstance(error, ForwardFailed):
                 _log.error("%s: %s", rpc, error)
             watch.fail(error)
-            await context.abort(watch.code, message_of(error), trailers_of(error))
             raise
 
 

@@ -69,8 +69,12 @@ class Health:
         if self._service.permits.draining:
             return _NOT_SERVING
         if name in _TASKS:
-            able = [model for model in self._service.store.models() if _TASKS[name].intersection(model.info.tasks)]
-            serving = any(model.ready for model in able)
+            able = [
+                model
+                for known, info, model in self._service.store.known()
+                if known.refusal is None and _TASKS[name].intersection(known.tasks if info is None else info.tasks)
+            ]
+            serving = any(model is None or model.ready for model in able)  # one that is not loaded will be for a call
         else:
             serving = self._service.store.ready
         return _SERVING if serving else _NOT_SERVING

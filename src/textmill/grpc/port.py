@@ -43,9 +43,8 @@ def _ipv6_taken(port: int) -> Iterator[None]:
         with suppress(OSError):  # there is no IPv6, or another process has the port: grpcio is kept away without us
             holder = held.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_STREAM))
             holder.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            holder.setsockopt(
-                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-            )  # or connections that have just ended are in the way
+            # Connections that have just ended must not be in the way; grpcio sets that too, and only who listens keeps it out.
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             holder.bind(("::", port))
-            holder.listen(1)  # or grpcio, which sets that too, could bind beside it
+            holder.listen(1)
         yield

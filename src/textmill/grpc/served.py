@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from textmill.contract import Classify, Embed, EmbedSparse, EmbedTokens, ModelInfo, Rerank, Task, Tokenize
+from textmill.contract import Classify, Embed, EmbedSparse, EmbedTokens, Known, ModelInfo, Rerank, Task, Tokenize
 
 
 class Model(Embed, EmbedSparse, EmbedTokens, Classify, Rerank, Tokenize, Protocol):
@@ -38,6 +38,6 @@ class Store(Protocol):
         """
         ...
 
-    def models(self) -> Sequence[Model]:
-        """All models that are loaded, the default first."""
+    def known(self) -> Sequence[tuple[Known, ModelInfo | None, Model | None]]:
+        """All models, the default first: what is known of each, what it said when last loaded, and it itself where it is."""
         ...

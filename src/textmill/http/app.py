@@ -91,13 +91,19 @@ def _closing(service: Service) -> Callable[[Starlette], contextlib.AbstractAsync
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         running = asyncio.create_task(service.store.run())
+        running.add_done_callback(_tell_end)
         yield
         running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
+        await asyncio.wait([running])
         await asyncio.to_thread(service.store.close, service.settings.drain_s)
 
     return lifespan
+
+
+def _tell_end(running: asyncio.Task[None]) -> None:
+    """Log what ended the store's own work before its time."""
+    if not running.cancelled() and (error := running.exception()) is not None:
+        _log.critical("models follow their files no longer, and idle ones stay", exc_info=error)
 
 
 class _Refusals:

@@ -194,28 +194,21 @@ async def models(service: Service, _: None) -> Answer:
 
 
 def _card(known: Known, info: ModelInfo | None, model: Model | None) -> ModelCard:
-    ready = model is None or model.ready
-    if info is None:
-        return ModelCard(
-            id=known.name,
-            object="model",
-            created=known.created,
-            owned_by="textmill",
-            source=known.source,
-            tasks=list(known.tasks),
-            loaded=False,
-            ready=ready and known.refusal is None,
-            refusal=known.refusal or UNSET,
-        )
-    return ModelCard(
-        id=info.name,
+    card = ModelCard(
+        id=known.name,
         object="model",
-        created=info.created,
+        created=known.created if info is None else info.created,
         owned_by="textmill",
-        source=info.source,
-        tasks=list(info.tasks),
+        source=known.source if info is None else info.source,
+        tasks=list(known.tasks if info is None else info.tasks),
         loaded=model is not None,
-        ready=ready,
+        ready=known.refusal is None and (model is None or model.ready),
+        refusal=known.refusal or UNSET,
+    )
+    if info is None:
+        return card
+    return msgspec.structs.replace(
+        card,
         revision=info.revision,
         architecture=info.architecture,
         labels=list(info.labels),

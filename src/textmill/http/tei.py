@@ -151,7 +151,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         takes=NoneType,
         gives=Info,
         summary="Describe the default model",
-        statuses={status: FAILURES[status] for status in (401, 404, 500)},
+        statuses={status: FAILURES[status] for status in (401, 404, 422, 500, 503)},
     ),
     Operation(
         method="GET",

@@ -112,5 +112,5 @@ FAILURES = {
     424: "The model does something else, or failed on these inputs.",
     429: "Too much work waits; come back after Retry-After seconds.",
     500: "A bug; the server's log explains it.",
-    503: "The model is shutting down.",
+    503: "The model is shutting down, or could not be loaded.",
 }

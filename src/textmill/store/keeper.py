@@ -123,9 +123,13 @@ class Keeper(Generic[M]):
     async def unload(self, name: str, wait_s: float = 30.0) -> bool:
         """Let a model go; false where it was not loaded. Those who use it have ``wait_s`` seconds, then Unavailable is raised.
 
-        It stays known, and loads again when somebody asks for it.
+        It stays known, and loads again when somebody asks for it. Who cancels the call does not stop it halfway.
         """
-        slot = self._find(name)
+        task = asyncio.create_task(self._unload(self._find(name), wait_s))
+        task.add_done_callback(_look)
+        return await asyncio.shield(task)
+
+    async def _unload(self, slot: Slot[M], wait_s: float) -> bool:
         if slot.model is None and slot.task is None:
             return False
         if slot.task is not None:
@@ -139,7 +143,7 @@ class Keeper(Generic[M]):
             if not await self._change(end - self._clock()) and slot.leases:
                 slot.leaving = False
                 _wake(slot)
-                msg = f"{name} is still busy after {wait_s:.0f} s; it stays loaded"
+                msg = f"{slot.name} is still busy after {wait_s:.0f} s; it stays loaded"
                 raise Unavailable(msg)
         await self._evict(slot)
         return True
@@ -148,9 +152,11 @@ class Keeper(Generic[M]):
         """Let models go that nobody has asked for too long; until cancelled."""
         while True:
             await self._sleep(LOOK_S)
-            for slot in stale(self.slots(), self._clock(), self._limits):
-                _log.info("%s was idle for %.0f s; unloading it", slot.name, self._limits.idle_s)
-                await self._evict(slot)
+            while idle := stale(
+                self.slots(), self._clock(), self._limits
+            ):  # anew each time: another may be in use by now
+                _log.info("%s was idle for %.0f s; unloading it", idle[0].name, self._limits.idle_s)
+                await self._evict(idle[0])
 
     def close(self) -> list[M]:
         """Lease and load nothing from now on. Any thread may call it; gives the models that are loaded, for it to close."""
@@ -272,13 +278,15 @@ class Keeper(Generic[M]):
         if model is None:
             return  # it has gone, or another is at it
         slot.leaving = True
-        await asyncio.to_thread(model.close, 0.0)
-        del model
-        await asyncio.to_thread(self._trim)
-        slot.loaded = False
-        slot.leaving = slot in self._left
-        _wake(slot)
-        self._tell()
+        try:
+            await asyncio.to_thread(model.close, 0.0)
+            del model
+            await asyncio.to_thread(self._trim)
+        finally:  # nobody must wait for it forever
+            slot.loaded = False
+            slot.leaving = slot in self._left
+            _wake(slot)
+            self._tell()
 
     def _tell(self) -> None:
         """Wake who waits for a change."""

@@ -189,15 +189,16 @@ class Telemetry:
     def loading(self, model: str) -> Iterator[None]:
         """While this lasts the model loads; it has failed if an error ends it."""
         self.expect([model])
-        self._loading.add(model)
+        with self._lock:
+            self._loading.add(model)
         try:
             yield
         except BaseException:
             with self._lock:
                 self._enter(model, "failed")
             raise
-        self._loading.discard(model)
         with self._lock:
+            self._loading.discard(model)
             for state in _STATES:  # it may have another name from now on, that of its files
                 self._state.forget(model, state)
 

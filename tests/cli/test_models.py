@@ -1,0 +1,50 @@
+"""What a server has when it begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from textmill.cli.models import open_store
+from textmill.config import ServeOptions
+from textmill.errors import LoadFailed, ModelNotFound
+from textmill.telemetry import Telemetry
+from textmill.testing.checkpoints import tiny_bert
+
+
+def options_of(path: Path, **changes: object) -> ServeOptions:
+    return ServeOptions(models_path=str(path), threads=1, dtype="float32", **changes)  # type: ignore[arg-type]
+
+
+def test_a_folder_that_happens_to_be_called_models_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "views.py").write_text("pass")
+    (tmp_path / "__pycache__").mkdir()
+    store = open_store(options_of(tmp_path), Telemetry())
+    assert [model.info.name for model in store.models()] == ["all-MiniLM-L6-v2"]
+    store.close(0)
+
+
+def test_models_of_the_folder_are_known_and_those_that_are_named_loaded(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        tiny_bert(tmp_path / name)
+    store = open_store(options_of(tmp_path, load=("two",)), Telemetry())
+    assert [(known.name, model is not None) for known, _, model in store.known()] == [("one", False), ("two", True)]
+    store.close(0)
+
+
+def test_a_model_that_was_given_stands_before_those_of_the_folder(tmp_path: Path) -> None:
+    tiny_bert(tmp_path / "models" / "one")
+    given = tiny_bert(tmp_path / "given")
+    options = options_of(tmp_path / "models", models=(str(given),), served_model_name="mine")
+    store = open_store(options, Telemetry())
+    assert [known.name for known, _, _ in store.known()] == ["mine", "one"]
+    store.close(0)
+
+
+def test_a_start_that_cannot_have_what_it_is_to_load_ends(tmp_path: Path) -> None:
+    tiny_bert(tmp_path / "one")
+    with pytest.raises(ModelNotFound, match="did you mean 'one'"):
+        open_store(options_of(tmp_path, load=("on",)), Telemetry())
+    with pytest.raises(LoadFailed, match="Raise the memory limit"):
+        open_store(options_of(tmp_path, load=("one",), memory_limit=1), Telemetry())
