@@ -3,10 +3,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from textmill.errors import LoadFailed, ModelBroken, ModelNotFound, Unavailable
+from textmill.errors import LoadFailed, ModelBroken, ModelNotFound, Overloaded, Unavailable
 from textmill.store.keeper import Keeper, Slot
 from textmill.store.shelf import Limits
 
@@ -44,7 +45,7 @@ class World:
     def keeper(self, limits: Limits | None = None, **options: object) -> Keeper[Fake]:
         return Keeper(limits or Limits(), measure=lambda: self.used, clock=lambda: self.now, **options)  # type: ignore[arg-type]
 
-    def slot(self, name: str, *, pinned: bool = False) -> Slot[Fake]:
+    def slot(self, name: str, *, pinned: bool = False, **more: Any) -> Slot[Fake]:
         def load() -> Fake:
             self.loads.append(name)
             assert self.gate.wait(10)
@@ -54,7 +55,7 @@ class World:
             self.most = max(self.most, len(self.alive))
             return made
 
-        return Slot(name=name, load=load, pinned=pinned, need=self.each)
+        return Slot(name=name, load=load, pinned=pinned, need=self.each, **more)
 
 
 @pytest.fixture
@@ -310,3 +311,40 @@ async def test_closed_it_leases_and_loads_nothing(world: World) -> None:
     with pytest.raises(Unavailable):
         await waiting
     assert world.alive == []
+
+
+async def test_a_model_takes_as_many_requests_at_once_as_its_file_allows(world: World) -> None:
+    keeper = world.keeper()
+    keeper.add(world.slot("a", most=2, retry_after=7.0))
+    async with keeper.lease("a"), keeper.lease("a"):
+        with pytest.raises(Overloaded, match="a takes 2 requests at once") as caught:
+            await use(keeper, "a")
+        assert caught.value.retry_after == 7.0
+    assert await use(keeper, "a") == "a"
+
+
+async def test_of_a_group_one_model_is_loaded_and_the_others_give_way(world: World) -> None:
+    keeper = world.keeper()
+    for name in "abc":
+        keeper.add(world.slot(name, groups=frozenset({"gpu"})))
+    keeper.add(world.slot("stays", pinned=True, groups=frozenset({"big"})))
+    keeper.add(world.slot("d", groups=frozenset({"big"})))
+    await asyncio.gather(*(use(keeper, name) for name in "abcabc"))
+    assert world.most == 1
+    await use(keeper, "stays")
+    with pytest.raises(LoadFailed, match="d cannot be loaded beside stays, which stays: both are in the group big"):
+        await use(keeper, "d")
+    assert "stays" in world.alive
+
+
+def test_a_load_at_the_start_that_fails_can_be_had_later(world: World) -> None:
+    keeper = world.keeper(Limits(loaded=1))
+    slot = world.slot("a")
+    keeper.add(slot)
+    world.error = ModelBroken("cut off")
+    with pytest.raises(ModelBroken):
+        keeper.load_now(slot)
+    world.error = None
+    keeper.load_now(slot)
+    keeper.load_now(slot)
+    assert world.alive == ["a"]

@@ -49,6 +49,16 @@ def test_while_one_leaves_no_other_has_to() -> None:
     assert room_for(NEW, [NEW, leaving, loaded(2)], 0, Limits(loaded=2)).wait
 
 
+def test_models_of_one_group_are_not_loaded_together() -> None:
+    gpu = frozenset({"gpu"})
+    new, rival, other = Place(groups=gpu | {"more"}), loaded(5, groups=gpu), loaded(1, groups=frozenset({"cpu"}))
+    assert room_for(new, [new, rival, other], 0, Limits()).evict is rival
+    assert room_for(new, [new, Place(groups=gpu), other], 0, Limits()).fits
+    assert room_for(new, [new, Place(groups=gpu, loading=True), other], 0, Limits()).wait
+    assert room_for(new, [new, loaded(5, groups=gpu, leaving=True), other], 0, Limits()).wait
+    assert room_for(new, [new, loaded(5, groups=gpu, pinned=True), other], 0, Limits()).never
+
+
 def test_what_is_too_large_by_itself_never_fits() -> None:
     assert room_for(Place(need=101 * MB), [], 0, Limits(memory=100 * MB)).never
 

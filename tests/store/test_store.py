@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from textmill.contract import Known, Task
 from textmill.errors import ConfigInvalid, InvalidInput, ModelNotFound, ModelUnclear
+from textmill.store.keeper import Slot
 from textmill.store.load import load
 from textmill.store.model import Model
 from textmill.store.store import Store
@@ -71,6 +73,10 @@ def known(name: str, *tasks: Task, aliases: tuple[str, ...] = ()) -> Known:
     return Known(name=name, source=f"/models/{name}", aliases=aliases, tasks=tasks)
 
 
+def add(store: Store, what: Known, load: Callable[[], Model]) -> None:
+    store.add(what, Slot(name=what.name, load=load))
+
+
 def unloadable() -> Model:
     raise AssertionError
 
@@ -78,7 +84,7 @@ def unloadable() -> Model:
 async def test_a_model_is_loaded_when_it_is_asked_for_and_known_by_what_it_said_from_then_on(tmp_path: Path) -> None:
     folder = tiny_bert(tmp_path / "tiny")
     store = Store()
-    store.add(known("mine", aliases=("other",)), lambda: load(str(folder), threads=1))
+    add(store, known("mine", aliases=("other",)), lambda: load(str(folder), threads=1))
     assert [(each.name, info, model) for each, info, model in store.known()] == [("mine", None, None)]
     async with store.lease("other") as model:
         assert await model.aembed("a") is not None
@@ -98,9 +104,9 @@ async def test_a_model_is_loaded_when_it_is_asked_for_and_known_by_what_it_said_
 async def test_without_a_name_the_only_one_that_may_do_it_answers(tmp_path: Path) -> None:
     folder = tiny_bert(tmp_path / "tiny")
     store = Store()
-    store.add(known("ranks", "rerank"), unloadable)
-    store.add(known("embeds", "embed"), lambda: load(str(folder), threads=1))
-    store.add(known("embeds-too", "embed"), unloadable)
+    add(store, known("ranks", "rerank"), unloadable)
+    add(store, known("embeds", "embed"), lambda: load(str(folder), threads=1))
+    add(store, known("embeds-too", "embed"), unloadable)
     with pytest.raises(ModelUnclear, match="several might be meant: embeds, embeds-too") as caught:
         await name_of(store, None, "embed")
     assert caught.value.param == "model"
@@ -114,7 +120,7 @@ async def test_without_a_name_the_only_one_that_may_do_it_answers(tmp_path: Path
 async def test_one_that_nothing_is_known_of_may_do_anything(tmp_path: Path) -> None:
     folder = tiny_bert(tmp_path / "tiny")
     store = Store()
-    store.add(known("any"), lambda: load(str(folder), threads=1))
+    add(store, known("any"), lambda: load(str(folder), threads=1))
     assert await name_of(store, None, "embed") == "tiny"
     store.close(1.0)
 
@@ -126,6 +132,29 @@ async def test_a_model_that_was_given_stays(store: Store) -> None:
 
 
 async def test_names_count_more_than_aliases(store: Store) -> None:
-    store.add(known("new", aliases=("first", "newer")), unloadable)
+    add(store, known("new", aliases=("first", "newer")), unloadable)
     assert await name_of(store, "first") == "first"
     assert "newer" in store.names()
+
+
+def test_models_load_at_the_start_at_the_same_time(tmp_path: Path) -> None:
+    folder = tiny_bert(tmp_path / "tiny")
+    both = Barrier(2, timeout=10)
+
+    def loaded() -> Model:
+        both.wait()  # one after the other they would wait for ever
+        return load(str(folder), threads=1)
+
+    store = Store()
+    add(store, known("one", aliases=("first",)), loaded)
+    add(store, known("two"), loaded)
+    told: list[str] = []
+
+    def tell(name: str) -> AbstractContextManager[None]:
+        told.append(name)
+        return nullcontext()
+
+    store.load_now(["one", "two", "first"], 2, tell)
+    assert sorted(told) == ["one", "two"]
+    assert [info is not None for _, info, _ in store.known()] == [True, True]
+    store.close(1.0)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
-from itertools import zip_longest
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from itertools import count, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +25,8 @@ _log = logging.getLogger("textmill")
 
 _DEFAULT = ("all-MiniLM-L6-v2",)
 _MB = 10**6
+_PARALLEL = 4
+"""Models that load at once at the start: reading files and compiling leave cores idle now and then."""
 
 
 def open_store(options: ServeOptions, telemetry: Telemetry) -> Store:
@@ -43,21 +48,44 @@ def open_store(options: ServeOptions, telemetry: Telemetry) -> Store:
     )
     path = Path(options.models_path)
     given = options.models or (() if scan(path).files else _DEFAULT)
+    parallel = _PARALLEL if options.memory_limit is None else 1
+    told = _Told(len({*given, *options.load}))
     with ExitStack() as opened:
-        models = []
-        for name, called in zip_longest(given, [options.served_model_name] if given else []):
-            model = _loaded(name, options, telemetry, called)
+
+        def open_one(name: str, called: str | None) -> Model:
+            with told(called or name):
+                model = _loaded(name, options, telemetry, called)
             opened.callback(model.close)
-            models.append(model)
+            return model
+
+        with ThreadPoolExecutor(parallel) as pool:
+            called = [options.served_model_name] if given else []
+            models = list(pool.map(lambda pair: open_one(*pair), list(zip_longest(given, called))))
         store = Store(models, Keeper(limits, measure=resident, trim=trim))
         offered = Offered(path, store, lambda file: _of_file(file, options, telemetry))
-        for name in options.load:
-            store.load_now(name)
+        store.load_now(options.load, parallel, told)
         store.also(offered.follow)
         opened.pop_all()
     if offered.folder.files:
         _log.info("%s offers %d models", path, sum(file.listed for file in offered.folder.files))
     return store
+
+
+class _Told:
+    """Tells of each load at the start, of so many, how far they are; from any thread."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = count(1)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        if self._total > 1:
+            _log.info(
+                "%d of %d models loaded: %s in %.1f s", next(self._done), self._total, name, time.perf_counter() - began
+            )
 
 
 def _of_file(file: ModelFile, options: ServeOptions, telemetry: Telemetry) -> Model:

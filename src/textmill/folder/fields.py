@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from textmill.folder.fields_text import TextFields
 from textmill.folder.parameters import Parameters
 from textmill.folder.prompts import Artifact, DownloadFile, Grpc, Limits
-from textmill.folder.state import EXTERNAL, GALLERY, LIFE, acts, idle, later
+from textmill.folder.state import EXTERNAL, GALLERY, acts, idle, later
 
 Texts = tuple[str, ...]
 
@@ -45,8 +45,8 @@ class Fields(TextFields, frozen=True, kw_only=True):
     ] = None
     disabled: Annotated[bool | None, acts("Refuse requests for the model")] = None
     pinned: Annotated[bool | None, acts("Never unload it to make room")] = None
-    concurrency_groups: Annotated[Texts | None, later(LIFE, "Models of one group are never loaded together")] = None
-    limits: Annotated[Limits | None, later(LIFE, "Requests at once")] = None
+    concurrency_groups: Annotated[Texts | None, acts("Models of one group are never loaded together")] = None
+    limits: Annotated[Limits | None, acts("Requests at once")] = None
     grpc: Annotated[Grpc | None, later(EXTERNAL, "How a backend's process is waited for")] = None
     download_files: Annotated[
         tuple[DownloadFile, ...] | None, later(GALLERY, "Files to fetch into the models folder")

@@ -69,6 +69,16 @@ class ModelFile:
         """Groups of models of which one at most is loaded."""
         return self.fields.concurrency_groups or ()
 
+    @property
+    def most(self) -> int | None:
+        """Requests that may use it at once; None for any number."""
+        return (self.fields.limits and self.fields.limits.max_concurrent) or None
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds after which a request beyond that may come back."""
+        return float((self.fields.limits and self.fields.limits.retry_after_seconds) or 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Alias:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from textmill.folder.state import EXTERNAL, GALLERY, GENERATION, LIFE, Section, acts, later
+from textmill.folder.state import EXTERNAL, GALLERY, GENERATION, Section, acts, later
 
 Texts = tuple[str, ...]
 
@@ -59,11 +59,9 @@ class Limits(Section, frozen=True, kw_only=True):
     """`limits`."""
 
     max_concurrent: Annotated[
-        Annotated[int, Meta(ge=0)] | None, later(LIFE, "Requests to the model at once; 0 for any number")
+        Annotated[int, Meta(ge=0)] | None, acts("Requests to the model at once, others get 429; 0 for any number")
     ] = None
-    retry_after_seconds: Annotated[
-        Annotated[int, Meta(ge=0)] | None, later(LIFE, "What Retry-After says beyond that")
-    ] = None
+    retry_after_seconds: Annotated[Annotated[int, Meta(ge=0)] | None, acts("What Retry-After says beyond that")] = None
 
 
 class Grpc(Section, frozen=True, kw_only=True):

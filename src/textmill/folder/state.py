@@ -6,7 +6,6 @@ from msgspec import Meta, Struct
 
 GGUF = "the GGUF engine"
 GENERATION = "text generation"
-LIFE = "the life cycle of models"
 GALLERY = "downloads and galleries"
 EXTERNAL = "backends of LocalAI over gRPC"
 ROUTES = "LocalAI's routes"

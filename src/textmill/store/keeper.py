@@ -8,9 +8,10 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, Generic, Protocol, TypeVar
 
-from textmill.errors import LoadFailed, ModelNotFound, TextmillError, Unavailable
+from textmill.errors import LoadFailed, ModelNotFound, Overloaded, TextmillError, Unavailable
 from textmill.store.shelf import Limits, Place, cooldown, room_for, stale
 
 _log = logging.getLogger("textmill")
@@ -34,10 +35,15 @@ M = TypeVar("M", bound=Closes)
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Slot(Place, Generic[M]):
-    """A model that is known by a name, loaded or not. ``load`` blocks, and raises what `textmill.load` raises."""
+    """A model that is known by a name, loaded or not. ``load`` blocks, and raises what `textmill.load` raises.
+
+    ``most`` requests may use it at once, None for any number; others are told to come back after ``retry_after`` seconds.
+    """
 
     name: str
     load: Callable[[], M]
+    most: int | None = None
+    retry_after: float = 1.0
     model: M | None = None
     error: str = ""
     failures: int = 0
@@ -75,6 +81,7 @@ class Keeper(Generic[M]):
         self._changed = asyncio.Event()
         self._going: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._starting = Lock()
 
     def add(self, slot: Slot[M]) -> None:
         """Know a model; one of the same name before it takes no more requests, and leaves when those it has are done."""
@@ -86,13 +93,22 @@ class Keeper(Generic[M]):
             self._retire(before)
 
     def load_now(self, slot: Slot[M]) -> None:
-        """Load a model before the loop runs; blocks. Raises LoadFailed where there is no room, and what the load raises."""
-        if slot.model is None:
+        """Load a model before the loop runs; blocks. Raises LoadFailed where there is no room, and what the load raises.
+
+        Several threads may call it, for one slot each, where memory is not limited.
+        """
+        with self._starting:
+            if slot.model is not None:
+                return
             if not room_for(slot, self._all(), self._measure(), self._limits).fits:
                 raise LoadFailed(self._too_large(slot), retry_after=None)
+            slot.loading = True
+        try:
             before = self._measure()
             slot.model, slot.loaded = slot.load(), True
             slot.need = _measured(slot.need, self._measure() - before)
+        finally:
+            slot.loading = False
 
     def forget(self, name: str) -> None:
         """Know it no longer."""
@@ -109,9 +125,12 @@ class Keeper(Generic[M]):
         """The model of that name, loaded for it if need be; while this lasts it stays.
 
         Raises ModelNotFound for a name that is not known, LoadFailed where it cannot be loaded or has failed a short time ago,
-        Unavailable once the keeper is closed.
+        Overloaded where as many as may use it do, Unavailable once the keeper is closed.
         """
         slot = await self._present(name)
+        if slot.most is not None and slot.leases >= slot.most:
+            msg = f"{slot.name} takes {slot.most} requests at once, and has them; its model file says so under `limits`"
+            raise Overloaded(msg, retry_after=slot.retry_after)
         slot.leases += 1
         try:
             yield slot.model if slot.model is not None else await self._loaded(slot)
@@ -244,6 +263,13 @@ class Keeper(Generic[M]):
 
     def _too_large(self, slot: Slot[M]) -> str:
         held = ", ".join(each.name for each in self._all() if each.loaded) or "none"
+        rivals = [each for each in self._all() if each is not slot and each.pinned and each.groups & slot.groups]
+        if rivals:
+            shared = ", ".join(sorted(rivals[0].groups & slot.groups))
+            return (
+                f"{slot.name} cannot be loaded beside {rivals[0].name}, which stays: both are in the group {shared}, and models of "
+                "one of the `concurrency_groups` are never loaded together"
+            )
         if self._limits.memory is None:
             return (
                 f"{slot.name} cannot be loaded: all {self._limits.loaded} places are taken by models that stay ({held})"

@@ -15,6 +15,7 @@ from textmill.folder.problem import Problem
 from textmill.folder.scan import scan
 from textmill.folder.snapshot import Snapshot, take_snapshot
 from textmill.folder.watch import changes, watch
+from textmill.store.keeper import Slot
 from textmill.store.model import Model
 from textmill.store.store import Store
 
@@ -90,8 +91,16 @@ class Offered:
             refusal=refusal,
             listed=file.listed,
         )
-        need = _WHILE * sum(stamp.size for stamp in file.stamps) + _BESIDE
-        self._store.add(known, lambda: self._loaded(file, refusal), need=need, pinned=file.pinned)
+        slot = Slot[Model](
+            name=file.name,
+            load=lambda: self._loaded(file, refusal),
+            need=_WHILE * sum(stamp.size for stamp in file.stamps) + _BESIDE,
+            pinned=file.pinned,
+            groups=frozenset(file.groups),
+            most=file.most,
+            retry_after=file.retry_after,
+        )
+        self._store.add(known, slot)
 
     def _aliases(self, file: ModelFile) -> tuple[str, ...]:
         return tuple(alias.name for alias in self.folder.aliases if alias.target == file.name)

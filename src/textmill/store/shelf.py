@@ -26,10 +26,12 @@ class Place:
     """A model's place on the shelf.
 
     ``leases`` counts the requests that use it or wait for it to load, ``used`` is when the last of them ended. A model that is
-    ``leaving`` takes no more of them. ``need`` is the memory that it takes, in bytes, estimated at first and then measured.
+    ``leaving`` takes no more of them. ``need`` is the memory that it takes, in bytes, estimated at first and then measured. Of the
+    models that share one of their ``groups`` one at most is loaded.
     """
 
     pinned: bool = False
+    groups: frozenset[str] = frozenset()
     need: int = 0
     loaded: bool = False
     loading: bool = False
@@ -73,11 +75,14 @@ def room_for(place: Place, places: Iterable[Place], used: int, limits: Limits) -
     held = sum(other.loaded or other.loading for other in others)
     full = limits.loaded is not None and held >= limits.loaded
     short = limits.memory is not None and used + reserved + place.need > limits.memory
-    if not full and not short:
+    rivals = [other for other in others if other.groups & place.groups and (other.loaded or other.loading)]
+    if not full and not short and not rivals:
         return FITS
+    if any(rival.pinned for rival in rivals):
+        return Room(never=True)
     if any(other.leaving for other in others):
         return Room(wait=True)
-    going = [other for other in others if other.loaded and not other.pinned]
+    going = [other for other in rivals or others if other.loaded and not other.pinned]
     if going:
         return Room(evict=min(going, key=lambda other: (other.leases > 0, other.used)))
     if any(other.loading for other in others):

@@ -6,7 +6,7 @@ import asyncio
 import difflib
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,12 +56,9 @@ class Store:
             known = Known(name=info.name, source=info.source, aliases=info.aliases, tasks=info.tasks)
             self._enter(known, Slot(name=info.name, load=_gone, model=model, pinned=True), info)
 
-    def add(self, known: Known, load: Callable[[], Model], *, need: int = 0, pinned: bool = False) -> None:
-        """Know a model that is loaded when it is asked for; ``need`` is the memory that it will take, in bytes.
-
-        One of the same name before it answers the requests that it has, and leaves.
-        """
-        self._enter(known, Slot(name=known.name, load=load, need=need, pinned=pinned), None)
+    def add(self, known: Known, slot: Slot[Model]) -> None:
+        """Know a model that is loaded when it is asked for. One of the same name before it answers the requests that it has, and leaves."""
+        self._enter(known, slot, None)
 
     def call(self, name: str, aliases: tuple[str, ...]) -> None:
         """Find a model by these names too, and by none that it had beside its own before."""
@@ -69,11 +66,22 @@ class Store:
         entry.known = replace(entry.known, aliases=aliases)
         self._name_all()
 
-    def load_now(self, name: str) -> None:
-        """Load a model before the store runs; blocks. Raises ModelNotFound, LoadFailed, and what the load raises."""
-        entry = self._entry(name, None)
-        self._keeper.load_now(entry.slot)
-        entry.info = None if entry.slot.model is None else entry.slot.model.info
+    def load_now(
+        self, names: Iterable[str], parallel: int, told: Callable[[str], AbstractContextManager[None]]
+    ) -> None:
+        """Load models before the store runs, so many at once, each within ``told`` of its name; blocks.
+
+        Raises ModelNotFound, LoadFailed, and what a load raises.
+        """
+        entries = {entry.known.name: entry for entry in (self._entry(name, None) for name in names)}
+
+        def load(entry: _Entry) -> None:
+            with told(entry.known.name):
+                self._keeper.load_now(entry.slot)
+            entry.info = None if entry.slot.model is None else entry.slot.model.info
+
+        with ThreadPoolExecutor(parallel) as pool:
+            list(pool.map(load, entries.values()))
         self._name_all()
 
     def forget(self, name: str) -> None:
