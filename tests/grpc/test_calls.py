@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -347,3 +348,43 @@ async def test_an_input_that_waited_for_a_place_counts_once(model: RecordingMode
     text = live.telemetry.render()[0].decode()
     assert "te_embed_count 2\n" in text
     assert "te_embed_success 2\n" in text
+
+
+async def until(true: Callable[[], bool]) -> None:
+    for _ in range(2000):
+        if true():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError
+
+
+@pytest.mark.parametrize("rpc", ["tei.v1.Embed/EmbedStream", "tei.v1.Rerank/RerankStream"])
+async def test_a_silent_stream_is_in_the_way_of_no_other_model(rpc: str, model: RecordingModel, serve: Serve) -> None:
+    store = RecordingStore(model)
+    live = await serve(store)
+    heard, go_on = asyncio.Event(), asyncio.Event()
+
+    async def messages() -> AsyncIterator[Any]:
+        yield GIVEN.get(rpc, {"inputs": "a"})
+        heard.set()
+        await go_on.wait()
+
+    call = live.call(rpc, messages())
+    await heard.wait()
+    await until(lambda: bool(model.calls) and not store.leases)
+    go_on.set()
+    assert await outcome(call) is grpc.StatusCode.OK
+
+
+async def test_a_stream_whose_model_changes_ends_before_it_mixes_vectors(model: RecordingModel, serve: Serve) -> None:
+    live = await serve(model)
+
+    async def messages() -> AsyncIterator[Any]:
+        yield {"inputs": "a"}
+        await until(lambda: bool(model.calls))
+        model.info = replace(model.info, fingerprint="another")
+        yield {"inputs": "b"}
+
+    error = await refusal(live.call("tei.v1.Embed/EmbedStream", messages()))
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert "has changed since this stream began" in error.details()

@@ -40,13 +40,36 @@ def test_pinned_models_stay_and_busy_ones_are_asked_last() -> None:
     busy, pinned, idle = loaded(1, leases=1), loaded(0, pinned=True), loaded(5)
     limits = Limits(loaded=3)
     assert room_for(NEW, [NEW, busy, pinned, idle], 0, limits).evict is idle
-    assert room_for(NEW, [NEW, busy, pinned, loaded(6, leases=1)], 0, limits).evict is busy
+    assert room_for(NEW, [NEW, busy, pinned, loaded(6, leases=1)], 0, limits).want is busy
     assert room_for(NEW, [NEW, pinned, pinned, pinned], 0, limits).never
 
 
-def test_while_one_leaves_no_other_has_to() -> None:
-    leaving = loaded(1, leases=1, leaving=True)
-    assert room_for(NEW, [NEW, leaving, loaded(2)], 0, Limits(loaded=2)).wait
+def test_while_memory_is_on_its_way_nobody_else_has_to_leave() -> None:
+    limits = Limits(loaded=2)
+    for going in (loaded(1, closing=True), loaded(1, retired=True), loaded(1, wanted=1)):
+        assert room_for(NEW, [NEW, going, loaded(2)], 0, limits).wait
+
+
+def test_nobody_waits_for_a_busy_model_while_another_is_idle() -> None:
+    limits = Limits(loaded=2)
+    busy, idle, other = loaded(1, leases=1, wanted=1), loaded(2), loaded(2, leases=1)
+    assert room_for(NEW, [NEW, busy, idle], 0, limits).evict is idle
+    assert room_for(NEW, [NEW, busy, other], 0, limits).wait  # one that is asked to leave is enough
+
+
+def test_one_that_leaves_but_is_not_loaded_brings_no_memory() -> None:
+    queued = Place(need=10 * MB, leases=1, retired=True)
+    idle = loaded(1)
+    assert room_for(NEW, [NEW, queued, idle], 0, Limits(loaded=1)).evict is idle
+
+
+def test_what_cannot_fit_even_if_all_left_is_refused_before_anyone_does() -> None:
+    limits = Limits(memory=100 * MB)
+    assert room_for(Place(need=101 * MB), [loaded(1)], 10 * MB, limits).never
+    assert room_for(Place(need=90 * MB), [loaded(1)], 25 * MB, limits).never  # 15 MB are the process's own
+    assert room_for(Place(need=80 * MB), [loaded(1)], 25 * MB, limits).evict is not None
+    assert room_for(Place(need=80 * MB), [loaded(1, pinned=True)], 25 * MB, limits).never
+    assert room_for(NEW, [loaded(1, pinned=True), loaded(2)], 0, Limits(loaded=1)).never
 
 
 def test_models_of_one_group_are_not_loaded_together() -> None:
@@ -55,7 +78,7 @@ def test_models_of_one_group_are_not_loaded_together() -> None:
     assert room_for(new, [new, rival, other], 0, Limits()).evict is rival
     assert room_for(new, [new, Place(groups=gpu), other], 0, Limits()).fits
     assert room_for(new, [new, Place(groups=gpu, loading=True), other], 0, Limits()).wait
-    assert room_for(new, [new, loaded(5, groups=gpu, leaving=True), other], 0, Limits()).wait
+    assert room_for(new, [new, loaded(5, groups=gpu, closing=True), other], 0, Limits()).wait
     assert room_for(new, [new, loaded(5, groups=gpu, pinned=True), other], 0, Limits()).never
 
 
@@ -65,7 +88,7 @@ def test_what_is_too_large_by_itself_never_fits() -> None:
 
 def test_idle_models_are_those_that_may_go_and_were_not_asked_for_long_enough() -> None:
     idle = loaded(10)
-    others = [loaded(11), loaded(0, pinned=True), loaded(0, leases=1), loaded(0, leaving=True), Place()]
+    others = [loaded(11), loaded(0, pinned=True), loaded(0, leases=1), loaded(0, wanted=1), Place()]
     assert stale([idle, *others], 20, Limits(idle_s=10)) == [idle]
     assert stale([idle], 1e9, Limits()) == []
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 
 import pytest
 
 from textmill.contract import Known, Task
-from textmill.errors import ConfigInvalid, InvalidInput, ModelNotFound, ModelUnclear
-from textmill.store.keeper import Slot
+from textmill.errors import ConfigInvalid, InvalidInput, LoadFailed, ModelNotFound, ModelUnclear
+from textmill.store.keeper import Keeper, Slot
 from textmill.store.load import load
 from textmill.store.model import Model
+from textmill.store.shelf import Limits
 from textmill.store.store import Store
 from textmill.testing.checkpoints import tiny_bert
 
@@ -135,6 +137,19 @@ async def test_names_count_more_than_aliases(store: Store) -> None:
     add(store, known("new", aliases=("first", "newer")), unloadable)
     assert await name_of(store, "first") == "first"
     assert "newer" in store.names()
+
+
+async def test_a_model_that_cannot_be_served_makes_nobody_leave(tmp_path: Path) -> None:
+    folder = tiny_bert(tmp_path / "tiny")
+    store = Store((), Keeper(Limits(loaded=1)))
+    add(store, known("good"), lambda: load(str(folder), threads=1))
+    add(store, replace(known("bad"), refusal="its file says disabled"), unloadable)
+    assert await name_of(store, "good") == "tiny"
+    with pytest.raises(LoadFailed, match="bad cannot be served: its file says disabled") as caught:
+        await name_of(store, "bad")
+    assert caught.value.retry_after is None
+    assert len(store.models()) == 1
+    store.close(1.0)
 
 
 def test_models_load_at_the_start_at_the_same_time(tmp_path: Path) -> None:

@@ -113,6 +113,9 @@ def run(serving: Serving) -> None:
         finally:
             # The app has closed it, unless it never ran: another process may have taken the port meanwhile.
             store.close(drain_s=0)
+    if store.loading:  # its thread cannot be asked to end, and would be in the way of the interpreter's end
+        logging.shutdown()
+        os._exit(0)
 
 
 def ready_line(url: str, models: Sequence[ModelInfo], seconds: float) -> str:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
 import grpc
 from grpc import StatusCode
 
-from textmill.contract import Answered, Task
-from textmill.errors import ForwardFailed
+from textmill.contract import Answered, ModelInfo, Task
+from textmill.errors import ForwardFailed, Unavailable
 from textmill.grpc.ahead import Ahead, Limits, Messages
 from textmill.grpc.failures import Unauthenticated, code_of, message_of, trailers_of
 from textmill.grpc.messages import parsed
 from textmill.grpc.metadata import characters_of, metadata_field
 from textmill.grpc.served import Model
-from textmill.grpc.service import Service
+from textmill.grpc.service import Lend, Service
 from textmill.grpc.verb import Verb
 from textmill.grpc.watch import Watch
 from textmill.store.about import about
@@ -49,8 +49,46 @@ _TASKS: Mapping[str, Task] = {
 
 async def answered(service: Service, rpc: str, context: Any, work: Callable[[Model], Awaitable[T]]) -> T:
     """Do the work of a call with the model that it names. Where it fails, end the call with a status."""
+    metadata = _metadata(context)
+
+    async def held(watch: Watch) -> T:
+        async with _model(service, rpc, metadata) as model:
+            watch.enter(model.info.name)
+            return await work(model)
+
+    return await _told(service, rpc, context, metadata, held)
+
+
+async def streamed(service: Service, rpc: str, context: Any, work: Callable[[Lend, ModelInfo], Awaitable[T]]) -> T:
+    """The same for a stream, which may be silent for hours: it holds its model only while it has something computed.
+
+    A lease raises Unavailable where another model has come in its place meanwhile.
+    """
+    metadata = _metadata(context)
+
+    async def lent(watch: Watch) -> T:
+        async with _model(service, rpc, metadata) as model:
+            first = model.info
+        watch.enter(first.name)
+
+        @asynccontextmanager
+        async def again() -> AsyncIterator[Model]:
+            async with _model(service, rpc, metadata) as model:
+                if model.info.fingerprint != first.fingerprint:
+                    msg = f"{first.name} has changed since this stream began; begin another, and mix no vectors of both"
+                    raise Unavailable(msg)
+                yield model
+
+        return await work(again, first)
+
+    return await _told(service, rpc, context, metadata, lent)
+
+
+async def _told(
+    service: Service, rpc: str, context: Any, metadata: list[tuple[bytes, bytes]], work: Callable[[Watch], Awaitable[T]]
+) -> T:
     try:
-        return await _counted(service, rpc, _metadata(context), work)
+        return await _counted(service, rpc, metadata, work)
     except Exception as error:
         # It has been counted by now: who is told of it finds it in the metrics.
         await context.abort(code_of(error), message_of(error), trailers_of(error))
@@ -58,15 +96,13 @@ async def answered(service: Service, rpc: str, context: Any, work: Callable[[Mod
 
 
 async def _counted(
-    service: Service, rpc: str, metadata: list[tuple[bytes, bytes]], work: Callable[[Model], Awaitable[T]]
+    service: Service, rpc: str, metadata: list[tuple[bytes, bytes]], work: Callable[[Watch], Awaitable[T]]
 ) -> T:
     """The same, watched; what fails is logged where the server is to blame."""
     with Watch(service.telemetry, rpc, metadata) as watch:
         try:
             with service.permits.begin(), service.underway.call():
-                async with _model(service, rpc, metadata) as model:
-                    watch.enter(model.info.name)
-                    return await work(model)
+                return await work(watch)
         except asyncio.CancelledError:
             watch.code = StatusCode.CANCELLED
             raise
@@ -102,8 +138,8 @@ async def unary(verb: Verb[I, O, R], service: Service, rpc: str, data: bytes, co
 async def stream(verb: Verb[I, O, R], service: Service, rpc: str, messages: Messages, context: Any) -> None:
     """Answer each message of a stream, in order."""
 
-    async def work(model: Model) -> None:
-        ahead = Ahead(messages, verb, partial(service.ask_patiently, verb, model, part=True), limits(service))
+    async def work(lend: Lend, _: ModelInfo) -> None:
+        ahead = Ahead(messages, verb, partial(service.ask_patiently, verb, lend, part=True), limits(service))
         async with aclosing(ahead.replies()) as replies:
             async for reply in replies:
                 characters = characters_of(reply.asked.input)
@@ -111,7 +147,7 @@ async def stream(verb: Verb[I, O, R], service: Service, rpc: str, messages: Mess
                 told = metadata_field(reply.made, reply.index, characters, reply.asked.since)
                 await context.write(verb.answer(reply.made, reply.index) + told)
 
-    await answered(service, rpc, context, work)
+    await streamed(service, rpc, context, work)
 
 
 def limits(service: Service) -> Limits:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from textmill.contract import Answered, RerankOptions, Scores, Timings
+from textmill.contract import Answered, ModelInfo, RerankOptions, Scores, Timings
 from textmill.errors import EmptyInput, InvalidInput, TooManyInputs
 from textmill.grpc.ahead import Ahead, Messages, Reply
-from textmill.grpc.calls import answered, limits
+from textmill.grpc.calls import answered, limits, streamed
 from textmill.grpc.embed import TOGETHER
 from textmill.grpc.messages import RerankRequest, RerankResponse, RerankStreamRequest, parsed
 from textmill.grpc.metadata import metadata_message
 from textmill.grpc.served import Model
-from textmill.grpc.service import Service
+from textmill.grpc.service import Lend, Service
 from textmill.grpc.verb import remembered, side_of
 from textmill.store.about import about
 from textmill.tasks.best import descending, refuse_no_numbers
@@ -71,7 +71,7 @@ async def rerank(service: Service, rpc: str, data: bytes, context: Any) -> bytes
             raise TooManyInputs(msg, param="texts")
         _refuse_nothing(query, texts)
         options = _options(message.truncate, message.raw_scores, message.truncation_direction)
-        made = await service.ask_patiently(Ranking(), model, texts, (query, options))
+        made = await service.ask_patiently(Ranking(), lambda: nullcontext(model), texts, (query, options))
         characters = len(query) * len(texts) + sum(map(len, texts))
         await context.send_initial_metadata(about(model.info, made, characters, started))
         return _ranks(made.scores, texts if message.return_text else None) + _about(made, characters, started)
@@ -83,18 +83,18 @@ async def rerank_stream(service: Service, rpc: str, messages: Messages, context:
     """Answer a RerankStream."""
     started = time.perf_counter()
 
-    async def work(model: Model) -> bytes:
+    async def work(lend: Lend, model: ModelInfo) -> bytes:
         ranking, gathered = Ranking(), _Gathered(service.settings.message_limit)
-        ahead = Ahead(messages, ranking, partial(service.ask_patiently, ranking, model, part=True), limits(service))
+        ahead = Ahead(messages, ranking, partial(service.ask_patiently, ranking, lend, part=True), limits(service))
         async with aclosing(ahead.replies()) as replies:
             async for reply in replies:
                 gathered.add(reply, keep_text=ranking.first.return_text)
         made = gathered.scores()
-        service.telemetry.observe_stages(model.info.name, made.timings)
-        await context.send_initial_metadata(about(model.info, made, gathered.characters, started))
+        service.telemetry.observe_stages(model.name, made.timings)
+        await context.send_initial_metadata(about(model, made, gathered.characters, started))
         return _ranks(made.scores, gathered.texts or None) + _about(made, gathered.characters, started)
 
-    return await answered(service, rpc, context, work)
+    return await streamed(service, rpc, context, work)
 
 
 @dataclass(slots=True)

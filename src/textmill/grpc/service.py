@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TypeVar
 
 from textmill.contract import Answered
@@ -24,6 +24,9 @@ R = TypeVar("R")
 
 Admits = Callable[[Iterable[tuple[bytes, bytes]]], bool]
 """Whether a call with these metadata may be answered; their names are in lower case."""
+
+Lend = Callable[[], AbstractAsyncContextManager[Model]]
+"""Lends a call's model, loaded if need be, for as long as the context lasts."""
 
 _PATIENCE_S = 1.0
 """How long a stream waits at most before it knocks again."""
@@ -58,14 +61,15 @@ class Service:
         return made
 
     async def ask_patiently(
-        self, verb: Asking[I, O, R], model: Model, inputs: Sequence[I], options: O, *, part: bool = False
+        self, verb: Asking[I, O, R], lend: Lend, inputs: Sequence[I], options: O, *, part: bool = False
     ) -> R:
-        """`ask`, but wait where too much work waits already."""
+        """`ask`, but wait where too much work waits already; the model is held while it computes."""
         asked = False
         while True:
             try:
-                with again() if asked else nullcontext():
-                    return await self.ask(verb, model, inputs, options, part=part)
+                async with lend() as model:
+                    with again() if asked else nullcontext():
+                        return await self.ask(verb, model, inputs, options, part=part)
             except Overloaded as error:
                 asked = asked or not isinstance(error, NoPlace)
                 patience = error.retry_after

@@ -6,13 +6,16 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
 from typing import Any, Generic, Protocol, TypeVar
 
 from textmill.errors import LoadFailed, ModelNotFound, Overloaded, TextmillError, Unavailable
 from textmill.store.shelf import Limits, Place, cooldown, room_for, stale
+from textmill.store.threads import in_thread
 
 _log = logging.getLogger("textmill")
 
@@ -37,11 +40,14 @@ M = TypeVar("M", bound=Closes)
 class Slot(Place, Generic[M]):
     """A model that is known by a name, loaded or not. ``load`` blocks, and raises what `textmill.load` raises.
 
-    ``most`` requests may use it at once, None for any number; others are told to come back after ``retry_after`` seconds.
+    ``prepare`` comes before it: it brings what is to be loaded to this machine, blocks, and says how many bytes the model will take,
+    0 where it cannot tell. ``most`` requests may use the model at once, None for any number; others are told to come back after
+    ``retry_after`` seconds.
     """
 
     name: str
     load: Callable[[], M]
+    prepare: Callable[[], int] | None = None
     most: int | None = None
     retry_after: float = 1.0
     model: M | None = None
@@ -52,8 +58,12 @@ class Slot(Place, Generic[M]):
     out: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+_held: ContextVar[tuple[Slot[Any], ...]] = ContextVar("held", default=())
+"""What the request that runs holds already: it may hold it once more, whoever waits for it to leave."""
+
+
 class Keeper(Generic[M]):
-    """The models of a process. For one event loop, but for `add` before it runs.
+    """The models of a process. For one event loop, but for `add` and `load_now` before it runs.
 
     ``measure`` says how many bytes the process uses now, and ``trim`` gives freed memory back to the system; both are called
     in threads too. Loads run in threads, as many at once as ``parallel``; one after the other where memory is limited, since
@@ -97,6 +107,8 @@ class Keeper(Generic[M]):
 
         Several threads may call it, for one slot each, where memory is not limited.
         """
+        if slot.prepare is not None:
+            slot.need = max(slot.need, slot.prepare())
         with self._starting:
             if slot.model is not None:
                 return
@@ -107,6 +119,7 @@ class Keeper(Generic[M]):
             before = self._measure()
             slot.model, slot.loaded = slot.load(), True
             slot.need = _measured(slot.need, self._measure() - before)
+            slot.used = self._clock()
         finally:
             slot.loading = False
 
@@ -120,23 +133,27 @@ class Keeper(Generic[M]):
         """All that are known, in the order in which they were added."""
         return list(self._slots.values())
 
+    @property
+    def loading(self) -> bool:
+        """Whether a load is under way."""
+        return any(slot.task is not None for slot in self._all())
+
     @asynccontextmanager
     async def lease(self, name: str) -> AsyncIterator[M]:
-        """The model of that name, loaded for it if need be; while this lasts it stays.
+        """The model of that name, loaded for it if need be; while this lasts it stays. Who holds it may hold it once more.
 
         Raises ModelNotFound for a name that is not known, LoadFailed where it cannot be loaded or has failed a short time ago,
         Overloaded where as many as may use it do, Unavailable once the keeper is closed.
         """
-        slot = await self._present(name)
-        if slot.most is not None and slot.leases >= slot.most:
-            msg = f"{slot.name} takes {slot.most} requests at once, and has them; its model file says so under `limits`"
-            raise Overloaded(msg, retry_after=slot.retry_after)
+        slot = next((held for held in _held.get() if self._slots.get(name) is held), None) or await self._free(name)
+        _held.set((*_held.get(), slot))
         slot.leases += 1
         try:
             yield slot.model if slot.model is not None else await self._loaded(slot)
         finally:
             slot.leases -= 1
             slot.used = self._clock()
+            _held.set(_without(_held.get(), slot))
             self._tell()
 
     async def unload(self, name: str, wait_s: float = 30.0) -> bool:
@@ -149,22 +166,18 @@ class Keeper(Generic[M]):
         return await asyncio.shield(task)
 
     async def _unload(self, slot: Slot[M], wait_s: float) -> bool:
-        if slot.model is None and slot.task is None:
+        if not slot.loaded and slot.task is None:
             return False
-        if slot.task is not None:
-            with suppress(TextmillError):
-                await asyncio.shield(slot.task)
-        if slot.model is None:
-            return False
-        slot.leaving = True
+        slot.wanted += 1
         end = self._clock() + wait_s
-        while slot.leases:
-            if not await self._change(end - self._clock()) and slot.leases:
-                slot.leaving = False
-                _wake(slot)
-                msg = f"{slot.name} is still busy after {wait_s:.0f} s; it stays loaded"
-                raise Unavailable(msg)
-        await self._evict(slot)
+        try:
+            while slot.leases or slot.task is not None or slot.closing:
+                if not await self._change(end - self._clock()):
+                    msg = f"{slot.name} is still busy after {wait_s:.0f} s; it stays loaded"
+                    raise Unavailable(msg)
+            await self._evict(slot)
+        finally:
+            self._unwant(slot)
         return True
 
     async def run(self) -> None:
@@ -182,10 +195,13 @@ class Keeper(Generic[M]):
         self._closed = True
         return [slot.model for slot in self._all() if slot.model is not None]
 
-    async def _present(self, name: str) -> Slot[M]:
-        """The slot of a name, once it takes requests."""
+    async def _free(self, name: str) -> Slot[M]:
+        """The slot of a name, once it takes requests. Raises Overloaded where it has as many as it may have."""
         while (slot := self._find(name)).leaving:
             await slot.out.wait()
+        if slot.most is not None and slot.leases >= slot.most:
+            msg = f"{slot.name} takes {slot.most} requests at once, and has them; its model file says so under `limits`"
+            raise Overloaded(msg, retry_after=slot.retry_after)
         return slot
 
     def _find(self, name: str) -> Slot[M]:
@@ -209,57 +225,73 @@ class Keeper(Generic[M]):
         return await asyncio.shield(slot.task)  # who leaves does not end the load of the others
 
     async def _load(self, slot: Slot[M]) -> M:
+        end = self._clock() + self._limits.patience_s
         try:
+            if slot.prepare is not None:
+                slot.need = max(slot.need, await in_thread(slot.prepare))
             async with self._loads:  # who waits longest comes first
-                await self._make_room(slot)
+                await self._make_room(slot, end)
                 slot.loading = True
                 before = self._measure()
-                model = await asyncio.to_thread(slot.load)
+                model = await in_thread(slot.load)
                 slot.need = _measured(slot.need, self._measure() - before)
-        except TextmillError as error:
-            if not isinstance(error, LoadFailed):
-                slot.failures += 1
-                slot.error = str(error)
-                wait = cooldown(slot.failures)
-                slot.again = self._clock() + wait
-                _log.error("%s could not be loaded: %s", slot.name, error)
-                msg = f"{slot.name} could not be loaded: {error}"
-                raise LoadFailed(msg, retry_after=wait) from error
+        except LoadFailed:
             raise
+        except Exception as error:
+            raise self._failed(slot, error) from error
         finally:
             slot.loading = False
             slot.task = None
             self._tell()
         if self._closed:
-            await asyncio.to_thread(model.close, 0.0)
+            await in_thread(partial(model.close, 0.0))
             raise Unavailable(_CLOSED)
         slot.model, slot.loaded, slot.failures, slot.error = model, True, 0, ""
         slot.used = self._clock()
         return model
 
-    async def _make_room(self, slot: Slot[M]) -> None:
-        """Return when the model fits; raises LoadFailed where it never will, or not soon."""
-        end = self._clock() + self._limits.patience_s
-        while not (room := room_for(slot, self._all(), self._measure(), self._limits)).fits:
-            if room.never:
-                raise LoadFailed(self._too_large(slot), retry_after=None)
-            if room.evict is not None:
-                room.evict.leaving = True
-            going = next((each for each in self._all() if each.leaving and each.model and not each.leases), None)
-            if going is not None:
-                await self._evict(going)
-            elif not await self._change(end - self._clock()):
-                self._stay()
-                patience = f"{self._limits.patience_s:.0f} s"
-                msg = f"there is no room for {slot.name}: what is loaded has been busy for {patience}; try again"
-                raise LoadFailed(msg, retry_after=1.0)
+    def _failed(self, slot: Slot[M], error: Exception) -> LoadFailed:
+        """Note that a load has failed; what is no error of ours is a bug or the machine's, and only the log has its details."""
+        if isinstance(error, TextmillError):
+            slot.error = str(error)
+            _log.error("%s could not be loaded: %s", slot.name, error)
+        else:
+            slot.error = "internal error; the server's log has the details"
+            _log.error("%s could not be loaded", slot.name, exc_info=error)
+        slot.failures += 1
+        wait = cooldown(slot.failures)
+        slot.again = self._clock() + wait
+        return LoadFailed(f"{slot.name} could not be loaded: {slot.error}", retry_after=wait)
 
-    def _stay(self) -> None:
-        """Let models that were to leave for a load take requests again; the loads that still wait will ask anew."""
-        for slot in self._slots.values():
-            if slot.leaving and slot.leases:
-                slot.leaving = False
-                _wake(slot)
+    async def _make_room(self, slot: Slot[M], end: float) -> None:
+        """Return when the model fits; raises LoadFailed where it never will, or not until then."""
+        if not room_for(slot, self._all(), self._measure(), self._limits).fits:
+            await in_thread(self._trim)
+        wanted: list[Slot[M]] = []
+        try:
+            while not (room := room_for(slot, self._all(), self._measure(), self._limits)).fits:
+                if room.never:
+                    soon = self._limits.memory is not None and slot.need <= self._limits.memory
+                    raise LoadFailed(self._too_large(slot), retry_after=cooldown(1) if soon else None)
+                ours = next((each for each in wanted if each.going and not each.closing), None)
+                if (leaves := room.evict or ours) is not None:
+                    await self._evict(leaves)
+                elif room.want is not None:
+                    room.want.wanted += 1
+                    wanted.append(room.want)
+                elif not await self._change(end - self._clock()):
+                    patience = f"{self._limits.patience_s:.0f} s"
+                    msg = f"there is no room for {slot.name}: what is loaded has been busy for {patience}; try again"
+                    raise LoadFailed(msg, retry_after=1.0)
+        finally:
+            for each in wanted:
+                self._unwant(each)
+
+    def _unwant(self, slot: Slot[M]) -> None:
+        """One waits for it to leave no longer."""
+        slot.wanted -= 1
+        _wake(slot)
+        self._tell()
 
     def _too_large(self, slot: Slot[M]) -> str:
         held = ", ".join(each.name for each in self._all() if each.loaded) or "none"
@@ -284,33 +316,36 @@ class Keeper(Generic[M]):
 
     def _retire(self, slot: Slot[M]) -> None:
         """Let a slot that is known no longer go as soon as nobody uses it."""
-        slot.leaving = True
+        slot.retired = True
         _wake(slot)
-        if slot.model is not None or slot.task is not None:
+        if slot.loaded or slot.task is not None:
             self._left.append(slot)
             task = asyncio.get_running_loop().create_task(self._go(slot))
             self._going.add(task)
             task.add_done_callback(self._going.discard)
+            task.add_done_callback(_look)
 
     async def _go(self, slot: Slot[M]) -> None:
-        while slot.leases or slot.task is not None:
-            await self._change()
-        await self._evict(slot)
-        self._left.remove(slot)
+        try:
+            while slot.leases or slot.task is not None or slot.closing:
+                await self._change()
+            await self._evict(slot)
+        finally:
+            self._left.remove(slot)
+            self._tell()
 
     async def _evict(self, slot: Slot[M]) -> None:
         """Free the memory of a model that nobody uses; it is unknown from now on, or loads again when somebody asks for it."""
         model, slot.model = slot.model, None
         if model is None:
             return  # it has gone, or another is at it
-        slot.leaving = True
+        slot.closing = True
         try:
-            await asyncio.to_thread(model.close, 0.0)
+            await in_thread(partial(model.close, 0.0))
             del model
-            await asyncio.to_thread(self._trim)
+            await in_thread(self._trim)
         finally:  # nobody must wait for it forever
-            slot.loaded = False
-            slot.leaving = slot in self._left
+            slot.loaded = slot.closing = False
             _wake(slot)
             self._tell()
 
@@ -327,6 +362,12 @@ class Keeper(Generic[M]):
         except TimeoutError:
             return False
         return True
+
+
+def _without(held: tuple[Slot[Any], ...], slot: Slot[Any]) -> tuple[Slot[Any], ...]:
+    """What is held when this one is held once less; a part of a request may have taken it that the rest knows nothing of."""
+    place = held.index(slot) if slot in held else len(held)
+    return held[:place] + held[place + 1 :]
 
 
 def _wake(slot: Slot[M]) -> None:

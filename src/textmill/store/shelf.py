@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,13 +21,14 @@ class Limits:
     patience_s: float = 30.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Place:
     """A model's place on the shelf.
 
-    ``leases`` counts the requests that use it or wait for it to load, ``used`` is when the last of them ended. A model that is
-    ``leaving`` takes no more of them. ``need`` is the memory that it takes, in bytes, estimated at first and then measured. Of the
-    models that share one of their ``groups`` one at most is loaded.
+    ``leases`` counts the requests that use it or wait for it to load, ``used`` is when the last of them ended. ``need`` is the
+    memory that it takes, in bytes, estimated at first and then measured. Of the models that share one of their ``groups`` one at
+    most is loaded. ``wanted`` counts the loads and the operators who wait for it to leave, one that is ``retired`` has a successor
+    of its name or none, and the memory of one that is ``closing`` is on its way.
     """
 
     pinned: bool = False
@@ -35,59 +36,96 @@ class Place:
     need: int = 0
     loaded: bool = False
     loading: bool = False
-    leaving: bool = False
     leases: int = 0
     used: float = 0.0
+    wanted: int = 0
+    retired: bool = False
+    closing: bool = False
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it takes no more requests."""
+        return self.closing or self.retired or self.wanted > 0
+
+    @property
+    def going(self) -> bool:
+        """Whether its memory comes free without anybody's waiting for requests."""
+        return self.loaded and self.leaving and not self.leases
+
+    @property
+    def movable(self) -> bool:
+        """Whether it may leave one day."""
+        return self.loaded and (self.leaving or not self.pinned)
 
 
 P = TypeVar("P", bound=Place)
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class Room(Generic[P]):
     """What a load has to do first.
 
-    It may begin at once where nothing is in the way; ``never`` says that nothing which may leave would make room.
+    It may begin at once where nothing is in the way. Otherwise it has to ``evict`` an idle model, or to ``want`` a busy one, which
+    then takes no more requests, or to ``wait``. ``never`` says that nothing which may leave would make room.
     """
 
-    evict: Place | None = None
+    evict: P | None = None
+    want: P | None = None
     wait: bool = False
     never: bool = False
 
     @property
     def fits(self) -> bool:
         """Whether the load may begin."""
-        return self.evict is None and not self.wait and not self.never
+        return self.evict is None and self.want is None and not self.wait and not self.never
 
 
-FITS = Room()
-
-
-def room_for(place: Place, places: Iterable[Place], used: int, limits: Limits) -> Room:
+def room_for(place: P, places: Iterable[P], used: int, limits: Limits) -> Room[P]:
     """What must happen before the model of ``place`` may load, while the process uses so many bytes.
 
     The least recently used goes first; one that is pinned or busy never does. Where only busy ones are left, the least
-    recently used of them is evicted all the same: it takes no more requests, and leaves when those that it has are done.
+    recently used of them is wanted: it takes no more requests, and leaves when those that it has are done.
     """
     others = [other for other in places if other is not place]
+    rivals = [other for other in others if other.groups & place.groups and (other.loaded or other.loading)]
+    if not rivals and not _full(others, limits) and not _short(place, others, used, limits):
+        return Room()
+    if not _possible(place, others, rivals, used, limits):
+        return Room(never=True)
+    if any(other.going for other in others):
+        return Room(wait=True)
+    asked = [other for other in rivals or others if other.movable and not other.leaving]
+    idle = [other for other in asked if not other.leases]
+    if idle:
+        return Room(evict=min(idle, key=_last_used))
+    if any(other.loading for other in others) or any(other.loaded and other.leaving for other in others):
+        return Room(wait=True)
+    return Room(want=min(asked, key=_last_used)) if asked else Room(never=True)
+
+
+def _full(others: Sequence[Place], limits: Limits) -> bool:
+    return limits.loaded is not None and sum(other.loaded or other.loading for other in others) >= limits.loaded
+
+
+def _short(place: Place, others: Sequence[Place], used: int, limits: Limits) -> bool:
     # What loads has begun to fill its memory; it is counted whole, and so a little too much.
     reserved = sum(other.need for other in others if other.loading)
-    held = sum(other.loaded or other.loading for other in others)
-    full = limits.loaded is not None and held >= limits.loaded
-    short = limits.memory is not None and used + reserved + place.need > limits.memory
-    rivals = [other for other in others if other.groups & place.groups and (other.loaded or other.loading)]
-    if not full and not short and not rivals:
-        return FITS
-    if any(rival.pinned for rival in rivals):
-        return Room(never=True)
-    if any(other.leaving for other in others):
-        return Room(wait=True)
-    going = [other for other in rivals or others if other.loaded and not other.pinned]
-    if going:
-        return Room(evict=min(going, key=lambda other: (other.leases > 0, other.used)))
-    if any(other.loading for other in others):
-        return Room(wait=True)
-    return Room(never=True)
+    return limits.memory is not None and used + reserved + place.need > limits.memory
+
+
+def _possible(place: Place, others: Sequence[Place], rivals: Sequence[Place], used: int, limits: Limits) -> bool:
+    """Whether the model would fit if all that may leave had left, and what loads had loaded and left as well."""
+    if any(rival.loaded and not rival.movable for rival in rivals):
+        return False
+    if limits.loaded is not None and sum(other.loaded and not other.movable for other in others) >= limits.loaded:
+        return False
+    # What models take is estimated rather too high, so that this refuses rather too little.
+    kept = max(0, used - sum(other.need for other in others if other.movable or other.loading))
+    return limits.memory is None or kept + place.need <= limits.memory
+
+
+def _last_used(place: Place) -> float:
+    return place.used
 
 
 def stale(places: Sequence[P], now: float, limits: Limits) -> list[P]:

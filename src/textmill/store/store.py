@@ -98,6 +98,9 @@ class Store:
         ModelNotFound, ModelUnclear where several might be meant, LoadFailed, Unavailable.
         """
         entry = self._entry(name, task)
+        if entry.known.refusal is not None:  # before another model would make room for it
+            msg = f"{entry.known.name} cannot be served: {entry.known.refusal}"
+            raise LoadFailed(msg, retry_after=None)
         async with self._keeper.lease(entry.known.name) as model:
             if entry.info is not model.info:
                 entry.info = model.info
@@ -124,6 +127,11 @@ class Store:
     def ready(self) -> bool:
         """Whether every model that is loaded can answer."""
         return all(model.ready for model in self.models())
+
+    @property
+    def loading(self) -> bool:
+        """Whether a load is under way."""
+        return self._keeper.loading
 
     async def unload(self, name: str) -> bool:
         """Free a model's memory once it is idle; false where it was not loaded.

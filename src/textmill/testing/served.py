@@ -198,10 +198,11 @@ class _Counts(TypedDict):
 
 
 class RecordingStore:
-    """Some models, the first the default. ``closed_with`` is the deadline that `close` was given."""
+    """Some models, the first the default. ``closed_with`` is the deadline that `close` was given, ``leases`` how many there are."""
 
     def __init__(self, *models: RecordingModel) -> None:
         self._models = models
+        self.leases = 0
         self.closed_with: float | None = None
 
     @property
@@ -221,7 +222,12 @@ class RecordingStore:
     async def lease(self, name: str | None = None, task: Task | None = None) -> AsyncIterator[RecordingModel]:
         """The same, for as long as it is used."""
         del task
-        yield self.get(name)
+        found = self.get(name)
+        self.leases += 1
+        try:
+            yield found
+        finally:
+            self.leases -= 1
 
     async def unload(self, name: str) -> bool:
         """Say that the model has gone, and whether it was there until now."""
