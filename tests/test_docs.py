@@ -38,8 +38,12 @@ def shell_lines(page: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def flags() -> dict[str, set[str]]:
-    """The flags of each command, from its help."""
-    helps = {name: CliRunner().invoke(main, [name, "--help"]).output for name in COMMANDS}
+    """The flags of each command, from its help; of a group, those of all that is in it."""
+    inner = {name: getattr(main.commands[name], "commands", {}) for name in COMMANDS}
+    lines = {name: [[name], *([name, each] for each in inner[name])] for name in COMMANDS}
+    helps = {
+        name: "".join(CliRunner().invoke(main, [*line, "--help"]).output for line in lines[name]) for name in COMMANDS
+    }
     return {name: set(re.findall(r"--[a-z-]+", text)) for name, text in helps.items()}
 
 

@@ -33,7 +33,16 @@ def given(*arguments: str) -> dict[str, Any]:
 
 def test_every_option_is_a_flag_that_is_not_given_by_default() -> None:
     names = {option.name for option in options_of(ServeOptions)} | {each.parameter for each in SPELLINGS if each.own}
-    several = ("models", "load", "api_key", "cors_origin", "model_id", "cors_allow_origin")
+    several = (
+        "models",
+        "load",
+        "galleries",
+        "download_host",
+        "api_key",
+        "cors_origin",
+        "model_id",
+        "cors_allow_origin",
+    )
 
     assert given() == dict.fromkeys(names) | dict.fromkeys(several, ())
 

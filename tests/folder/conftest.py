@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,30 @@ def models(tmp_path: Path) -> Path:
     folder = tmp_path / "models"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def locked() -> Iterator[Path]:
+    """A models folder for a process that may not read everything: root may, so the test is nobody meanwhile."""
+    with tempfile.TemporaryDirectory() as place:  # pytest's own folders are root's alone
+        folder = Path(place) / "models"
+        folder.mkdir()
+        Path(place).chmod(0o755)
+        yield folder
+        folder.chmod(0o755)
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Without root's rights, where it has them."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
 
 
 @pytest.fixture

@@ -149,8 +149,26 @@ def test_a_provider_is_given_its_own_name_of_the_model(one: One) -> None:
 
 
 def test_a_uri_waits_for_its_download(one: One) -> None:
-    assert "downloaded" in str(one("{name: m, embeddings: true, parameters: {model: 'https://host/x.zip'}}").refusal)
+    waits = one("{name: m, embeddings: true, parameters: {model: 'https://host/x.zip'}}")
+
+    assert (waits.refusal, waits.location.comes, waits.facts) == (None, True, None)
     assert "GGUF engine" in str(one("{name: m, parameters: {model: 'hf://owner/repo/x.gguf'}}").refusal)
+
+
+@pytest.mark.parametrize(("target", "comes"), [("new/config.json", True), ("new", True), ("newer/config.json", False)])
+def test_weights_that_the_model_has_downloaded_may_be_missing(target: str, comes: bool, one: One) -> None:  # noqa: FBT001 - a parameter of the test
+    model = one(
+        f"{{name: m, parameters: {{model: new}}, download_files: [{{filename: {target}, uri: 'https://h/x'}}]}}"
+    )
+
+    assert model.location.comes is comes
+    assert (model.refusal is None) is comes
+
+
+def test_a_revision_in_the_name_is_an_option(one: One) -> None:
+    model = one("{name: m, parameters: {model: 'owner/name@v1'}}")
+
+    assert (model.model, model.options["revision"]) == ("owner/name", "v1")
 
 
 def test_fields_for_the_life_of_a_model(one: One) -> None:

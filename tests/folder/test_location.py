@@ -1,28 +1,71 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from textmill.folder.location import Location, Refused, inside, locate, nothing_there
+from textmill.folder.location import Location, Refused, inside, locate, name_of, nothing_there, on_hub
 
 
 @pytest.mark.parametrize(
     ("model", "wanted"),
     [
         ("BAAI/bge-small-en-v1.5", Location(repo="BAAI/bge-small-en-v1.5")),
-        ("TheBloke/X-GGML/x.ggmlv3.q2_K.bin", Location(repo="TheBloke/X-GGML", file="x.ggmlv3.q2_K.bin")),
+        ("owner/name@v1", Location(repo="owner/name", revision="v1")),
+        (
+            "owner/name/onnx/model.onnx@refs/pr/1",
+            Location(repo="owner/name", file="onnx/model.onnx", revision="refs/pr/1"),
+        ),
         ("hf://owner/name", Location(repo="owner/name")),
-        ("huggingface://owner/name/x.gguf", Location(uri="huggingface://owner/name/x.gguf")),
-        ("https://host/x.gguf", Location(uri="https://host/x.gguf")),
-        ("ollama://gemma:2b", Location(uri="ollama://gemma:2b")),
-        ("oci://quay.io/x", Location(uri="oci://quay.io/x")),
-        ("github:org/repo/x.yaml@main", Location(uri="github:org/repo/x.yaml@main")),
+        ("https://huggingface.co/owner/name", Location(repo="owner/name")),
+        ("https://huggingface.co/owner/name/blob/v1/a.onnx", Location(repo="owner/name", file="a.onnx", revision="v1")),
     ],
 )
 def test_places_elsewhere(model: str, wanted: Location, models: Path) -> None:
     assert locate(model, models) == wanted
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "uri"),
+    [
+        ("TheBloke/X/x.ggmlv3.q2_K.bin", "x.ggmlv3.q2_K.bin", "huggingface://TheBloke/X/x.ggmlv3.q2_K.bin"),
+        ("huggingface://owner/name/sub/x.gguf@v1", "x.gguf", "huggingface://owner/name/sub/x.gguf@v1"),
+        ("https://huggingface.co/o/n/resolve/v1/x.gguf?download=true", "x.gguf", "huggingface://o/n/x.gguf@v1"),
+        ("https://host/a%20b/x.gguf?key=1", "x.gguf", None),
+        ("https://huggingface.co/spaces/o/n/x.gguf", "x.gguf", None),
+        ("ollama://gemma:2b", "gemma-2b.gguf", None),
+        ("oci://quay.io/some/x:v1", "x-v1", None),
+        ("github:org/repo/x.bin@main", "x.bin", None),
+    ],
+)
+def test_one_file_comes_into_the_folder_by_its_name(model: str, name: str, uri: str | None, models: Path) -> None:
+    found = locate(model, models)
+
+    assert (found.path, found.uri) == (models / name, uri or model)
+    assert found.comes
+    (models / name).touch()
+    assert not locate(model, models).comes
+
+
+@pytest.mark.parametrize("uri", ["https://host/x/..", "https://host/.x", "https://host/a.yaml", "https://h/%00"])
+def test_a_uri_without_a_name_gets_one(uri: str) -> None:
+    assert re.fullmatch("[0-9a-f]{32}", name_of(uri))
+
+
+def test_a_name_in_the_folder_that_leads_out_of_it_is_no_place_for_a_download(models: Path, tmp_path: Path) -> None:
+    (models / "x.gguf").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(Refused, match="symbolic link"):
+        locate("https://host/x.gguf", models)
+
+
+@pytest.mark.parametrize(
+    "name", ["owner", "owner/", "/name", "o/n/../x", "o/n//x", "o/n@", "o/n@../x", "a b/c", "o/n@v 1", ".o/n"]
+)
+def test_other_names_are_none_of_the_hub(name: str) -> None:
+    assert on_hub(name) is None
 
 
 def test_a_folder_that_is_there_comes_before_a_repository_of_that_name(models: Path) -> None:

@@ -4,9 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.folder.conftest import as_nobody
 
 from textmill.folder.model import Folder
 from textmill.folder.scan import scan
+from textmill.folder.snapshot import take_snapshot
 from textmill.testing.checkpoints import tiny_bert
 from textmill.testing.gguf import write_gguf
 
@@ -209,3 +211,40 @@ def test_random_bytes_never_crash_a_scan(seed: int, models: Path) -> None:
 
     assert len(folder.files) + len({problem.file for problem in folder.problems}) >= 100
     assert all(str(problem).isprintable() for problem in folder.problems)
+
+
+def test_what_may_not_be_read_is_told_of_and_stops_nothing_else(locked: Path) -> None:
+    for name in ("fine", "weights", "owner/inside"):
+        tiny_bert(locked / name)
+    (locked / "lost+found").mkdir(mode=0o000)
+    (locked / "weights" / "config.json").chmod(0)
+    (locked / "owner").chmod(0o644)
+    (locked / "x.yaml").write_text("{name: x, parameters: {model: owner/inside}}")
+
+    with as_nobody():
+        folder = scan(locked)
+
+    assert "fine" in names(folder)
+    assert {problem.file.name for problem in folder.problems} >= {"lost+found", "weights", "owner"}
+    (locked / "owner").chmod(0o755)
+
+
+def test_a_models_folder_that_may_not_be_read_is_no_empty_one(locked: Path) -> None:
+    locked.chmod(0)
+    with as_nobody():
+        folder = scan(locked)
+        with pytest.raises(PermissionError):
+            take_snapshot(locked)
+    [problem] = folder.problems
+    assert (problem.file, problem.level) == (locked, "error")
+    assert "cannot be read" in problem.sentence
+
+
+def test_links_in_a_circle_stop_nothing(models: Path) -> None:
+    tiny_bert(models / "fine")
+    (models / "self").symlink_to("self")
+    (models / "fine" / "below").symlink_to("below")
+    (models / "up").symlink_to(models)
+
+    assert names(scan(models))[:1] == []  # links in a model's folder that lead nowhere make it unsafe
+    assert "fine/config.json" in take_snapshot(models)

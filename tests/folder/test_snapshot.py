@@ -66,3 +66,14 @@ def test_a_loop_of_links_ends(models: Path) -> None:
 def test_unfinished_names() -> None:
     assert all(map(is_unfinished, (".x", "x.part", "x.partial", "x.tmp", "x.incomplete", "x~", "x.swp")))
     assert not any(map(is_unfinished, ("x", "x.yaml", "part", "x.part.gguf")))
+
+
+def test_links_to_folders_elsewhere_are_not_followed(models: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "x").touch()
+    (models / "m").mkdir()
+    (models / "m" / "y").touch()
+    (models / "out").symlink_to(tmp_path / "elsewhere")
+    (models / "in").symlink_to(models / "m")
+
+    assert list(take_snapshot(models)) == ["in/y", "m/y"]

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 import pytest
 
 from textmill.errors import DownloadFailed
 from textmill.gallery.access import Access, shown
 from textmill.gallery.stop import Stop
+from textmill.gallery.transport import is_among
 from textmill.gallery.web import Web, _Sockets
 from textmill.testing.fileserver import Fault, FileServer
 
@@ -76,3 +78,26 @@ def test_what_is_secret_is_not_shown() -> None:
     access = Access(token="hf_secret", proxy="http://u:secret@proxy")  # noqa: S106 - none
 
     assert "secret" not in repr(access)
+
+
+@pytest.mark.parametrize(
+    ("entry", "among"),
+    [
+        ("example.org", True),
+        (".example.org", True),
+        ("hub.example.org:443", True),
+        ("hub.example.org:80", False),
+        ("ample.org", False),
+        ("*", True),
+        ("::1", False),
+    ],
+)
+def test_entries_of_no_proxy_are_names_ends_of_names_and_ports(entry: str, among: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    assert is_among("hub.example.org", 443, ["other", entry]) is among
+
+
+def test_a_host_without_proxy_is_reached_directly(server: FileServer, web: Web) -> None:
+    server.files["/x"] = b"x"
+    access = replace(web.access, proxy="http://127.0.0.1:1", unproxied=("127.0.0.1",))
+
+    assert Web(access).get(server.url("/x"), limit=10, stop=Stop()).body == b"x"

@@ -13,6 +13,8 @@ import pytest
 from textmill.config import ModelOptions
 from textmill.errors import LoadFailed, ModelNotFound, ModelUnclear
 from textmill.folder.model import ModelFile
+from textmill.folder.snapshot import Snapshot
+from textmill.store import offered as offered_of
 from textmill.store.load import load_model
 from textmill.store.model import Model
 from textmill.store.offered import Offered
@@ -133,3 +135,87 @@ async def test_files_that_come_change_and_go_take_effect(models: Path, store: St
     with pytest.raises(ModelNotFound):
         await name_of(store, "ada")
     following.cancel()
+
+
+class Looks:
+    """Lets a store look at its models folder when the test says so."""
+
+    def __init__(self) -> None:
+        self._seen = asyncio.Semaphore(0)
+
+    async def sleep(self, _: float) -> None:
+        await self._seen.acquire()
+
+    async def __call__(self, count: int = 3) -> None:
+        for _ in range(count):
+            self._seen.release()
+            await asyncio.sleep(0.05)
+
+
+async def test_a_folder_that_goes_away_for_a_while_takes_no_model_along(
+    models: Path, store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, offered = Looks(), Offered(models, store, load)
+    following = asyncio.create_task(offered.follow(looks.sleep))
+
+    def gone(path: Path) -> Snapshot:
+        raise OSError(5, "Input/output error", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(offered_of, "take_snapshot", gone)  # no disk fails on demand
+        await looks()
+    assert await name_of(store, "text-embedding-ada-002") == "text-embedding-ada-002"
+    assert caplog.text.count("cannot be read (Input/output error); its models stay as they are") == 1
+    (models / "new.yaml").write_text("{name: new, parameters: {model: tiny}}")
+    await looks()
+    assert await name_of(store, "new") == "new"
+    following.cancel()
+
+
+async def test_a_model_that_is_loaded_stays_when_another_file_uses_its_weights(models: Path, store: Store) -> None:
+    looks, offered = Looks(), Offered(models, store, load)
+    following = asyncio.create_task(offered.follow(looks.sleep))
+    async with store.lease("ranks") as before:
+        pass
+    (models / "new.yaml").write_text("{name: new, parameters: {model: ranks}}")
+    await looks()
+    assert "new" in store.names()
+    async with store.lease("ranks") as after:
+        assert after is before
+    listed = {known.name: known.listed for known, _, _ in store.known()}
+    assert listed["ranks"] is False
+    following.cancel()
+
+
+async def test_answers_say_nothing_of_where_the_folder_is_nor_what_is_secret_in_uris(
+    models: Path, store: Store
+) -> None:
+    (models / "far.yaml").write_text(
+        "{name: far, parameters: {model: 'https://user:s3cr3t@host/x.onnx?token=hf_abc'}}\n"
+    )
+    (models / "tiny" / "model.safetensors").write_bytes(b"")
+    Offered(models, store, load)
+    sources = {known.name: known.source for known, _, _ in store.known()}
+    assert sources["ranks"] == "ranks"
+    assert not any("s3cr3t" in source or "hf_abc" in source or str(models) in source for source in sources.values())
+    with pytest.raises(LoadFailed) as caught:
+        await name_of(store, "text-embedding-ada-002")
+    assert "tiny/model.safetensors" in str(caught.value)
+    assert str(models) not in str(caught.value)
+
+
+async def test_a_model_is_found_by_its_id_on_the_hub_before_it_is_loaded(models: Path, store: Store) -> None:
+    (models / "mini.yaml").write_text(
+        "{name: mini, backend: sentencetransformers, parameters: {model: all-MiniLM-L6-v2}}"
+    )
+    Offered(models, store, load)
+    assert {"sentence-transformers/all-MiniLM-L6-v2", "all-MiniLM-L6-v2"} <= set(store.names())
+
+
+async def test_an_alias_may_stand_for_a_model_of_the_command_line(models: Path, tmp_path: Path) -> None:
+    (models / "alias.yaml").write_text("{name: theirs, alias: mine}")
+    given = load_model(str(tiny_bert(tmp_path / "given")), ModelOptions(threads=1), called="mine")
+    store = Store([given])
+    Offered(models, store, load)
+    assert await name_of(store, "theirs") == "mine"
+    store.close(1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
@@ -173,3 +174,36 @@ def test_models_load_at_the_start_at_the_same_time(tmp_path: Path) -> None:
     assert sorted(told) == ["one", "two"]
     assert [info is not None for _, info, _ in store.known()] == [True, True]
     store.close(1.0)
+
+
+async def test_an_answer_about_an_unknown_name_is_short(tmp_path: Path) -> None:
+    store = Store([load(str(tiny_bert(tmp_path / "tiny")), threads=1)])
+    for number in range(200):
+        add(store, known(f"model-{number}"), unloadable)
+    for name in ("x" * 1_000_000, "model-", str(tmp_path / "tinz")):
+        with pytest.raises(ModelNotFound, match="and 181 more") as caught:
+            await name_of(store, name)
+        assert len(str(caught.value)) < 1000
+        assert f"did you mean '{tmp_path}" not in str(caught.value)
+    store.close(1.0)
+
+
+async def test_work_that_fails_is_begun_again_and_ends_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    store, begun = Store(), 0
+
+    async def fails() -> None:
+        nonlocal begun
+        begun += 1
+        raise OSError
+
+    async def goes_on() -> None:
+        await asyncio.sleep(60)
+
+    store.also(fails)
+    store.also(goes_on)
+    running = asyncio.create_task(store.run())
+    await asyncio.sleep(0.05)
+    assert not running.done()
+    assert begun == 1
+    assert "is begun again" in caplog.text
+    running.cancel()

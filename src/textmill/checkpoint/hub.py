@@ -90,6 +90,16 @@ def resolve(
     return Location(snapshot.folder, repo, snapshot.commit, model)
 
 
+def names_of(repo: str) -> tuple[str, ...]:
+    """The names that a repository of the hub goes by: its id, and that under which a package carries it."""
+    return (repo, *(name for name, packaged in PACKAGED.items() if packaged.repo == repo)) if repo else ()
+
+
+def is_carried(repo: str) -> bool:
+    """Whether an installed package carries the model of that hub id; its weights are checked when it is loaded."""
+    return any(packaged.repo == repo and find_spec(packaged.module) is not None for packaged in PACKAGED.values())
+
+
 def _local(model: str) -> Path | None:
     """The folder that a model's name means, or None where it does not look like one; raises ModelNotFound for a path to nothing."""
     if not model:

@@ -9,6 +9,8 @@ from textmill.cli.bench import bench
 from textmill.cli.classify import classify, classify_tokens, zero_shot
 from textmill.cli.embed import embed
 from textmill.cli.embed_kinds import embed_chunks, embed_hybrid, embed_multi, embed_sparse, embed_tokens
+from textmill.cli.installed import installed
+from textmill.cli.pull import pull
 from textmill.cli.rerank import rerank
 from textmill.cli.serve import serve, tei
 from textmill.cli.tune import tune
@@ -43,6 +45,8 @@ class _Commands(click.Group):
     commands=[
         serve,
         tei,
+        pull,
+        installed,
         embed,
         embed_sparse,
         embed_multi,

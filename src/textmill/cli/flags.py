@@ -47,9 +47,13 @@ class Grouped(click.Command):
 
 
 def flags(
-    struct: type[ModelOptions], *, without: Collection[str] = (), defaults: Mapping[str, object] | None = None
+    struct: type[ModelOptions],
+    *,
+    only: Collection[str] | None = None,
+    without: Collection[str] = (),
+    defaults: Mapping[str, object] | None = None,
 ) -> Callable[[Command], Command]:
-    """A decorator that gives a command a flag for every option of a struct, by the option's name.
+    """A decorator that gives a command a flag for every option of a struct, or ``only`` for some, by the option's name.
 
     The flags have no defaults and check nothing: `textmill.config` does both, for every source alike. The help shows the
     options' own ``defaults``, or those that are given.
@@ -60,7 +64,7 @@ def flags(
         own = [option for option in options_of(struct) if option.name in struct.__annotations__]
         inherited = [option for option in options_of(struct) if option not in own]
         for option in reversed([*own, *inherited]):
-            if option.name not in without:
+            if option.name not in without and (only is None or option.name in only):
                 command = _flag(option, (defaults or {}).get(option.name, option.default))(command)
         return command
 

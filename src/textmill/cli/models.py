@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import count, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from textmill.cli.galleries import open_gallery
 from textmill.config import ServeOptions
+from textmill.errors import ConfigInvalid
 
 if TYPE_CHECKING:
     from textmill.folder.model import ModelFile
+    from textmill.store.fetching import Fetching
     from textmill.store.model import Model
     from textmill.store.store import Store
     from textmill.telemetry import Telemetry
@@ -34,10 +38,11 @@ def open_store(options: ServeOptions, telemetry: Telemetry) -> Store:
 
     Where nothing was given, and the folder has no model, all-MiniLM-L6-v2 is.
     """
-    from textmill.folder.scan import scan  # noqa: PLC0415
+    from textmill.store.fetching import Fetching  # noqa: PLC0415
     from textmill.store.keeper import Keeper  # noqa: PLC0415 - with the runtime
     from textmill.store.memory import resident, trim  # noqa: PLC0415
     from textmill.store.offered import Offered  # noqa: PLC0415
+    from textmill.store.ondemand import OnDemand  # noqa: PLC0415
     from textmill.store.shelf import Limits  # noqa: PLC0415
     from textmill.store.store import Store  # noqa: PLC0415
 
@@ -47,7 +52,7 @@ def open_store(options: ServeOptions, telemetry: Telemetry) -> Store:
         idle_s=options.idle_unload_seconds,
     )
     path = Path(options.models_path)
-    given = options.models or (() if scan(path).files else _DEFAULT)
+    given = _given(options, path, resident())
     parallel = _PARALLEL if options.memory_limit is None else 1
     told = _Told(len({*given, *options.load}))
     with ExitStack() as opened:
@@ -62,9 +67,18 @@ def open_store(options: ServeOptions, telemetry: Telemetry) -> Store:
             called = [options.served_model_name] if given else []
             models = list(pool.map(lambda pair: open_one(*pair), list(zip_longest(given, called))))
         store = Store(models, Keeper(limits, measure=resident, trim=trim))
-        offered = Offered(path, store, lambda file: _of_file(file, options, telemetry))
+        gallery = open_gallery(options)
+        gallery.sweep()  # of what a killed process has left there
+        fetching = Fetching(gallery)
+        loader = _Loader(options, telemetry, fetching)
+        offered = Offered(path, store, loader.load, fetching.fetch, loader.weigh)
+        if options.auto_download:
+            store.find_by(
+                OnDemand(gallery, loader.load, weigh=loader.weigh, taken=offered.has, offline=options.offline)
+            )
         store.load_now(options.load, parallel, told)
         store.also(offered.follow)
+        store.also(fetching.until_the_end)
         opened.pop_all()
     if offered.folder.files:
         _log.info("%s offers %d models", path, sum(file.listed for file in offered.folder.files))
@@ -88,15 +102,47 @@ class _Told:
             )
 
 
-def _of_file(file: ModelFile, options: ServeOptions, telemetry: Telemetry) -> Model:
-    """Load a model as its file has it, and as the server's options have what it leaves open."""
-    theirs = msgspec.structs.replace(options, **file.options)
-    return _loaded(file.model, theirs, telemetry, file.name)
+class _Loader:
+    """Loads models of model files, as these have them, and as the server's options have what they leave open."""
+
+    def __init__(self, options: ServeOptions, telemetry: Telemetry, fetching: Fetching) -> None:
+        self._options = options
+        self._telemetry = telemetry
+        self._fetching = fetching
+
+    def load(self, file: ModelFile) -> Model:
+        """The model, in memory."""
+        return _loaded(file.model, self._of(file), self._telemetry, file.name, self._fetching.bar(file.name))
+
+    def weigh(self, file: ModelFile) -> int:
+        """How many bytes its weights have, on this machine from now on."""
+        from textmill.store.load import weigh  # noqa: PLC0415 - imports the runtime
+
+        return weigh(file.model, self._of(file).for_model(), self._fetching.bar(file.name))
+
+    def _of(self, file: ModelFile) -> ServeOptions:
+        return msgspec.structs.replace(self._options, **file.options)
 
 
-def _loaded(name: str, options: ServeOptions, telemetry: Telemetry, called: str | None) -> Model:
+def _loaded(
+    name: str, options: ServeOptions, telemetry: Telemetry, called: str | None, bar: type[Any] | None = None
+) -> Model:
     from textmill.store.load import load_model  # noqa: PLC0415 - imports the runtime
     from textmill.telemetry.counted import counted  # noqa: PLC0415
 
     with telemetry.loading(called or name):
-        return counted(load_model(name, options.for_model(), telemetry.observe_batch, called=called), telemetry)
+        model = load_model(name, options.for_model(), telemetry.observe_batch, called=called, bar=bar)
+        return counted(model, telemetry)
+
+
+def _given(options: ServeOptions, path: Path, memory: int) -> tuple[str, ...]:
+    """The models to load at once, where options and folder make sense together. Raises ConfigInvalid."""
+    from textmill.folder.scan import scan  # noqa: PLC0415
+
+    if options.memory_limit is not None and not memory:
+        msg = "--memory-limit needs a system that says how much memory a process uses, such as Linux; use --max-loaded-models"
+        raise ConfigInvalid(msg)
+    if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+        msg = f"the models folder {path} cannot be read; let its owner allow it, or name another with --models-path"
+        raise ConfigInvalid(msg)
+    return options.models or (() if scan(path).files else _DEFAULT)

@@ -1,13 +1,15 @@
 """Options: read once at the edge from flags, environment and YAML; the only room that reads the environment."""
 
 from textmill.config.keyfile import read_keys
-from textmill.config.options import ModelOptions, ServeOptions
+from textmill.config.network import download_proxy, hub_endpoint, unproxied_hosts
+from textmill.config.options import GALLERY_OPTIONS, ModelOptions, ServeOptions
 from textmill.config.process import available_threads, cache_folder, otlp_protocol, prepare_process
 from textmill.config.serving import Serving, serve_options
 from textmill.config.sources import command_options, model_options
 from textmill.config.tei import DEFAULTS as TEI_DEFAULTS
 
 __all__ = [
+    "GALLERY_OPTIONS",
     "TEI_DEFAULTS",
     "ModelOptions",
     "ServeOptions",
@@ -15,9 +17,12 @@ __all__ = [
     "available_threads",
     "cache_folder",
     "command_options",
+    "download_proxy",
+    "hub_endpoint",
     "model_options",
     "otlp_protocol",
     "prepare_process",
     "read_keys",
     "serve_options",
+    "unproxied_hosts",
 ]

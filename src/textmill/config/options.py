@@ -19,6 +19,10 @@ Word = Annotated[str, Meta(min_length=1)]
 Route = Annotated[str, Meta(pattern="^/")]
 
 
+GALLERY_OPTIONS = ("models_path", "galleries", "download_host", "token", "offline", "cache_dir", "config")
+"""Those of `ServeOptions` that the commands about installed models take."""
+
+
 class _Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A struct whose secrets do not show when it is printed or logged."""
 
@@ -171,6 +175,27 @@ class ServeOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_field
         ),
     ] = "models"
     load: Annotated[tuple[Word, ...], Meta(description="Model of the folder to load at the start.")] = ()
+    galleries: Annotated[
+        tuple[Word, ...],
+        Meta(
+            description="Gallery as NAME=ADDRESS; the same name again is another address of it, none is no gallery at all. Also "
+            "LocalAI's JSON list.",
+            extra={"group": "Galleries and downloads"},
+        ),
+    ] = (
+        "localai=https://index.localai.io/models",
+        "localai=github:mudler/LocalAI/gallery/index.yaml@master",
+    )
+    download_host: Annotated[
+        tuple[Word, ...],
+        Meta(description="Host, or host:port, that may be downloaded from although its address is private."),
+    ] = ()
+    auto_download: Annotated[
+        bool, Meta(description="Download a model of the hub, owner/repo or owner/repo/file, when a request names it.")
+    ] = False
+    disable_gallery_endpoint: Annotated[
+        bool, Meta(description="Answer no request that lists, installs or deletes models.")
+    ] = False
     max_loaded_models: Annotated[
         Count | None, Meta(description="Models loaded at once; the least recently used leaves for another.")
     ] = None

@@ -107,8 +107,10 @@ def _is_of_a_service(name: str, text: str) -> bool:
 
 
 def _listed(option: Option, text: str) -> object:
-    """Text of a variable; one that takes several has commas between them."""
-    return tuple(part.strip() for part in text.split(",") if part.strip()) if option.kind is tuple else text
+    """Text of a variable; one that takes several has commas between them, unless it is a JSON list of objects."""
+    if option.kind is not tuple or text.lstrip().startswith("[{"):
+        return text
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _hub_variables(environ: Environ) -> Layer:

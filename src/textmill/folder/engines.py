@@ -10,9 +10,6 @@ from textmill.folder.capabilities import WRITES, Capability
 from textmill.folder.location import Location, nothing_there
 from textmill.folder.weights import FOLDERS, Facts
 
-DOWNLOAD = "its weights have to be downloaded first, which this version of textmill does not do yet; put them into the models folder"
-"""Said of weights at a URI; whoever adds downloads deletes it."""
-
 _PACKED = "the weights are {}, which textmill does not run; take the unquantised model, or a GGUF file of it"
 _NOT_RUN = {
     "ggml": "the file is of ggml, the format before GGUF, which textmill does not run; take a GGUF file of the model, or for "
@@ -45,7 +42,7 @@ def choose_engine(
         return Choice(backend.engine, f"backend is {backend.name}", _needed(backend))
     if facts is not None:
         return _by_facts(backend, facts, can)
-    if location.path is not None:
+    if location.path is not None and not location.comes:
         engine: Engine = backend.engine if backend is not None else "ours"
         needed = _needed(backend) if backend is not None else None
         return Choice(engine, "nothing is at its path", needed or nothing_there(location.path))
@@ -67,11 +64,12 @@ def _by_facts(backend: Backend | None, facts: Facts, can: Collection[Capability]
 
 
 def _by_name(backend: Backend | None, location: Location, can: Collection[Capability]) -> Choice:
-    named = (location.file or location.repo or location.uri).lower()
-    if named.endswith((".gguf", ".bin", ".ggml")) or location.uri.startswith("ollama://"):
-        return Choice("gguf", "the file is one of llama.cpp by its name", COMING.get("gguf", DOWNLOAD))
-    if location.uri:
-        return Choice("ours" if backend is None else backend.engine, "the weights are at a URI", DOWNLOAD)
+    named = location.path.name if location.path is not None else location.file or location.repo
+    if named.lower().endswith((".gguf", ".bin", ".ggml")):
+        return Choice("gguf", "the file is one of llama.cpp by its name", COMING.get("gguf"))
+    if location.path is not None:
+        refusal = None if backend is None else _needed(backend)
+        return Choice("ours" if backend is None else backend.engine, "the weights are downloaded first", refusal)
     if backend is not None and backend.engine == "gguf":
         return Choice("gguf", f"backend is {backend.name}", _needed(backend))
     if set(can) & WRITES:

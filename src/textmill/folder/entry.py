@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -123,7 +123,7 @@ def _model(entry: Entry, name: str, fields: Fields) -> ModelFile | None:
         external=entry.external.get(backend.name.lower()) if backend is not None else None,
         location=location,
         facts=facts,
-        stamps=stamps(location.path, entry.root) if location.path is not None else (),
+        stamps=stamps(location.path, entry.root) if location.path is not None and not location.comes else (),
         capabilities=can,
         options=MappingProxyType({**_places(fields, location), **wished.options} if choice.engine == "ours" else {}),
         normalize=wished.normalize,
@@ -178,7 +178,7 @@ def _location(entry: Entry, fields: Fields, backend: Backend | None) -> Location
         return None
     key, model = ("parameters.model", below) if below else ("model", above)
     if not model and (repo := _artifact(fields).repo):
-        return _located(entry, "artifacts", repo)
+        return _located(entry, "artifacts", repo, fields)
     if not model:
         entry.error(
             "parameters", "it names no model: parameters.model is the file, folder or repository of the weights"
@@ -189,15 +189,23 @@ def _location(entry: Entry, fields: Fields, backend: Backend | None) -> Location
     short = (backend is None and bool(fields.embeddings)) or (
         backend is not None and backend.type == "SentenceTransformer"
     )
-    return _located(entry, key, model, short_names=short)
+    return _located(entry, key, model, fields, short_names=short)
 
 
-def _located(entry: Entry, key: str, model: str, *, short_names: bool = False) -> Location | None:
+def _located(entry: Entry, key: str, model: str, fields: Fields, *, short_names: bool = False) -> Location | None:
     try:
-        return locate(model, entry.root, short_names=short_names)
+        found = locate(model, entry.root, short_names=short_names)
+        return replace(found, awaited=True) if _is_awaited(found, entry.root, fields) else found
     except Refused as refused:
         entry.error(key, str(refused))
         return None
+
+
+def _is_awaited(location: Location, root: Path, fields: Fields) -> bool:
+    """Whether a file that the model has downloaded lies at or below the path of its weights, and is missing."""
+    targets = (root / file.filename for file in fields.download_files or () if file.filename and file.uri)
+    path = location.path
+    return path is not None and any(each.is_relative_to(path) and not each.exists() for each in targets)
 
 
 def _artifact(fields: Fields) -> ArtifactSource:
@@ -211,8 +219,9 @@ def _places(fields: Fields, location: Location) -> dict[str, object]:
     source, found = _artifact(fields), dict[str, object]()
     if location.file.endswith((".onnx", ".xml")):
         found["file"] = location.file
-    if source.revision and source.repo == location.repo:
-        found["revision"] = source.revision
+    revision = location.revision or (source.revision if source.repo == location.repo else "")
+    if location.repo and revision:
+        found["revision"] = revision
     return found
 
 
@@ -230,7 +239,7 @@ def _paths(fields: Fields) -> Iterator[tuple[str, str]]:
 
 
 def _facts(entry: Entry, location: Location) -> Facts | None:
-    if location.path is None or location.missing:
+    if location.path is None or location.missing or location.comes:
         return None
     try:
         return look(location.path)
@@ -241,10 +250,12 @@ def _facts(entry: Entry, location: Location) -> Facts | None:
 
 def _words(location: Location) -> str:
     """The words that may say what a model is for."""
-    return location.path.name if location.path is not None else f"{location.repo} {location.file} {location.uri}"
+    if location.path is not None and not location.uri:
+        return location.path.name
+    return f"{location.repo} {location.file} {location.uri}"
 
 
 def _missing(entry: Entry, location: Location) -> None:
-    """Warn of weights that are not there; that an engine is to come is no fault of the file."""
-    if location.path is not None and location.missing:
+    """Warn of weights that are not there and do not come; that an engine is to come is no fault of the file."""
+    if location.path is not None and location.missing and not location.comes:
         entry.warn("model" if "model" in entry.table.pairs else "parameters.model", nothing_there(location.path))

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from textmill.folder.fields_text import TextFields
 from textmill.folder.parameters import Parameters
 from textmill.folder.prompts import Artifact, DownloadFile, Grpc, Limits
-from textmill.folder.state import EXTERNAL, GALLERY, acts, idle, later
+from textmill.folder.state import EXTERNAL, acts, idle, later
 
 Texts = tuple[str, ...]
 
@@ -49,7 +49,7 @@ class Fields(TextFields, frozen=True, kw_only=True):
     limits: Annotated[Limits | None, acts("Requests at once")] = None
     grpc: Annotated[Grpc | None, later(EXTERNAL, "How a backend's process is waited for")] = None
     download_files: Annotated[
-        tuple[DownloadFile, ...] | None, later(GALLERY, "Files to fetch into the models folder")
+        tuple[DownloadFile, ...] | None, acts("Files to fetch into the models folder before the model loads")
     ] = None
     artifacts: Annotated[
         tuple[Artifact, ...] | None, acts("Repositories of the hub; the first one is the model where no model is named")

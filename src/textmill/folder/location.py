@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*")
 _SCHEMES = ("http://", "https://", "huggingface://", "hf://", "github://", "ollama://", "oci://", "ocifile://")
 _PREFIXES = (*_SCHEMES, "github:", "hf.co/", "huggingface.co/", "quay.io/", "ghcr.io/", "docker.io/")
-_HUB_PREFIX = re.compile(r"(?:huggingface://|hf://|hf\.co/|huggingface\.co/)")
+_HUB_PREFIX = re.compile(r"(?:https://)?(?:huggingface\.co/|hf\.co/)|huggingface://|hf://")
+_HUB_LINK = re.compile(r"(?P<repo>[^/]+/[^/]+)/(?:resolve|blob|raw)/(?P<revision>[^/]+)/(?P<file>[^?#]+)(?:[?#].*)?")
+_ONE_FILE = (".gguf", ".ggml", ".bin")
+"""Weights that are one file; other files of a repository need those beside them."""
+_IMAGES = ("ollama://", "oci://", "ocifile://", "quay.io/", "ghcr.io/", "docker.io/")
+_PLAIN = re.compile(r"[A-Za-z0-9][\w.+()-]{0,149}")
+_NO_WEIGHTS = (".yaml", ".yml", ".part", ".part.json")
+_REVISION = re.compile(r"[\w][\w./-]*")
 _SHORT = re.compile(r"[A-Za-z0-9][\w.-]*")
 _FILES = (".gguf", ".ggml", ".bin", ".safetensors", ".onnx", ".pt", ".pth")
 _GRAPHS = (".onnx", ".xml")
 _MAX_PATH, _MAX_PART = 2048, 255
 """Bytes; beyond them asking the system for a file is an error."""
 _OWNER = "sentence-transformers"
+_DEEP = 4
+"""Levels of folders below a model's own; nothing reads files of it that lie deeper."""
 
 
 class Refused(Exception):
@@ -27,22 +38,30 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """One of these: a place in the models folder, one on the hub, a URI, or a provider's name for the model.
+    """One of these: a place in the models folder, one on the hub, or a provider's name for the model.
 
-    ``path`` may be missing; ``file`` is one of the ``repo``, or a graph in the folder at the path, where one is named; ``named`` is
-    what a provider calls the model.
+    ``path`` may be missing; its file is downloaded from ``uri`` where there is one, and ``awaited`` says that other downloads of the
+    model bring it, or more of it. ``file`` is one of the ``repo``, or a graph in the folder at the path, where one is named; ``revision`` is of the
+    repo, empty for its main one. ``named`` is what a provider calls the model.
     """
 
     path: Path | None = None
     repo: str = ""
     file: str = ""
+    revision: str = ""
     uri: str = ""
+    awaited: bool = False
     named: str = ""
 
     @property
     def missing(self) -> bool:
         """Whether nothing is at the path."""
         return self.path is not None and not self.path.exists()
+
+    @property
+    def comes(self) -> bool:
+        """Whether something is missing at the path that is downloaded when the model loads."""
+        return self.awaited or (self.missing and bool(self.uri))
 
 
 def locate(model: str, root: Path, *, short_names: bool = False) -> Location:
@@ -53,13 +72,53 @@ def locate(model: str, root: Path, *, short_names: bool = False) -> Location:
     if not model.strip() or not model.isprintable():
         msg = "it must name a file, a folder, a repository or a URI"
         raise Refused(msg)
+    if (prefix := _HUB_PREFIX.match(model)) is not None:
+        found = _linked(model[prefix.end() :], page=model.startswith("https://"))
+        if found is not None:
+            return _fetched(found, root)
     if model.startswith(_PREFIXES):
-        bare = _HUB_PREFIX.sub("", model)
-        return Location(repo=bare) if bare != model and HUB_ID.fullmatch(bare) else Location(uri=model)
+        return Location(path=inside(name_of(model), root), uri=model)
     path = inside(model.removeprefix("file://"), root)
-    if path.exists() or model.startswith(("/", "file://")):
-        return _whole(path, root)
-    return _on_hub(model, short_names=short_names) or Location(path=path)
+    try:
+        if path.exists() or model.startswith(("/", "file://")):
+            return _whole(path, root)
+    except OSError as error:
+        msg = f"it cannot be read: {error.strerror}"
+        raise Refused(msg) from None
+    found = on_hub(model, short_names=short_names)
+    return Location(path=path) if found is None else _fetched(found, root)
+
+
+def name_of(uri: str) -> str:
+    """The name that the file at a URI gets in the models folder: its own, or one made of the URI where that cannot be a name."""
+    bare = unquote(uri.partition("?")[0].partition("#")[0]).rstrip("/")
+    name = bare.rpartition("/")[2]
+    if uri.startswith(_IMAGES):
+        name = name.replace("@sha256:", "-").replace(":", "-")
+        name = f"{name}.gguf" if uri.startswith("ollama://") else name
+    elif not uri.startswith(("http://", "https://")):
+        name = name.partition("@")[0]
+    if _PLAIN.fullmatch(name) and not name.lower().endswith(_NO_WEIGHTS):
+        return name
+    return hashlib.sha256(uri.encode()).hexdigest()[:32]
+
+
+def _linked(rest: str, *, page: bool) -> Location | None:
+    """The repository, or the file in it, that a link to the hub means; None for another one. A ``page`` of it is not every file."""
+    link = _HUB_LINK.fullmatch(rest)
+    if link is not None:
+        rest = f"{link['repo']}/{unquote(link['file'])}@{unquote(link['revision'])}"
+    found = on_hub(rest)
+    return None if page and link is None and found is not None and found.file else found
+
+
+def _fetched(found: Location, root: Path) -> Location:
+    """A place on the hub; weights that are one file are downloaded into the models folder."""
+    if not found.file.lower().endswith(_ONE_FILE):
+        return found
+    at = f"@{found.revision}" if found.revision else ""
+    uri = f"huggingface://{found.repo}/{found.file}{at}"
+    return replace(found, path=inside(name_of(uri), root), uri=uri)
 
 
 def _whole(path: Path, root: Path) -> Location:
@@ -74,12 +133,14 @@ def _whole(path: Path, root: Path) -> Location:
     return Location(path=path)
 
 
-def _on_hub(model: str, *, short_names: bool) -> Location | None:
-    """The repository that a name means, which is no path; None for another name."""
-    owner, _, rest = model.partition("/")
+def on_hub(model: str, *, short_names: bool = False) -> Location | None:
+    """The repository, or the file in it, that a name such as owner/repo/file@revision means; None for another name."""
+    place, _, revision = model.partition("@")
+    owner, _, rest = place.partition("/")
     repo, _, file = rest.partition("/")
-    if HUB_ID.fullmatch(f"{owner}/{repo}"):
-        return Location(repo=f"{owner}/{repo}", file=file)
+    whole = all(part not in ("", ".", "..") for part in (file.split("/") if file else ()))
+    if HUB_ID.fullmatch(f"{owner}/{repo}") and whole and (_REVISION.fullmatch(revision) or place == model):
+        return Location(repo=f"{owner}/{repo}", file=file, revision=revision)
     if short_names and _SHORT.fullmatch(model) and not model.lower().endswith(_FILES):
         return Location(repo=f"{_OWNER}/{model}")
     return None
@@ -115,10 +176,12 @@ def inside(model: str, root: Path) -> Path:
 
 
 def links(folder: Path) -> Iterator[Path]:
-    """The symbolic links in a folder, however deep, hidden folders left out; none for a file."""
+    """The symbolic links in a folder, as deep as models' files lie, hidden folders left out; none for a file."""
+    depth = len(folder.parts) + _DEEP
     for place, folders, files in os.walk(folder):
         yield from (path for name in sorted(folders + files) if (path := Path(place, name)).is_symlink())
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        deep = len(Path(place).parts) >= depth
+        folders[:] = [] if deep else [name for name in folders if not name.startswith(".")]
 
 
 def nothing_there(path: Path) -> str:

@@ -13,7 +13,7 @@ from textmill.errors import ModelBroken
 from textmill.folder.capabilities import capabilities
 from textmill.folder.engines import choose_engine
 from textmill.folder.fields import Fields
-from textmill.folder.location import Location, Refused, inside
+from textmill.folder.location import Location, Refused, inside, on_hub
 from textmill.folder.model import ModelFile
 from textmill.folder.problem import Problem
 from textmill.folder.snapshot import is_unfinished, stamps
@@ -43,20 +43,49 @@ SKIPPED = (
 """Endings of files that are no models by themselves."""
 _ABOUT = ("readme", "model_card")
 _PART = re.compile(r"-(\d{5})-of-\d{5}\.gguf$")
+_SERVED_FILES = (".onnx", ".xml", ".safetensors", ".gguf", ".ggml", ".bin")
+_MAX_HUB_NAME = 256
 _MAGICS = (b"GGUF", b"lmgg", b"fmgg", b"tjgg", b"algg")
 
 
 def loose_models(root: Path) -> Iterator[ModelFile | Problem]:
     """The loose models right in the folder, and model folders one level deeper, called OWNER/NAME there; in the order of names."""
-    for path in _entries(root):
+    for path in _entries(root) if root.is_dir() else ():
         if path.is_symlink() and not _is_safe(path, root):
             yield Problem(
                 "error", path, 0, "", "it is a symbolic link that leads out of the models folder; it is left out"
             )
         elif path.is_dir():
-            yield from _folders(path, root)
+            try:
+                yield from list(_folders(path, root))
+            except OSError as error:
+                yield Problem("warning", path, 0, "", f"it cannot be read ({error.strerror}); it is left out")
         elif _is_weights(path):
             yield from _made(path, path.name, root)
+
+
+def hub_model(name: str) -> ModelFile | None:
+    """The model that a name such as owner/repo, owner/repo/file or owner/repo@revision means on the hub; None for another name."""
+    location = on_hub(name) if name.isascii() and len(name) <= _MAX_HUB_NAME else None
+    if location is None or (location.file and not location.file.lower().endswith(_SERVED_FILES)):
+        return None
+    fields = Fields(name=name)
+    can = capabilities(fields, None, None, f"{location.repo} {location.file}")
+    choice = choose_engine(None, location, None, can)
+    options: dict[str, object] = {"revision": location.revision} if location.revision else {}
+    if location.file.endswith((".onnx", ".xml")):
+        options["file"] = location.file
+    return ModelFile(
+        name=name,
+        file=Path(name),
+        fields=fields,
+        engine=choice.engine,
+        location=location,
+        capabilities=can,
+        options=MappingProxyType(options),
+        refusal=choice.refusal,
+        reasons=(choice.why,),
+    )
 
 
 def _folders(path: Path, root: Path) -> Iterator[ModelFile | Problem]:
@@ -101,11 +130,7 @@ def _made(path: Path, name: str, root: Path) -> Iterator[ModelFile | Problem]:
 
 def _entries(folder: Path) -> list[Path]:
     """What may be a model in a folder, by name."""
-    try:
-        paths = sorted(folder.iterdir())
-    except OSError:
-        return []
-    return [path for path in paths if not is_unfinished(path.name) and not _is_skipped(path.name)]
+    return [path for path in sorted(folder.iterdir()) if not is_unfinished(path.name) and not _is_skipped(path.name)]
 
 
 def _is_skipped(name: str) -> bool:

@@ -46,7 +46,7 @@ class ModelFile:
     backend_options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     refusal: str | None = None
     reasons: tuple[str, ...] = field(default=(), compare=False)
-    listed: bool = True
+    listed: bool = field(default=True, compare=False)
 
     @property
     def model(self) -> str:

@@ -74,9 +74,9 @@ class Grpc(Section, frozen=True, kw_only=True):
 class DownloadFile(Section, frozen=True, kw_only=True):
     """An entry of `download_files`."""
 
-    filename: Annotated[str | None, later(GALLERY, "Path below the models folder")] = None
-    sha256: Annotated[str | None, later(GALLERY, "Checksum of the file")] = None
-    uri: Annotated[str | None, later(GALLERY, "Where it comes from")] = None
+    filename: Annotated[str | None, acts("Path below the models folder")] = None
+    sha256: Annotated[str | None, acts("Checksum of the file")] = None
+    uri: Annotated[str | None, acts("Where it comes from")] = None
 
 
 class ArtifactSource(Section, frozen=True, kw_only=True):

@@ -45,7 +45,10 @@ def scan(
         made.read(file)
     for file in config_files:
         made.read(file.absolute())
-    made.add_loose(loose_models(root))
+    try:
+        made.add_loose(list(loose_models(root)))
+    except OSError as error:
+        made.problems.append(Problem("error", root, 0, "", f"the models folder cannot be read: {error.strerror}"))
     return made.folder(others)
 
 

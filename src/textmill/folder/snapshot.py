@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,10 +31,13 @@ Snapshot = Mapping[str, Stamp]
 def take_snapshot(root: Path, config_files: Sequence[Path] = ()) -> Snapshot:
     """The regular files of a folder, three levels deep, hidden ones and unfinished downloads left out; none where there is no folder.
 
-    ``config_files`` are files elsewhere, by their paths from the folder.
+    Links to folders elsewhere are not followed. ``config_files`` are files elsewhere, by their paths from the folder. Raises OSError
+    where the folder itself cannot be read.
     """
     named = ((file, os.path.relpath(file.absolute(), root.absolute())) for file in config_files)
     found = {name: stamp for file, name in named if (stamp := _stamp(file, name)) is not None}
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(root):
+        pass  # that it can be read; below, what cannot be is left out
     for stamp in _walk(root, "", _DEPTH):
         found[stamp.path] = stamp
         if len(found) >= MAX_FILES:
@@ -69,8 +73,18 @@ def _walk(folder: Path, prefix: str, depth: int) -> Iterator[Stamp]:
         stamp = _stamp(Path(entry.path), prefix + entry.name)
         if stamp is not None:
             yield stamp
-        elif depth and entry.is_dir():
+        elif depth and _is_folder(entry, folder):
             yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", depth - 1)
+
+
+def _is_folder(entry: os.DirEntry[str], parent: Path) -> bool:
+    """Whether it is a folder, or a link to one beside or below it."""
+    try:
+        if not entry.is_symlink():
+            return entry.is_dir()
+        return entry.is_dir() and Path(entry.path).resolve().is_relative_to(parent.resolve())
+    except (OSError, RuntimeError):  # it may not be looked at, or links go in a circle
+        return False
 
 
 def _stamp(path: Path, name: str) -> Stamp | None:

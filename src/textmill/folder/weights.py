@@ -61,10 +61,14 @@ class Facts:
 
 
 def look(path: Path) -> Facts:
-    """The facts of a file or folder; raises ModelBroken, naming the file, for one that is damaged."""
-    if path.is_dir():
-        return _folder(path)
-    return _file(path) if path.is_file() else Facts("unknown")  # opening a pipe would wait for its other end
+    """The facts of a file or folder; raises ModelBroken, naming the file, for one that is damaged or may not be read."""
+    try:
+        if path.is_dir():
+            return _folder(path)
+        return _file(path) if path.is_file() else Facts("unknown")  # opening a pipe would wait for its other end
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror}"
+        raise ModelBroken(msg) from None
 
 
 def is_model_folder(path: Path) -> bool:

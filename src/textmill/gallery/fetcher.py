@@ -49,6 +49,10 @@ class Fetcher:
                 there = ledger_in(self._state).has(target, source.as_uri(), sha256, replace=False, stop=stop)
                 return Fetched(target, target.stat().st_size, there or "", new=False)
             return copy(source, target, state=self._state, sha256=sha256, replace=replace, report=report, stop=stop)
+        if isinstance(uri, Image) and target.exists() and not replace:
+            # The registry need not be asked for what came from it.
+            there = ledger_in(self._state).has(target, canonical(uri), sha256, replace=False, stop=stop)
+            return Fetched(target, target.stat().st_size, there or "", new=False)
         order = replaced(self._order(uri, target, sha256, stop), replace=replace)
         return download(order, self._web(), report=report, stop=stop, free=self._free)
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import msgspec
 
+from textmill.checkpoint.hub import is_carried
 from textmill.errors import InvalidInput
 from textmill.gallery.access import Access, host_and_port
+from textmill.gallery.download import disk_faults
 from textmill.gallery.entry import Entry, File, Source, completed
 from textmill.gallery.fetcher import Fetcher
 from textmill.gallery.index import Index, Problem
@@ -19,7 +21,7 @@ from textmill.gallery.paths import STATE, safe_model
 from textmill.gallery.progress import Report, silent
 from textmill.gallery.reader import Reader
 from textmill.gallery.remove import Removed, remove
-from textmill.gallery.repository import HubCache, Repositories, files_in, gguf_of
+from textmill.gallery.repository import HubCache, Repositories, files_in, gguf_of, listing
 from textmill.gallery.stop import Stop
 from textmill.gallery.sweep import sweep
 from textmill.gallery.uri import Image, Repository, canonical, file_name, parse
@@ -81,8 +83,10 @@ class Gallery:
             CancelledError: ``stop`` was set.
         """
         wish, stop = wish.checked(), stop or Stop()
-        if wish.delete:
-            return remove(self.folder, wish.delete)
+        with disk_faults(self.folder):
+            return remove(self.folder, wish.delete) if wish.delete else self._install(wish, report, stop)
+
+    def _install(self, wish: Wish, report: Report, stop: Stop) -> Installed:
         entry, repository = self._entry(wish, stop)
 
         def prepare(stop: Stop) -> None:
@@ -97,7 +101,16 @@ class Gallery:
 
     def fetch(self, file: File, report: Report = silent, stop: Stop | None = None) -> Path:
         """One file into the folder, without a model file: for what a model file says must be downloaded."""
-        return self._fetcher.fetch(file, replace=False, report=report, stop=stop or Stop()).path
+        with disk_faults(self.folder):
+            return self._fetcher.fetch(file, replace=False, report=report, stop=stop or Stop()).path
+
+    def is_here(self, repo: str, revision: str | None) -> bool:
+        """Whether all that a model of the hub needs is on this machine: in its cache, or in an installed package."""
+        return self._repositories.has(Repository(repo, revision)) or (revision is None and is_carried(repo))
+
+    def files_of(self, repo: str, revision: str | None, stop: Stop | None = None) -> tuple[str, ...]:
+        """The names of a repository's files. Raises ModelNotFound where the hub has none for us, DownloadFailed where it cannot say."""
+        return listing(Repository(repo, revision), self._web(), stop or Stop())
 
     def sweep(self) -> None:
         """Remove what a killed process left behind; to be called at the start. Unfinished downloads stay, to be resumed."""

@@ -79,5 +79,5 @@ def _carried(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 def _refusal(host: str) -> str:
     return (
         f"{host} has a private, loopback or link-local address, which textmill does not fetch from; "
-        f"the operator can allow the host"
+        f"the operator can allow it by --download-host {host}"
     )

@@ -182,7 +182,12 @@ class Jobs:
             return
         try:
             saved = _Saved(job.wish, job.record, job.number)
-            write_whole(self._folder / f"{job.record.uuid}.json", msgspec.json.encode(saved))
+            path = self._folder / f"{job.record.uuid}.json"
+            write_whole(path, msgspec.json.encode(saved))
+            with self._lock:
+                forgotten = job.record.uuid not in self._jobs
+            if forgotten:  # meanwhile, between its end and this
+                path.unlink(missing_ok=True)
         except OSError as error:
             _log.warning("job %s is not kept for a restart: %s", job.record.uuid, error)
 

@@ -65,6 +65,8 @@ class Ledger:
         else:
             found = known.sha256 if known else sha256_of(target, stop.check)
             if found == sha256:
+                if known is None:
+                    self.note(target, origin, found)  # so that it is not hashed again
                 return found
             why = f"has sha256 {found}, not {sha256}"
         if replace:

@@ -58,7 +58,7 @@ class HubCache:
             offline=access.offline,
             endpoint=access.endpoint,
             cache_dir=self._cache_dir,
-            bar=_bar(Meter(repository.repo, report), stop),
+            bar=bar_of(repository.repo, report, stop),
         )
 
 
@@ -72,14 +72,23 @@ class _Listing(msgspec.Struct):
 
 def files_in(repository: Repository, web: Web, stop: Stop) -> tuple[str, ...] | None:
     """The names of a repository's files; None where the hub does not say."""
-    at = f"/revision/{quote(repository.revision, safe='')}" if repository.revision else ""
-    url = f"{web.access.endpoint.rstrip('/')}/api/models/{repository.repo}{at}"
     try:
-        body = web.get(url, limit=_LISTING, stop=stop).body
-        return tuple(sibling.rfilename for sibling in msgspec.json.decode(body, type=_Listing).siblings)
-    except (DownloadFailed, ModelNotFound, msgspec.DecodeError):
+        return listing(repository, web, stop)
+    except (DownloadFailed, ModelNotFound):
         # huggingface_hub will find the same, and has the better words for it.
         return None
+
+
+def listing(repository: Repository, web: Web, stop: Stop) -> tuple[str, ...]:
+    """The names of a repository's files. Raises ModelNotFound where the hub has none for us, DownloadFailed where it cannot say."""
+    at = f"/revision/{quote(repository.revision, safe='')}" if repository.revision else ""
+    url = f"{web.access.endpoint.rstrip('/')}/api/models/{repository.repo}{at}"
+    body = web.get(url, limit=_LISTING, stop=stop).body
+    try:
+        return tuple(sibling.rfilename for sibling in msgspec.json.decode(body, type=_Listing).siblings)
+    except msgspec.DecodeError as error:
+        msg = f"{url} is no list of files: {error}"
+        raise DownloadFailed(msg) from error
 
 
 def gguf_of(files: Sequence[str], wanted: str) -> tuple[str, ...]:
@@ -102,11 +111,11 @@ def gguf_of(files: Sequence[str], wanted: str) -> tuple[str, ...]:
     return tuple(groups[(usual or asked)[-1]])
 
 
-def _bar(meter: Meter, stop: Stop) -> type[Any]:
-    """A class for huggingface_hub's bars that draws nothing, tells of bytes and ends a transfer that is stopped."""
+def bar_of(name: str, report: Report, stop: Stop) -> type[Any]:
+    """A class for huggingface_hub's bars that draws nothing, tells of the bytes of ``name``, and ends a transfer that is stopped."""
     from tqdm.auto import tqdm  # noqa: PLC0415 - huggingface_hub loads it anyway, with its first download
 
-    most = 0
+    meter, most = Meter(name, report), 0
 
     class Bar(tqdm):  # type: ignore[misc] # it has no types
         def __init__(self, *args: Iterable[object], **options: Any) -> None:

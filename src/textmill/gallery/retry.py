@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,6 +12,8 @@ from textmill.gallery.access import Patience
 from textmill.gallery.stop import Stop
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 class Interrupted(Exception):
@@ -47,7 +50,9 @@ def patiently(
             if failures >= patience.attempts:
                 msg = f"{what} failed {failures} times: {error}; {advice}"
                 raise DownloadFailed(msg) from error
-            stop.wait(_pause(failures, error.retry_after, patience))
+            pause = _pause(failures, error.retry_after, patience)
+            _log.info("%s: %s; it is tried again in %.0f s", what, error, pause)
+            stop.wait(pause)
 
 
 def _pause(failures: int, asked: float | None, patience: Patience) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from textmill.gallery.files import writer_of
@@ -19,11 +20,17 @@ def sweep(folder: Path) -> None:
     for path in (*folder.rglob(".*.tmp"), *(folder / STATE).rglob(".*.tmp")):
         pid = writer_of(path)
         if pid is not None and _is_gone(path, pid):
-            path.unlink(missing_ok=True)
+            _remove(path)
     for note in folder.rglob("*.part.json"):
         part = note.with_suffix("")
         if not part.exists() and not note.is_symlink() and _age(note) > _OLD:
-            note.unlink(missing_ok=True)
+            _remove(note)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, unless the folder cannot be written, as where others may only read it."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def _is_gone(path: Path, pid: int) -> bool:

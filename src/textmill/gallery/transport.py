@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 import httpx
@@ -17,12 +18,13 @@ class GuardedTransport(httpx.BaseTransport):
     Each request has a connection of its own. TLS is checked against the name, not the address.
     """
 
-    def __init__(self, guard: Guard, proxy: str | None = None) -> None:
+    def __init__(self, guard: Guard, proxy: str | None = None, unproxied: Sequence[str] = ()) -> None:
         self._guard = guard
-        self._proxied = proxy is not None
+        self._unproxied = unproxied
         # Kept connections are pooled by address, and two names with one address must not share TLS.
         limits = httpx.Limits(max_keepalive_connections=0)
-        self._inner = httpx.HTTPTransport(verify=_tls(), proxy=proxy, limits=limits)
+        self._inner = httpx.HTTPTransport(verify=_tls(), limits=limits)
+        self._proxy = httpx.HTTPTransport(verify=_tls(), proxy=proxy, limits=limits) if proxy else None
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request to the first checked address that takes connections."""
@@ -31,9 +33,9 @@ class GuardedTransport(httpx.BaseTransport):
             raise httpx.UnsupportedProtocol(msg, request=request)
         host = request.url.host
         port = request.url.port or (443 if request.url.scheme == "https" else 80)
-        if self._proxied:
+        if self._proxy is not None and not is_among(host, port, self._unproxied):
             self._guard.check_literal(host, port)
-            return self._inner.handle_request(request)
+            return self._proxy.handle_request(request)
         try:
             addresses = self._guard.addresses(host, port)
         except OSError as error:
@@ -49,6 +51,20 @@ class GuardedTransport(httpx.BaseTransport):
     def close(self) -> None:
         """Close what is open."""
         self._inner.close()
+        if self._proxy is not None:
+            self._proxy.close()
+
+
+def is_among(host: str, port: int, names: Iterable[str]) -> bool:
+    """Whether a host is one of those that NO_PROXY's entries mean: ``name``, also as the end of a longer one, ``name:port``, ``*``."""
+    host = host.lower()
+    for entry in names:
+        name, colon, only = entry.lower().lstrip(".").rpartition(":")
+        if not colon or not only.isdigit():  # an IPv6 address, or no port
+            name, only = entry.lower().lstrip("."), ""
+        if entry == "*" or ((host == name or host.endswith(f".{name}")) and only in ("", str(port))):
+            return True
+    return False
 
 
 @cache

@@ -65,7 +65,7 @@ class Web:
         patience = access.patience
         self._hub = host_and_port(access.endpoint)
         self._client: httpx.Client = library.Client(
-            transport=GuardedTransport(Guard(access.trusted_hosts, resolve), access.proxy),
+            transport=GuardedTransport(Guard(access.trusted_hosts, resolve), access.proxy, access.unproxied),
             timeout=library.Timeout(patience.stall, connect=patience.connect),
             follow_redirects=True,
             max_redirects=10,

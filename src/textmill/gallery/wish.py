@@ -82,3 +82,31 @@ def entry_of(address: str, access: Access) -> Entry:
         files=(File(filename=filename, uri=address),),
         config_file={"parameters": {"model": filename}},
     )
+
+
+def wish_for(what: str, access: Access, *, name: str = "", variant: str = "", sha256: str = "") -> Wish:
+    """What a person means by one word: an address where it can be one, else an entry of a gallery.
+
+    ``sha256`` is that of the file at the address. Raises InvalidInput for an address that is none, and where no one file is meant.
+    """
+    what = what.strip()
+    if not what:
+        msg = "there is no model without a name; give its address, or that of a gallery's model"
+        raise InvalidInput(msg)
+    if not is_address(what):
+        if sha256:
+            msg = f"{what} is an entry of a gallery, which has its files' sha256 itself; leave --sha256 out"
+            raise InvalidInput(msg, param="sha256")
+        return Wish(id=what, name=name, variant=variant)
+    uri = parse(what, access)
+    if not sha256:
+        return Wish(uri=what, name=name, variant=variant)
+    if isinstance(uri, (Repository, Image)) or is_document(uri):
+        msg = f"{what} is not one file that could have a sha256; leave --sha256 out"
+        raise InvalidInput(msg, param="sha256")
+    return Wish(uri=what, name=name, variant=variant, files=(File(filename=file_name(uri), uri=what, sha256=sha256),))
+
+
+def is_address(what: str) -> bool:
+    """Whether a word is the address of a model, not the name of a gallery's entry: it has a slash or a colon."""
+    return "/" in what or ":" in what

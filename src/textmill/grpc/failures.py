@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from grpc import StatusCode
 
 from textmill.errors import (
+    DownloadFailed,
     ForwardFailed,
     InvalidInput,
     LoadFailed,
@@ -30,6 +31,7 @@ CODES: Mapping[type[Exception], StatusCode] = {
     ModelNotFound: StatusCode.NOT_FOUND,
     Overloaded: StatusCode.RESOURCE_EXHAUSTED,
     LoadFailed: StatusCode.UNAVAILABLE,
+    DownloadFailed: StatusCode.UNAVAILABLE,
     Unavailable: StatusCode.UNAVAILABLE,
     ForwardFailed: StatusCode.FAILED_PRECONDITION,
     Exception: StatusCode.INTERNAL,

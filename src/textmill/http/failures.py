@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from textmill.errors import (
+    DownloadFailed,
     EmptyInput,
     ForwardFailed,
     InvalidInput,
@@ -88,6 +89,8 @@ KINDS: Mapping[type[Exception], Kind] = {
     InvalidInput: Kind(400, _CALLER, "invalid_input", 422, "Validation"),
     ModelUnclear: Kind(400, _CALLER, "model_unclear", 422, "Validation"),
     LoadFailed: Kind(503, _SERVER, "load_failed", 503, "Unhealthy"),
+    # Not 502: that would tell a proxy in front that textmill itself is broken. Trying again later helps, as 503 says.
+    DownloadFailed: Kind(503, _SERVER, "download_failed", 503, "Unhealthy"),
     ModelNotFound: Kind(404, _CALLER, "model_not_found", 404, "NotFound"),
     Overloaded: Kind(429, "rate_limit_error", "overloaded", 429, "Overloaded"),
     Unavailable: Kind(503, _SERVER, "unavailable", 503, "Unhealthy"),

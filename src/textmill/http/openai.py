@@ -199,7 +199,7 @@ def _card(known: Known, info: ModelInfo | None, model: Model | None) -> ModelCar
         object="model",
         created=known.created if info is None else info.created,
         owned_by="textmill",
-        source=known.source if info is None else info.source,
+        source=known.source,
         tasks=list(known.tasks if info is None else info.tasks),
         loaded=model is not None,
         ready=known.refusal is None and (model is None or model.ready),

@@ -11,7 +11,7 @@ from typing import Any
 from textmill.arch.heads import Output
 from textmill.arch.program import build
 from textmill.arch.shapes import Shape, check
-from textmill.checkpoint.hub import resolve
+from textmill.checkpoint.hub import Location, resolve
 from textmill.checkpoint.recipe import Recipe, load_tensors, read_recipe
 from textmill.checkpoint.source import Ask
 from textmill.checkpoint.static import rows_said
@@ -64,17 +64,13 @@ def load_model(
     observe: Observer = lambda _name, _report: None,
     *,
     called: str | None = None,
+    bar: type[Any] | None = None,
 ) -> Model:
-    """`load` with options that are checked already, and an observer of its batches; the model is ``called`` so, or by its own name."""
-    location = resolve(
-        model,
-        revision=options.revision,
-        token=options.token,
-        offline=options.offline,
-        cache_dir=Path(options.cache_dir) if options.cache_dir else None,
-        backend=options.backend,
-        file=options.file,
-    )
+    """`load` with options that are checked already, and an observer of its batches; the model is ``called`` so, or by its own name.
+
+    ``bar`` is a class like tqdm's that is told of the bytes of a download, None for huggingface_hub's own.
+    """
+    location = _resolved(model, options, bar)
     name = called or location.name
     recipe = bounded(prompted(read_recipe(location.folder, _ask(options)), options), options)
     workers = options.tokenization_workers or TOKENIZATION_WORKERS
@@ -105,6 +101,30 @@ def load_model(
         engine.start()
         undo.pop_all()
     return Model(info, verbs, engine, pool)
+
+
+def weigh(model: str, options: ModelOptions, bar: type[Any] | None = None) -> int:
+    """The bytes of a model's weights, which are brought to this machine if need be; blocks. Raises what `load` raises."""
+    folder = _resolved(model, options, bar).folder
+    if options.file is not None:
+        chosen = folder / options.file
+        return sum(path.stat().st_size for path in (chosen, chosen.with_suffix(".bin")) if path.is_file())
+    kinds = ((".safetensors",), (".onnx",), (".xml", ".bin"))
+    sizes = (sum(path.stat().st_size for path in folder.rglob("*") if path.suffix in kind) for kind in kinds)
+    return next((size for size in sizes if size), 0)
+
+
+def _resolved(model: str, options: ModelOptions, bar: type[Any] | None) -> Location:
+    return resolve(
+        model,
+        revision=options.revision,
+        token=options.token,
+        offline=options.offline,
+        cache_dir=Path(options.cache_dir) if options.cache_dir else None,
+        backend=options.backend,
+        file=options.file,
+        bar=bar,
+    )
 
 
 def _ask(options: ModelOptions) -> Ask:

@@ -22,5 +22,5 @@ def resident() -> int:
 def trim() -> None:
     """Give back what is freed: objects in cycles, then pages that the allocator keeps (malloc_trim(3), where there is one)."""
     gc.collect()
-    with suppress(OSError, AttributeError):
+    with suppress(OSError, AttributeError, TypeError):  # TypeError on Windows
         ctypes.CDLL(None).malloc_trim(0)

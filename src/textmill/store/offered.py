@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
+from textmill.checkpoint.hub import names_of
 from textmill.contract import Known, Task
-from textmill.errors import LoadFailed
+from textmill.errors import LoadFailed, TextmillError
 from textmill.folder.capabilities import Capability
 from textmill.folder.model import Folder, ModelFile
 from textmill.folder.problem import Problem
 from textmill.folder.scan import scan
-from textmill.folder.snapshot import Snapshot, take_snapshot
-from textmill.folder.watch import changes, watch
+from textmill.folder.snapshot import MAX_FILES, Snapshot, take_snapshot
+from textmill.folder.watch import Changes, changes, watch
+from textmill.gallery.access import shown
 from textmill.store.keeper import Slot
 from textmill.store.model import Model
 from textmill.store.store import Store
@@ -34,40 +37,86 @@ _WHILE, _BESIDE = 2, 32 * 10**6
 
 Loads = Callable[[ModelFile], Model]
 """Loads a model by its file; blocks."""
+Fetch = Callable[[ModelFile], bool]
+"""Gets what a model file names and what is not there yet; false where nothing was missing. Blocks."""
+Weighs = Callable[[ModelFile], int]
+"""How many bytes a model's weights have, which are brought to this machine for it; 0 where nobody can tell. Blocks."""
+
+
+def need_of(weights: int) -> int:
+    """The memory that a model takes whose weights have so many bytes; 0 where these are not known."""
+    return _WHILE * weights + _BESIDE if weights else 0
+
+
+def stamped(file: ModelFile) -> int:
+    """The bytes of a model's weights in the models folder."""
+    return sum(stamp.size for stamp in file.stamps)
+
+
+def _nothing(_: ModelFile) -> bool:
+    return False
 
 
 class Offered:
     """What a models folder offers, kept up to date in a store.
 
-    ``others`` are served besides; a model file of such a name is left out with a warning.
+    ``load`` loads a model once ``fetch`` has got what its file has downloaded, and ``weigh`` has said how large it is. What the store has
+    already is served besides; a model file of such a name is left out with a warning.
     """
 
-    def __init__(self, path: Path, store: Store, load: Loads) -> None:
+    def __init__(self, path: Path, store: Store, load: Loads, fetch: Fetch = _nothing, weigh: Weighs = stamped) -> None:
         self._path = path
         self._store = store
         self._load = load
+        self._fetch = fetch
+        self._weigh = weigh
+        self._fetched: dict[str, ModelFile] = {}
         self._others = frozenset(store.names())
-        self._begin: Snapshot = take_snapshot(path)
+        self._seen: Snapshot = take_snapshot(path)
+        self._told: set[str] = set()
         self.folder = self._scan(None, frozenset())
         for file in self.folder.files:
             self._add(file)
+        self._call_all()
 
     async def follow(self, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
         """Look at the folder again and again; until cancelled."""
-        async for look in watch(lambda: take_snapshot(self._path), self._begin, sleep=sleep):
-            before, self.folder = self.folder, self._scan(self.folder, look.moving)
-            found = changes(before.by_name, self.folder.by_name)
-            for name in found.removed:
-                _log.info("%s is gone from the models folder", name)
-                if name not in self._others:
-                    self._store.forget(name)
-            for name in (*found.added, *found.changed):
-                _log.info("%s is %s in the models folder", name, "new" if name in found.added else "changed")
-                self._add(self.folder.by_name[name])
-            if self.folder.aliases != before.aliases:
-                for file in self.folder.files:
-                    if file.name not in self._others:
-                        self._store.call(file.name, self._aliases(file))
+        async for look in watch(self._look, self._seen, sleep=sleep):
+            before, self.folder = self.folder, await asyncio.to_thread(self._scan, self.folder, look.moving)
+            self._take(changes(before.by_name, self.folder.by_name))
+            self._call_all()
+
+    def has(self, name: str) -> bool:
+        """Whether the folder has something of that name, were it broken: a model file's entry, a file or a folder."""
+        return bool(self.folder.broken(name)) or os.path.lexists(self._path / name)
+
+    def _look(self) -> Snapshot:
+        """What the files look like now; as they were before while the folder cannot be read, as on a disk that is away."""
+        try:
+            self._seen = take_snapshot(self._path)
+        except OSError as error:
+            self._tell(f"{self._path} cannot be read ({error.strerror}); its models stay as they are")
+        if len(self._seen) >= MAX_FILES:
+            self._tell(f"{self._path} has more than {MAX_FILES} files; changes of those beyond are not seen")
+        return self._seen
+
+    def _tell(self, sentence: str) -> None:
+        """A warning, once."""
+        if sentence not in self._told:
+            self._told.add(sentence)
+            _log.warning("%s", sentence)
+
+    def _take(self, found: Changes) -> None:
+        """Have in the store what has changed in the folder."""
+        for name in found.removed:
+            _log.info("%s is gone from the models folder", name)
+            if name not in self._others:
+                self._store.forget(name)
+        for name in (*found.added, *found.changed):
+            if self._fetched.pop(name, None) == self.folder.by_name[name]:
+                continue  # a load has fetched its files, and knows
+            _log.info("%s is %s in the models folder", name, "new" if name in found.added else "changed")
+            self._add(self.folder.by_name[name])
 
     def _scan(self, before: Folder | None, moving: frozenset[str]) -> Folder:
         folder = scan(self._path, others=self._others, before=before, moving=moving)
@@ -81,32 +130,73 @@ class Offered:
         if file.name in self._others:
             _log.warning("%s: %s is served already under that name; its file is left out", file.file, file.name)
             return
-        refusal = "its file says disabled" if file.disabled else file.refusal
-        known = Known(
-            name=file.name,
-            source=file.model,
-            aliases=self._aliases(file),
-            tasks=tuple(_TASKS[capability] for capability in file.capabilities if capability in _TASKS),
-            created=max((stamp.mtime_ns for stamp in file.stamps), default=0) // 10**9,
-            refusal=refusal,
-            listed=file.listed,
-        )
+        offer = _Offer(self, file)
         slot = Slot[Model](
             name=file.name,
-            load=lambda: self._loaded(file, refusal),
-            need=_WHILE * sum(stamp.size for stamp in file.stamps) + _BESIDE,
+            load=offer.load,
+            prepare=offer.prepare,
+            need=need_of(stamped(file)),
             pinned=file.pinned,
             groups=frozenset(file.groups),
             most=file.most,
             retry_after=file.retry_after,
         )
-        self._store.add(known, slot)
+        self._store.add(self._known(file), slot)
 
-    def _aliases(self, file: ModelFile) -> tuple[str, ...]:
-        return tuple(alias.name for alias in self.folder.aliases if alias.target == file.name)
+    def _call_all(self) -> None:
+        """Have all names in the store as they are now, and what is listed."""
+        self._store.describe([self._known(file) for file in self.folder.files if file.name not in self._others])
+        given = {alias.target for alias in self.folder.aliases} & self._others
+        for name in given:
+            self._store.call(name, tuple(alias.name for alias in self.folder.aliases if alias.target == name))
 
-    def _loaded(self, file: ModelFile, refusal: str | None) -> Model:
-        if refusal is not None:
-            msg = f"{file.name} cannot be served: {refusal}"
-            raise LoadFailed(msg, retry_after=None)
-        return self._load(file)
+    def _known(self, file: ModelFile) -> Known:
+        place = file.location
+        source = place.path.relative_to(self.folder.path).as_posix() if place.path is not None else shown(file.model)
+        aliases = [alias.name for alias in self.folder.aliases if alias.target == file.name]
+        return Known(
+            name=file.name,
+            source=source,
+            aliases=(*aliases, *(name for name in names_of(place.repo) if name != file.name)),
+            tasks=tuple(_TASKS[capability] for capability in file.capabilities if capability in _TASKS),
+            created=max((stamp.mtime_ns for stamp in file.stamps), default=0) // 10**9,
+            refusal="its file says disabled" if file.disabled else file.refusal,
+            listed=file.listed,
+        )
+
+    def brought(self, file: ModelFile) -> tuple[ModelFile, int]:
+        """A model file once all that it names is here, and the memory that its model takes; blocks. Raises LoadFailed."""
+        if self._fetch(file):
+            # What the weights are is known only now.
+            file = scan(self._path, others=self._others).by_name.get(file.name, file)
+            if file.refusal is not None:
+                msg = f"{file.name} cannot be served: {file.refusal}"
+                raise LoadFailed(msg, retry_after=None)
+            self._fetched[file.name] = file
+        return file, need_of(self._weigh(file))
+
+    def loaded(self, file: ModelFile) -> Model:
+        """The model of a file; blocks. Errors name files from the models folder on: they are told to those who ask."""
+        try:
+            return self._load(file)
+        except TextmillError as error:
+            error.args = tuple(self._shortened(each) for each in error.args)
+            raise
+
+    def _shortened(self, told: object) -> object:
+        return told.replace(f"{self.folder.path}{os.sep}", "") if isinstance(told, str) else told
+
+
+class _Offer:
+    """A model file on its way into memory."""
+
+    def __init__(self, offered: Offered, file: ModelFile) -> None:
+        self._offered = offered
+        self._file = file
+
+    def prepare(self) -> int:
+        self._file, need = self._offered.brought(self._file)
+        return need
+
+    def load(self) -> Model:
+        return self._offered.loaded(self._file)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -12,9 +13,16 @@ from typing import Any
 
 from textmill.contract import Known, ModelInfo, Task
 from textmill.errors import ConfigInvalid, InvalidInput, LoadFailed, ModelNotFound, ModelUnclear
+from textmill.store.finding import Finder, NoFinder
 from textmill.store.keeper import Keeper, Slot
 from textmill.store.model import Model
 from textmill.store.shelf import Limits
+
+_log = logging.getLogger("textmill")
+
+_LONG, _SHOWN, _COMPARED = 200, 20, 500
+"""Characters of a name, and names, that an answer repeats; names that a misspelt one is compared with."""
+_AGAIN_S = 5.0
 
 
 @dataclass(slots=True)
@@ -23,10 +31,12 @@ class _Entry:
     slot: Slot[Model]
     info: ModelInfo | None = None
     """Of the last time that it was loaded."""
+    found: bool = False
+    """It is known because a request named it; who names none does not mean it."""
 
     def fits(self, task: Task | None) -> bool:
         """Whether it can do that, as far as is known."""
-        if self.known.refusal is not None or not self.known.listed:
+        if self.known.refusal is not None or not self.known.listed or self.found:
             return False
         tasks = self.known.tasks if self.info is None else self.info.tasks
         return task is None or not tasks or task in tasks
@@ -41,7 +51,8 @@ class Store:
     def __init__(self, models: Sequence[Model] = (), keeper: Keeper[Model] | None = None) -> None:
         self._keeper = keeper or Keeper(Limits())
         self._entries: dict[str, _Entry] = {}
-        self._names: dict[str, str] = {}
+        self._named: dict[str, str] | None = None
+        self._finder: Finder = NoFinder()
         self._works: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._default = models[0].info.name if models else None
         for model in models:
@@ -64,7 +75,17 @@ class Store:
         """Find a model by these names too, and by none that it had beside its own before."""
         entry = self._entries[name]
         entry.known = replace(entry.known, aliases=aliases)
-        self._name_all()
+        self._named = None
+
+    def describe(self, models: Iterable[Known]) -> None:
+        """Have this known of models that are known already; they stay as they are otherwise."""
+        for known in models:
+            self._entries[known.name].known = known
+        self._named = None
+
+    def find_by(self, finder: Finder) -> None:
+        """Ask this for models that are not known and that requests name."""
+        self._finder = finder
 
     def load_now(
         self, names: Iterable[str], parallel: int, told: Callable[[str], AbstractContextManager[None]]
@@ -73,7 +94,7 @@ class Store:
 
         Raises ModelNotFound, LoadFailed, and what a load raises.
         """
-        entries = {entry.known.name: entry for entry in (self._entry(name, None) for name in names)}
+        entries = {entry.known.name: entry for entry in (self._asked(name, None) for name in names)}
 
         def load(entry: _Entry) -> None:
             with told(entry.known.name):
@@ -82,13 +103,15 @@ class Store:
 
         with ThreadPoolExecutor(parallel) as pool:
             list(pool.map(load, entries.values()))
-        self._name_all()
+        self._named = None
 
     def forget(self, name: str) -> None:
         """Know a model no longer; it answers the requests that it has, and leaves."""
-        self._entries.pop(name, None)
+        entry = self._entries.pop(name, None)
         self._keeper.forget(name)
-        self._name_all()
+        self._named = None
+        if entry is not None and entry.found:
+            self._finder.forget(name)
 
     @asynccontextmanager
     async def lease(self, name: str | None = None, task: Task | None = None) -> AsyncIterator[Model]:
@@ -97,15 +120,28 @@ class Store:
         No name means the default: the first that the store was made with, or else the only one that may do the ``task``. Raises
         ModelNotFound, ModelUnclear where several might be meant, LoadFailed, Unavailable.
         """
-        entry = self._entry(name, task)
+        entry = self._asked(name, task)
         if entry.known.refusal is not None:  # before another model would make room for it
             msg = f"{entry.known.name} cannot be served: {entry.known.refusal}"
             raise LoadFailed(msg, retry_after=None)
-        async with self._keeper.lease(entry.known.name) as model:
+        async with self._leased(entry) as model:
             if entry.info is not model.info:
                 entry.info = model.info
-                self._name_all()
+                self._named = None
             yield model
+
+    @asynccontextmanager
+    async def _leased(self, entry: _Entry) -> AsyncIterator[Model]:
+        """The model of an entry; one that was looked for and that does not exist is known no longer."""
+        try:
+            async with self._keeper.lease(entry.known.name) as model:
+                yield model
+        except LoadFailed as error:
+            if not entry.found or not isinstance(error.__cause__, ModelNotFound):
+                raise
+            if self._entries.get(entry.known.name) is entry:
+                self.forget(entry.known.name)
+            raise error.__cause__ from None
 
     def names(self) -> Iterable[str]:
         """All names by which models are found."""
@@ -152,7 +188,7 @@ class Store:
         """Let idle models go, and do what else there is to do; until cancelled."""
         async with asyncio.TaskGroup() as group:
             for work in (self._keeper.run, *self._works):
-                group.create_task(work())
+                group.create_task(_lasting(work))
 
     def close(self, drain_s: float = 10.0) -> None:
         """Close all models at the same time, each with the same deadline in seconds."""
@@ -164,24 +200,34 @@ class Store:
     def _enter(self, known: Known, slot: Slot[Model], info: ModelInfo | None) -> None:
         self._keeper.add(slot)
         self._entries[known.name] = _Entry(known, slot, info)
-        self._name_all()
+        self._named = None
 
-    def _name_all(self) -> None:
-        """Find models by their names first, then by their other names, those known first before those known later."""
-        names = {name: name for name in self._entries}
-        for name, entry in self._entries.items():
-            for alias in (*entry.known.aliases, *(() if entry.info is None else entry.info.aliases)):
-                names.setdefault(alias, name)
-        self._names = names
+    @property
+    def _names(self) -> Mapping[str, str]:
+        """Models by their names first, then by their other names, those known first before those known later."""
+        if self._named is None:
+            self._named = {name: name for name in self._entries}
+            for name, entry in self._entries.items():
+                for alias in (*entry.known.aliases, *(() if entry.info is None else entry.info.aliases)):
+                    self._named.setdefault(alias, name)
+        return self._named
+
+    def _asked(self, name: str | None, task: Task | None) -> _Entry:
+        """What a request means, after a look for a model that is not known."""
+        if name and name not in self._names and (found := self._finder.find(name)) is not None:
+            self.add(found.known, found.slot)
+            self._entries[found.known.name].found = True
+        return self._entry(name, task)
 
     def _entry(self, name: str | None, task: Task | None) -> _Entry:
         if not name:
             return self._entries[self._default] if self._default is not None else self._only(task)
         found = self._names.get(name)
         if found is None:
-            near = difflib.get_close_matches(name, self._names, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            msg = f"no model {name!r} is loaded; there is {', '.join(self._entries) or 'none'}{hint}"
+            near = self._near(name)
+            hint = f"; did you mean {near!r}?" if near else ""
+            found = self._finder.hint(name) if len(name) <= _LONG else ""
+            msg = f"no model {_short(name)!r} is known; there is {self._listed()}{hint}{found}"
             raise ModelNotFound(msg)
         return self._entries[found]
 
@@ -192,11 +238,43 @@ class Store:
             return fitting[0]
         does = "" if task is None else f" that does {task}"
         if not fitting:
-            msg = f"there is no model{does}; there is {', '.join(self._entries) or 'none'}"
+            msg = f"there is no model{does}; there is {self._listed()}"
             raise ModelNotFound(msg)
-        names = ", ".join(entry.known.name for entry in fitting)
+        names = _some([entry.known.name for entry in fitting])
         msg = f"the request names no model, and several might be meant: {names}; set 'model' to one of them"
         raise ModelUnclear(msg, param="model")
+
+    def _listed(self) -> str:
+        return _some([name for name, entry in self._entries.items() if entry.known.listed])
+
+    def _near(self, name: str) -> str:
+        """The name that is nearest to a misspelt one; paths are nobody's business, and a long name is not misspelt."""
+        if len(name) > _LONG:
+            return ""
+        names = [known for known in self._names if not known.startswith(("/", ".", "~"))]
+        return next(iter(difflib.get_close_matches(name, names[:_COMPARED], n=1)), "")
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first of these names, and how many more there are."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more or "none"
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONG else f"{name[:_LONG]}…"
+
+
+async def _lasting(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Do it for as long as the store runs: what it stumbles over goes into the log, and it begins again."""
+    while True:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - whatever it is, requests are answered as before
+            _log.exception("work beside the requests failed; it is begun again in %.0f s", _AGAIN_S)
+        else:
+            return
+        await asyncio.sleep(_AGAIN_S)
 
 
 def _gone() -> Model:
