@@ -33,6 +33,8 @@ def test_an_endpoint_that_is_no_url_is_an_error_that_names_the_variable(value: s
         ({"HTTPS_PROXY": "http://a:1", "all_proxy": "http://b:1"}, "http://a:1"),
         ({"http_proxy": "b:3128"}, "http://b:3128"),
         ({"HTTP_PROXY": "http://from-a-header"}, None),
+        ({"ALL_PROXY": "socks5://a:1", "http_proxy": "http://b:1"}, "http://b:1"),
+        ({"all_proxy": "socks5h://a:1"}, None),
     ],
 )
 def test_the_proxy_is_the_one_that_curl_takes(environ: dict[str, str], expected: str | None) -> None:
@@ -41,7 +43,7 @@ def test_the_proxy_is_the_one_that_curl_takes(environ: dict[str, str], expected:
 
 def test_a_proxy_of_another_kind_is_refused_without_its_password() -> None:
     with pytest.raises(ConfigInvalid) as caught:
-        download_proxy({"ALL_PROXY": "socks5://me:secret@host"})
+        download_proxy({"ALL_PROXY": "ftp://me:secret@host"})
 
     assert "ALL_PROXY" in str(caught.value)
     assert "secret" not in str(caught.value)

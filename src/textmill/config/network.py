@@ -27,8 +27,9 @@ def hub_endpoint(environ: Environ | None = None) -> str:
 
 
 def download_proxy(environ: Environ | None = None) -> str | None:
-    """The proxy for downloads; None where there is none. Raises ConfigInvalid for what is no URL."""
-    variable, value = _first(environ_or(environ), _PROXIES)
+    """The proxy for downloads; None where there is none of HTTP, since SOCKS needs packages. Raises ConfigInvalid for what is no URL."""
+    given = environ_or(environ)
+    variable, value = _first(given, (name for name in _PROXIES if not given.get(name, "").startswith("socks")))
     if not value:
         return None
     return _checked(value if "://" in value else f"http://{value}", variable, ("http", "https"))
