@@ -70,9 +70,35 @@ class Chunking(Typed):
     overlap: int = 0
 
 
+TokenPooling = Literal["own", "mean", "last", "decayed_mean"]
+"""How token states become one vector: as the model's files say, or in another way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedDefaults(Typed):
+    """What embedding by a model means where a call does not say.
+
+    ``norm`` is which norm of a vector becomes 1, as llama.cpp counts: 2 its length, 1 the sum of its values' sizes and so on; by 0
+    the largest value becomes 32,760, and -1 scales nothing. ``half_life`` of ``decayed_mean`` is in tokens; ``encoding`` is the
+    form of vectors in OpenAI's dialect.
+    """
+
+    norm: int = 2
+    pooling: TokenPooling = "own"
+    half_life: int = 256
+    encoding: Literal["float", "base64"] = "float"
+
+
+USUAL = EmbedDefaults()
+"""Of models whose files say nothing else."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedOptions(TextOptions):
     """How to embed. ``dimensions`` keeps that many leading values (Matryoshka) before normalising.
+
+    ``normalize`` scales vectors to length one, or not; what is None here is as the model's `EmbedDefaults` say. ``pooling`` and
+    ``half_life`` in tokens pool in another way than the model's own.
 
     With ``chunking``, texts that are too long are parted instead of cut, and their vector is the mean of their chunks' vectors,
     weighted by tokens.
@@ -81,9 +107,11 @@ class EmbedOptions(TextOptions):
     """
 
     dimensions: int | None = None
-    normalize: bool = True
+    normalize: bool | None = None
     adapter: str | None = None
     chunking: Chunking | None = None
+    pooling: TokenPooling | None = None
+    half_life: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +127,7 @@ class ChunkOptions(TextOptions):
     late: bool = False
     spans: Sequence[Sequence[tuple[int, int]]] | None = None
     dimensions: int | None = None
-    normalize: bool = True
+    normalize: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,9 +283,13 @@ class Classifications(Answered):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores(Answered):
-    """``scores`` is float32 of shape (texts,): how relevant each text is, in the order given."""
+    """``scores`` is float32 of shape (texts,): how relevant each text is, in the order given.
+
+    ``query_tokens`` are those of a query that was computed by itself; where the model read it with each text, they count with those.
+    """
 
     scores: npt.NDArray[np.float32]
+    query_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +354,7 @@ class ModelInfo:
     tokenization_workers: int
     fingerprint: str
     created: int
+    defaults: EmbedDefaults = USUAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from textmill.cli.models import open_store
 from textmill.config import ServeOptions
+from textmill.contract import EmbedDefaults, EmbedOptions
 from textmill.errors import LoadFailed, ModelNotFound
 from textmill.telemetry import Telemetry
 from textmill.testing.checkpoints import tiny_bert
@@ -48,3 +50,22 @@ def test_a_start_that_cannot_have_what_it_is_to_load_ends(tmp_path: Path) -> Non
         open_store(options_of(tmp_path, load=("on",)), Telemetry())
     with pytest.raises(LoadFailed, match="Raise the memory limit"):
         open_store(options_of(tmp_path, load=("one",), memory_limit=1), Telemetry())
+
+
+async def test_what_a_file_says_of_vectors_holds_where_a_request_says_nothing(tmp_path: Path) -> None:
+    tiny_bert(tmp_path / "tiny")
+    (tmp_path / "ada.yaml").write_text(
+        "{name: ada, options: ['embd_normalize:1'], parameters: {model: tiny, pooling: decayed_mean, "
+        "pooling_half_life_tokens: 8, encoding_format: base64}}"
+    )
+    store = open_store(options_of(tmp_path), Telemetry())
+    async with store.lease("ada") as filed, store.lease("tiny") as plain:
+        assert filed.info.defaults == EmbedDefaults(norm=1, pooling="decayed_mean", half_life=8, encoding="base64")
+        assert plain.info.defaults == EmbedDefaults()
+        vectors = (await filed.embed_inputs(["hello world", "a"], EmbedOptions())).vectors
+        unit = (
+            await plain.embed_inputs(["hello world", "a"], EmbedOptions(pooling="decayed_mean", half_life=8))
+        ).vectors
+    np.testing.assert_allclose(np.abs(vectors).sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(vectors, unit / np.abs(unit).sum(axis=1, keepdims=True), atol=1e-6)
+    store.close(0)

@@ -23,7 +23,7 @@ class UnitModel(RecordingModel):
 
     async def embed_inputs(self, inputs: Sequence[Input], options: EmbedOptions) -> Embeddings:
         made = await super().embed_inputs(inputs, options)
-        return replace(made, vectors=unit(made.vectors)) if options.normalize else made
+        return replace(made, vectors=unit(made.vectors)) if options.normalize is not False else made
 
 
 def unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

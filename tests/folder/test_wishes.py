@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from textmill.contract import EmbedDefaults
 from textmill.folder.backend_options import read_options
 from textmill.folder.backends import Backend, find_backend
 from textmill.folder.capabilities import Capability
@@ -62,8 +63,13 @@ def test_what_backends_mean_to_load() -> None:
 
 def test_what_entries_of_options_mean() -> None:
     assert wished("pooling:cls", "embd_normalize:-1").options == {"pooling": "cls"}
-    assert [wished(f"embd_normalize:{norm}").normalize for norm in ("-1", "2")] == [False, True]
-    assert wished().normalize is None
+    assert [wished(f"embd_normalize:{norm}").defaults.norm for norm in ("-1", "0", "1", "2", "6")] == [-1, 0, 1, 2, 6]
+    assert wished().defaults == EmbedDefaults()
+    how = Parameters(pooling="decayed_mean", pooling_half_life_tokens=32, encoding_format="base64")
+    assert wished(parameters=how).defaults == EmbedDefaults(pooling="decayed_mean", half_life=32, encoding="base64")
+    assert wished(parameters=how).options == {}
+    plain = Parameters(pooling_half_life_tokens=0, encoding_format="float")
+    assert wished(parameters=plain).defaults == EmbedDefaults()
 
 
 @pytest.mark.parametrize(
@@ -73,8 +79,10 @@ def test_what_entries_of_options_mean() -> None:
         ((), {"main_gpu": "cuda", "type": "OVModelForFeatureExtraction"}, "main_gpu"),
         ((), {"quantization": "awq"}, "quantization"),
         ((), {"quantization": "bnb_8bit", "main_gpu": "cuda"}, "quantization"),
-        ((), {"parameters": Parameters(pooling="decayed_mean")}, "parameters.pooling"),
-        (("embd_normalize:1",), {}, "options"),
+        ((), {"parameters": Parameters(pooling="none")}, "parameters.pooling"),
+        ((), {"parameters": Parameters(encoding_format="hex")}, "parameters.encoding_format"),
+        (("embd_normalize:-2",), {}, "options"),
+        (("embd_normalize:l2",), {}, "options"),
     ],
 )
 def test_what_cannot_be_done_is_a_warning(options: tuple[str, ...], fields: dict[str, Any], key: str) -> None:

@@ -26,9 +26,9 @@ async def test_a_text_gets_its_vector_and_what_it_took(live: Live) -> None:
 @pytest.mark.parametrize(
     ("fields", "options"),
     [
-        ({}, {"truncate": False, "truncate_side": "right", "normalize": True}),
+        ({}, {"truncate": False, "truncate_side": "right"}),
         ({"truncate": True, "truncation_direction": 1}, {"truncate_side": "left"}),
-        ({"normalize": True}, {"truncate": False, "truncate_side": "right"}),
+        ({"normalize": True}, {"truncate": False, "truncate_side": "right", "normalize": True}),
         ({"normalize": False}, {"truncate": False, "truncate_side": "right", "normalize": False}),
         (
             {"prompt_name": "query", "dimensions": 8},
@@ -38,7 +38,7 @@ async def test_a_text_gets_its_vector_and_what_it_took(live: Live) -> None:
         ({"dimensions": 0}, {"truncate": False, "truncate_side": "right", "dimensions": 0}),
     ],
 )
-async def test_what_a_message_does_not_say_has_the_protos_default_and_normalize_is_true(
+async def test_what_a_message_does_not_say_has_the_protos_default_and_normalize_is_the_models(
     fields: dict[str, Any], options: dict[str, Any], live: Live, model: RecordingModel
 ) -> None:
     await live.call("tei.v1.Embed/Embed", {"inputs": "a"} | fields)

@@ -156,7 +156,8 @@ async def test_as_tei_openais_route_refuses_with_teis_statuses(settings: HttpSet
     ours = await connected(settings, RecordingModel())
     teis = await connected(replace(settings, as_tei=True), RecordingModel())
     bodies: list[tuple[dict[str, object], int, int]] = [
-        ({"input": ""}, 200, 400),
+        ({"input": [""]}, 200, 400),
+        ({"input": ""}, 400, 400),
         ({"input": []}, 400, 400),
         ({"input": "a", "dimensions": 0}, 400, 422),
         ({"input": "a", "encoding_format": "hex"}, 400, 422),

@@ -225,7 +225,9 @@ def test_multi_vectors_equal_sentence_transformers(
                 for vectors, expected in zip(made, wanted[kind], strict=True):
                     np.testing.assert_allclose(vectors, expected, rtol=0, atol=TOLERANCE)
         call = model._verbs.need(model._verbs.rerank, "rerank").call(TEXTS[0], TEXTS, RerankOptions())
-        scores = model._line.answer_now(call).scores
+        answer = model._line.answer_now(call)
+        scores = answer.scores
+        assert answer.query_tokens >= len(wanted["query"][0])
         with pytest.raises(InvalidInput, match="the query has a lone surrogate") as told:
             model.rerank("\ud800", TEXTS)
         assert (told.value.param, told.value.index) == ("query", None)

@@ -16,6 +16,7 @@ import msgspec
 
 from textmill.cli.galleries import open_gallery
 from textmill.config import ServeOptions
+from textmill.contract import USUAL, EmbedDefaults
 from textmill.errors import ConfigInvalid
 
 if TYPE_CHECKING:
@@ -112,7 +113,8 @@ class _Loader:
 
     def load(self, file: ModelFile) -> Model:
         """The model, in memory."""
-        return _loaded(file.model, self._of(file), self._telemetry, file.name, self._fetching.bar(file.name))
+        bar = self._fetching.bar(file.name)
+        return _loaded(file.model, self._of(file), self._telemetry, file.name, file.defaults, bar)
 
     def weigh(self, file: ModelFile) -> int:
         """How many bytes its weights have, on this machine from now on."""
@@ -125,13 +127,20 @@ class _Loader:
 
 
 def _loaded(
-    name: str, options: ServeOptions, telemetry: Telemetry, called: str | None, bar: type[Any] | None = None
+    name: str,
+    options: ServeOptions,
+    telemetry: Telemetry,
+    called: str | None,
+    defaults: EmbedDefaults = USUAL,
+    bar: type[Any] | None = None,
 ) -> Model:
     from textmill.store.load import load_model  # noqa: PLC0415 - imports the runtime
     from textmill.telemetry.counted import counted  # noqa: PLC0415
 
     with telemetry.loading(called or name):
-        model = load_model(name, options.for_model(), telemetry.observe_batch, called=called, bar=bar)
+        model = load_model(
+            name, options.for_model(), telemetry.observe_batch, called=called, defaults=defaults, bar=bar
+        )
         return counted(model, telemetry)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from textmill.folder.state import ACTS, GENERATION, GGUF, IDLE, ROUTES
+from textmill.folder.state import ACTS, GENERATION, GGUF, IDLE
 
 _GGUF, _GENERATION = f"comes with {GGUF}", f"comes with {GENERATION}"
 
@@ -25,8 +25,9 @@ OPTIONS = (
     BackendOption(("pooling", "pooling_type"), ACTS, "As `parameters.pooling`; the two must agree"),
     BackendOption(
         ("embd_normalize",),
-        f"comes with {ROUTES}",
-        "2 scales vectors to length one, -1 leaves them; other norms are not run",
+        ACTS,
+        "2 scales vectors to length one, -1 leaves them, 0 makes the largest value 32,760, any other number is the p of a norm; "
+        "a request's `normalize` comes first",
     ),
     BackendOption(("use_jinja", "jinja"), _GGUF, "Take the model's own chat template"),
     BackendOption(("context_shift",), _GGUF, "Slide the window when it is full"),

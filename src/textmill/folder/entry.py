@@ -126,7 +126,7 @@ def _model(entry: Entry, name: str, fields: Fields) -> ModelFile | None:
         stamps=stamps(location.path, entry.root) if location.path is not None and not location.comes else (),
         capabilities=can,
         options=MappingProxyType({**_places(fields, location), **wished.options} if choice.engine == "ours" else {}),
-        normalize=wished.normalize,
+        defaults=wished.defaults,
         backend_options=said,
         refusal=choice.refusal,
         reasons=(choice.why,),

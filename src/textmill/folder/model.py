@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from textmill.contract import USUAL, EmbedDefaults
 from textmill.folder.backends import Engine
 from textmill.folder.capabilities import Capability
 from textmill.folder.external import External
@@ -24,8 +25,8 @@ class ModelFile:
 
     ``file`` and ``line`` are its YAML entry's, or its weights and 0. ``backend`` is the usual name of the backend that it names,
     empty where it names none, ``external`` that backend's process. ``facts`` are None for weights that are not here, ``stamps`` those of
-    the weights' files. ``options`` are values of `textmill.config.ModelOptions` by name; ``normalize`` is whether vectors get length one
-    where a request does not say, None for the model's own way. ``backend_options`` are the entries of `options` by name. ``refusal`` is
+    the weights' files. ``options`` are values of `textmill.config.ModelOptions` by name; ``defaults`` are what embedding means where a
+    request does not say. ``backend_options`` are the entries of `options` by name. ``refusal`` is
     why the model cannot be served, None where it can; ``reasons`` say how that came about. A model that is not ``listed`` answers to its
     name only: the weights of another model file.
     """
@@ -42,7 +43,7 @@ class ModelFile:
     stamps: tuple[Stamp, ...] = ()
     capabilities: tuple[Capability, ...] = ()
     options: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
-    normalize: bool | None = None
+    defaults: EmbedDefaults = USUAL
     backend_options: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     refusal: str | None = None
     reasons: tuple[str, ...] = field(default=(), compare=False)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from textmill.folder.state import GENERATION, GGUF, ROUTES, Section, acts, idle, later
+from textmill.folder.state import GENERATION, GGUF, Section, acts, idle, later
 
 PoolingName = Literal["", "backend", "mean", "cls", "last", "none", "rank", "decayed_mean"]
 Count = Annotated[int, Meta(ge=0)]
@@ -26,11 +26,11 @@ class Parameters(Section, frozen=True, kw_only=True):
     pooling: Annotated[
         PoolingName | None,
         acts(
-            "How tokens become one vector: mean, cls, last; none and decayed_mean are not run yet, rank makes a reranker"
+            "How tokens become one vector: mean, cls, last, decayed_mean; none is the model's own, rank makes a reranker"
         ),
     ] = None
-    pooling_half_life_tokens: Annotated[Count | None, later(ROUTES, "Half-life of decayed_mean, in tokens")] = None
-    encoding_format: Annotated[str | None, later(ROUTES, "Form of vectors where a request names none")] = None
+    pooling_half_life_tokens: Annotated[Count | None, acts("Half-life of decayed_mean, in tokens")] = None
+    encoding_format: Annotated[str | None, acts("Form of vectors where a request names none: float or base64")] = None
     temperature: Annotated[float | None, later(GENERATION, "Sampling temperature")] = None
     top_p: Annotated[float | None, later(GENERATION, "Nucleus sampling")] = None
     top_k: Annotated[int | None, later(GENERATION, "Most likely tokens that are sampled from")] = None

@@ -8,7 +8,6 @@ GGUF = "the GGUF engine"
 GENERATION = "text generation"
 GALLERY = "downloads and galleries"
 EXTERNAL = "backends of LocalAI over gRPC"
-ROUTES = "LocalAI's routes"
 
 
 class Section(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):

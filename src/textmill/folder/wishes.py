@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from textmill.config.layers import Stated, settle
 from textmill.config.option import nearest, options_of
 from textmill.config.options import ModelOptions
+from textmill.contract import USUAL, EmbedDefaults
 from textmill.errors import ConfigInvalid
 from textmill.folder.backends import Backend
 from textmill.folder.capabilities import Capability
 from textmill.folder.fields import Fields
+from textmill.folder.parameters import Parameters
 
 OF_THE_PROCESS = ("token", "cache_dir", "offline")
 """Options of `textmill.load` that a model file may not state: secrets and places of the whole server."""
@@ -22,7 +24,7 @@ _DTYPES = {"half": "float16", "float": "float32"}
 _EIGHT_BITS = ("bnb_8bit", "xpu_8bit", "int8")
 _CUDA = re.compile(r"cuda(?:[.:](\d+))?", re.IGNORECASE)
 _OPENVINO = re.compile(r"(?:cpu|gpu|npu)(?:\.\d+)?", re.IGNORECASE)
-_NORMS = {"2": True, "-1": False}
+_NORM = re.compile(r"-1|\d{1,3}")
 
 Note = tuple[str, str]
 """The key of a field, and a sentence on it."""
@@ -32,12 +34,12 @@ Note = tuple[str, str]
 class Wishes:
     """What a file wants of `textmill.load`.
 
-    ``options`` are values of `textmill.config.ModelOptions` by name, ``normalize`` whether vectors get length one (None: as the
-    model's files say), ``errors`` and ``warnings`` sentences on fields.
+    ``options`` are values of `textmill.config.ModelOptions` by name, ``defaults`` what embedding means where a request does not say,
+    ``errors`` and ``warnings`` sentences on fields.
     """
 
     options: dict[str, object] = field(default_factory=dict)
-    normalize: bool | None = None
+    defaults: EmbedDefaults = USUAL
     errors: list[Note] = field(default_factory=list)
     warnings: list[Note] = field(default_factory=list)
 
@@ -49,7 +51,7 @@ def wishes(fields: Fields, said: Mapping[str, str], backend: Backend | None, can
     _precision(fields, found)
     _pooling(fields, said, found)
     _sizes(fields, found)
-    _normalize(said, found)
+    _defaults(fields, said, found)
     task = _task(fields, backend, can)
     if task:
         found.options["task"] = task
@@ -117,8 +119,12 @@ def _pooling(fields: Fields, said: Mapping[str, str], found: Wishes) -> None:
     key, value = ("parameters.pooling", own) if own is not None else ("options", other)
     if value in _POOLINGS:
         found.options["pooling"] = _POOLINGS[value]
-    elif value in ("none", "decayed_mean"):
-        found.warnings.append((key, f"textmill does not pool by {value} yet; the model's own pooling is taken"))
+    elif value == "decayed_mean":
+        found.defaults = replace(found.defaults, pooling="decayed_mean")
+    elif value == "none":
+        found.warnings.append(
+            (key, "an input gets one vector here: the model's own pooling is taken, or that of the request")
+        )
     elif value not in (None, "rank"):
         found.errors.append(
             (key, f"pooling can be none, mean, cls, last or rank{nearest(str(value), (*_POOLINGS, 'none', 'rank'))}")
@@ -133,15 +139,23 @@ def _sizes(fields: Fields, found: Wishes) -> None:
             found.options[name] = value
 
 
-def _normalize(said: Mapping[str, str], found: Wishes) -> None:
+def _defaults(fields: Fields, said: Mapping[str, str], found: Wishes) -> None:
+    stated = fields.parameters or Parameters()
+    if stated.pooling_half_life_tokens:
+        found.defaults = replace(found.defaults, half_life=stated.pooling_half_life_tokens)
+    if stated.encoding_format == "base64":
+        found.defaults = replace(found.defaults, encoding="base64")
+    elif stated.encoding_format not in (None, "", "float"):
+        found.warnings.append(("parameters.encoding_format", "it can be float or base64; float is taken"))
     norm = said.get("embd_normalize")
-    if norm is None:
-        return
-    if norm in _NORMS:
-        found.normalize = _NORMS[norm]
-    else:
+    if norm is not None and _NORM.fullmatch(norm):
+        found.defaults = replace(found.defaults, norm=int(norm))
+    elif norm is not None:
         found.warnings.append(
-            ("options", "embd_normalize can be 2 (length one) or -1 (as they are) here; the model's own way is taken")
+            (
+                "options",
+                "embd_normalize can be 2 (length one), -1 (as they are), 0 (largest value 32,760) or another norm's p; 2 is taken",
+            )
         )
 
 

@@ -44,7 +44,7 @@ class Dense:
             message.truncate,
             message.truncation_direction,
             optional(message, "prompt_name"),
-            message.normalize if message.HasField("normalize") else True,
+            optional(message, "normalize"),
             optional(message, "dimensions"),
         )
         return text_of(message), options
@@ -123,7 +123,7 @@ def _dense(
     truncate: bool,  # noqa: FBT001 - as the message has it
     direction: int,
     prompt_name: str | None,
-    normalize: bool,  # noqa: FBT001
+    normalize: bool | None,  # noqa: FBT001
     dimensions: int | None,
 ) -> EmbedOptions:
     return EmbedOptions(

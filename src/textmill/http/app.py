@@ -19,7 +19,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from textmill.errors import TextmillError
-from textmill.http import localai, openai, probes, site, tei
+from textmill.http import localai, openai, probes, rerank, site, tei, tokens
 from textmill.http.cors import Cors
 from textmill.http.endpoint import Endpoint
 from textmill.http.failures import NoRoute, Unauthorised, WrongMethod, failure, kind_of
@@ -52,6 +52,8 @@ def create_app(store: Store, settings: HttpSettings, telemetry: Telemetry, permi
 
     operations: Sequence[Operation[Any]] = (
         *openai.OPERATIONS,
+        *rerank.OPERATIONS,
+        *tokens.OPERATIONS,
         *tei.OPERATIONS,
         *localai.OPERATIONS,
         *probes.OPERATIONS,

@@ -163,12 +163,13 @@ def _not_json(what: str, body: bytes) -> str:
 
 def _wrong_shape(what: str) -> WrongShape:
     """Turn msgspec's words into ours: "Expected `int`, got `str` - at `$.input[0]`"."""
-    missing = _MISSING.match(what)
-    if missing:
-        return WrongShape(f"the field '{missing[1]}' is missing", param=missing[1])
     match = _AT.match(what)
     text, path = (match["what"], match["path"]) if match else (what, None)
     field = _FIELD.match(path or "")
+    missing = _MISSING.match(text)
+    if missing:
+        place = f" in {path.removeprefix('$.')}" if path and field else ""
+        return WrongShape(f"the field '{missing[1]}' is missing{place}", param=field[1] if field else missing[1])
     where = path.removeprefix("$.") if path else "the body"
     sentence = f"{where}: {text[0].lower()}{text[1:].replace('`', '')}"
     if "int >=" in sentence or "int <=" in sentence or "out of range" in sentence:

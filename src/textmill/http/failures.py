@@ -113,7 +113,7 @@ class Failure:
     """The caller has no key; TEI tells such callers nothing."""
 
 
-_FIELDS = {"window": "chunk_tokens", "overlap": "chunk_overlap"}
+_FIELDS = {"window": "chunk_tokens", "overlap": "chunk_overlap", "half_life": "pooling_half_life_tokens"}
 """Options whose fields in a request are called otherwise."""
 
 

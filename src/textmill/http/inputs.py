@@ -18,11 +18,12 @@ Inputs = str | list[str | TokenId | list[TokenId]]
 
 
 def inputs_schema(*, empty_texts: bool) -> dict[str, object]:
-    """The JSON schema of `Inputs` as they are taken: nothing empty but texts where they may be, and no ids beside texts."""
-    text: dict[str, object] = {"type": "string"} if empty_texts else {"type": "string", "minLength": 1}
+    """The JSON schema of `Inputs` as they are taken: nothing empty but texts of a list where they may be, and no ids beside texts."""
+    text: dict[str, object] = {"type": "string", "minLength": 1}
+    among = {"type": "string"} if empty_texts else text
     token = {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}
     ids = {"type": "array", "items": token, "minItems": 1}
-    several = {"type": "array", "items": {"anyOf": [text, ids]}, "minItems": 1}
+    several = {"type": "array", "items": {"anyOf": [among, ids]}, "minItems": 1}
     return exactly({"anyOf": [text, ids, several]})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from types import NoneType
 from typing import Annotated, Any, Literal
 
@@ -10,8 +11,10 @@ import msgspec
 import orjson
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from textmill.contract import EmbedOptions, Known, ModelInfo
-from textmill.http.failures import Failure
+from textmill.contract import EmbedOptions, Input, Known, ModelInfo, TokenPooling
+from textmill.http.backend import BackendName, check_backend
+from textmill.http.conversation import Message, conversation
+from textmill.http.failures import Failure, WrongShape
 from textmill.http.inputs import Inputs, as_batch, form_of, inputs_schema, refuse_empty
 from textmill.http.operation import JSON, Answer, Operation
 from textmill.http.overflow import OnOverflow, Overlap, Window, policy
@@ -24,17 +27,20 @@ class EmbeddingsRequest(Struct, frozen=True):
     """What to embed. Null is the same as absent in every optional field; unknown fields are ignored."""
 
     input: Annotated[
-        Inputs,
+        Inputs | None,
         Meta(
             description="A text, a list of texts, the token ids of one text, or a list that mixes texts and lists of ids. "
-            "Ids are the model's own. Texts that are too long are cut unless the server does not; empty texts are embedded.",
+            "Ids are the model's own. Texts that are too long are cut unless the server does not; in a list empty texts are "
+            "embedded. Only with `messages` it may be absent, and must be.",
             extra_json_schema=inputs_schema(empty_texts=True),
         ),
-    ]
+    ] = None
     model: Annotated[str | None, Meta(description="A name of `/v1/models`; absent means the default model.")] = None
     encoding_format: Annotated[
         Literal["float", "base64"] | None,
-        Meta(description="`float` (the default) or `base64`: little-endian float32."),
+        Meta(
+            description="`float` (the default, unless the model's file says otherwise) or `base64`: little-endian float32."
+        ),
     ] = None
     dimensions: Annotated[
         Annotated[int, Meta(ge=1)] | None,
@@ -56,6 +62,25 @@ class EmbeddingsRequest(Struct, frozen=True):
     on_overflow: OnOverflow = None
     chunk_tokens: Window = None
     chunk_overlap: Overlap = None
+    messages: Annotated[
+        list[Message] | None,
+        Meta(
+            description="LocalAI's: a conversation in place of `input`; it is embedded as one text, a line `role: content` a message."
+        ),
+    ] = None
+    pooling: Annotated[
+        Literal["", "backend", "mean", "last", "decayed_mean"] | None,
+        Meta(
+            description="LocalAI's: pool the states of tokens so in place of the model's own way, which is `backend`. In "
+            "`decayed_mean` a state counts half as much as one that stands a half-life nearer to the end."
+        ),
+    ] = None
+    pooling_half_life_tokens: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="For `decayed_mean`; 256, unless the model's file says otherwise."),
+    ] = None
+    backend: BackendName = None
+    model_base_name: Annotated[object, Meta(description="Accepted and ignored.")] = None
 
 
 class EmbeddingItem(Struct, frozen=True):
@@ -164,8 +189,8 @@ async def embeddings(service: Service, request: EmbeddingsRequest) -> Answer:
     """POST /v1/embeddings."""
     started = time.perf_counter()
     model = await service.model(request.model, "embed")
-    inputs = as_batch(request.input, "input", service.settings.max_inputs)
-    refuse_empty(inputs, "input", texts=service.settings.as_tei)
+    check_backend(request.backend, model.info)
+    inputs = _inputs(service, request)
     truncate, chunking = policy(
         request.on_overflow, request.chunk_tokens, request.chunk_overlap, truncate=service.settings.auto_truncate
     )
@@ -175,13 +200,48 @@ async def embeddings(service: Service, request: EmbeddingsRequest) -> Answer:
         dimensions=request.dimensions,
         truncate=truncate,
         chunking=chunking,
+        pooling=_POOLINGS[request.pooling or ""],
+        half_life=request.pooling_half_life_tokens,
     )
     made = await service.compute(model, model.embed_inputs, inputs, options)
-    rows = openai_base64_rows if request.encoding_format == "base64" else openai_float_rows
+    encoding = request.encoding_format or model.info.defaults.encoding
+    rows = openai_base64_rows if encoding == "base64" else openai_float_rows
     data = await json_array(made.vectors, rows)
     tail = orjson.dumps({"model": model.info.name, "usage": _usage(sum(made.tokens))})
     body = b"".join((b'{"object":"list","data":', data, b",", tail[1:]))
     return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)
+
+
+_POOLINGS: Mapping[str, TokenPooling | None] = {
+    "": None,
+    "backend": "own",
+    "mean": "mean",
+    "last": "last",
+    "decayed_mean": "decayed_mean",
+}
+
+
+def _inputs(service: Service, request: EmbeddingsRequest) -> list[Input]:
+    """What a request wants embedded. Raises EmptyInput for nothing, for empty ids, and for a text by itself that is empty."""
+    if request.messages is not None:
+        return [conversation(request.messages)]
+    given = _given(request)
+    inputs = as_batch(given, "input", service.settings.max_inputs)
+    refuse_empty(inputs, "input", texts=service.settings.as_tei or isinstance(given, str))
+    return inputs
+
+
+def _given(request: EmbeddingsRequest) -> Inputs:
+    """The input, or one text where there are messages. Raises WrongShape for both, and for neither."""
+    if request.input is None:
+        if request.messages is None:
+            msg = "the field 'input' is missing"
+            raise WrongShape(msg, param="input")
+        return ""
+    if request.messages is not None:
+        msg = "give either 'input' or 'messages', not both"
+        raise WrongShape(msg, param="messages")
+    return request.input
 
 
 def _usage(tokens: int) -> dict[str, int]:
@@ -259,7 +319,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
             422: "With `textmill tei`: a text, an option or an id is wrong, or a field has the wrong type.",
             424: "With `textmill tei`: the model does something else, or failed on these inputs.",
         },
-        form=lambda request: form_of(request.input, "input"),
+        form=lambda request: form_of(_given(request), "input"),
     ),
     Operation(
         method="GET",

@@ -143,7 +143,7 @@ async def embed(service: Service, request: EmbedRequest) -> Answer:
     options = EmbedOptions(
         prompt_name=request.prompt_name,
         dimensions=request.dimensions,
-        normalize=request.normalize is not False,
+        normalize=request.normalize,
         truncate=truncate,
         truncate_side=side_of(request.truncation_direction),
         chunking=chunking,
@@ -172,7 +172,7 @@ async def embed_chunks(service: Service, request: ChunksRequest) -> Answer:
         late=request.spans is not None if request.late is None else request.late,
         spans=request.spans,
         prompt_name=request.prompt_name,
-        normalize=request.normalize is not False,
+        normalize=request.normalize,
         dimensions=request.dimensions,
     )
     made = await service.compute(model, model.embed_chunks_inputs, inputs, options)

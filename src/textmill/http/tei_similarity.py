@@ -86,7 +86,7 @@ async def _embed(
     if only_sparse(model.info):
         sparse = SparseOptions(prompt_name=how.prompt_name, truncate=truncate, truncate_side=side)
         return await service.compute(model, model.embed_sparse_inputs, inputs, sparse)
-    options = EmbedOptions(prompt_name=how.prompt_name, truncate=truncate, truncate_side=side)
+    options = EmbedOptions(prompt_name=how.prompt_name, truncate=truncate, truncate_side=side, normalize=True)
     return await service.compute(model, model.embed_inputs, inputs, options)
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from textmill.checkpoint.hub import PACKAGED, Location
 from textmill.checkpoint.recipe import Recipe
-from textmill.contract import ModelInfo, Task
+from textmill.contract import USUAL, EmbedDefaults, ModelInfo, Task
 from textmill.runtimes.runtime import Facts
+from textmill.tasks.norms import EUCLID
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ def describe(
     weights: str,
     *,
     served: Served,
+    defaults: EmbedDefaults = USUAL,
 ) -> ModelInfo:
     """The info of a model; ``weights`` is the hash of its weight files, ``dimensions`` 0 where it has no dense vectors."""
     return ModelInfo(
@@ -43,7 +45,7 @@ def describe(
         architecture=recipe.architecture,
         tasks=tasks,
         labels=labels,
-        pooling=recipe.pooling,
+        pooling=recipe.pooling if defaults.pooling == "own" else defaults.pooling,
         dimensions=recipe.truncate_dimensions or dimensions,
         max_tokens=recipe.max_tokens,
         vocabulary=recipe.vocabulary,
@@ -57,8 +59,9 @@ def describe(
         batch_tokens=served.batch_tokens,
         batch_rows=served.batch_rows,
         tokenization_workers=served.tokenization_workers,
-        fingerprint=_fingerprint(recipe, weights, facts.dtype),
+        fingerprint=_fingerprint(recipe, weights, facts.dtype, defaults),
         created=int(time.time()),
+        defaults=defaults,
     )
 
 
@@ -71,9 +74,10 @@ def _aliases(location: Location, called: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name != called))
 
 
-def _fingerprint(recipe: Recipe, weights: str, dtype: str) -> str:
+def _fingerprint(recipe: Recipe, weights: str, dtype: str, defaults: EmbedDefaults) -> str:
     """16 hex digits over everything that a vector depends on, apart from the options of a call."""
     tokenizer = hashlib.sha256((recipe.transformer_folder / "tokenizer.json").read_bytes()).hexdigest()
+    own = (defaults.norm, defaults.pooling, defaults.half_life if defaults.pooling == "decayed_mean" else None)
     facts = (
         weights,
         tokenizer,
@@ -85,5 +89,6 @@ def _fingerprint(recipe: Recipe, weights: str, dtype: str) -> str:
         recipe.lowercase,
         recipe.default_prompt,
         dtype,
+        *(() if own == (EUCLID, "own", None) else own),
     )
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

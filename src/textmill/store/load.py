@@ -17,7 +17,7 @@ from textmill.checkpoint.source import Ask
 from textmill.checkpoint.static import rows_said
 from textmill.checkpoint.tokenizer import Tokenizer
 from textmill.config import ModelOptions, available_threads, cache_folder, model_options
-from textmill.contract import BatchReport
+from textmill.contract import USUAL, BatchReport, EmbedDefaults
 from textmill.engine.engine import Engine, Policy
 from textmill.errors import ConfigInvalid
 from textmill.runtimes.pages import Pages
@@ -64,6 +64,7 @@ def load_model(
     observe: Observer = lambda _name, _report: None,
     *,
     called: str | None = None,
+    defaults: EmbedDefaults = USUAL,
     bar: type[Any] | None = None,
 ) -> Model:
     """`load` with options that are checked already, and an observer of its batches; the model is ``called`` so, or by its own name.
@@ -86,17 +87,19 @@ def load_model(
         labels = _labels(recipe, widths)
         engine = _engine(runtime, name, options, observe)
         undo.callback(engine.close, 0.0)
-        verbs = make_verbs(recipe, tokenizer.result(), widths, labels)
+        verbs = make_verbs(recipe, tokenizer.result(), widths, labels, defaults)
         _expect_task(options, verbs)
+        _expect_states(defaults, widths)
         info = describe(
             location,
             recipe,
             verbs.tasks,
             labels,
-            widths.get("dense", 0),
+            widths.get("dense" if defaults.pooling == "own" else "tokens", 0),
             runtime.facts,
             digest.result(),
             served=Served(name, engine.policy.batch_tokens, engine.policy.batch_rows, workers),
+            defaults=defaults,
         )
         engine.start()
         undo.pop_all()
@@ -146,6 +149,12 @@ def _tokenizer(recipe: Recipe) -> Tokenizer:
 def _expect_task(options: ModelOptions, verbs: Verbs) -> None:
     if options.task not in ("auto", *verbs.tasks):
         msg = f"task is {options.task!r}, but this model's files let it do {', '.join(verbs.tasks)} only"
+        raise ConfigInvalid(msg)
+
+
+def _expect_states(defaults: EmbedDefaults, widths: Mapping[Output, int]) -> None:
+    if defaults.pooling != "own" and "tokens" not in widths:
+        msg = f"pooling is {defaults.pooling!r}, but this model gives no states of tokens"
         raise ConfigInvalid(msg)
 
 

@@ -32,6 +32,7 @@ from textmill.contract import (
     ZeroShotOptions,
 )
 from textmill.engine.engine import Engine
+from textmill.store.pooled import MOST_STATES, embed_pooled
 from textmill.store.reading import ReadingVerbs
 from textmill.store.vectors import VectorVerbs
 from textmill.store.verbs import Verbs
@@ -145,6 +146,10 @@ class Model(VectorVerbs, ReadingVerbs):
 
     async def embed_inputs(self, inputs: Sequence[Input], options: EmbedOptions) -> Embeddings:
         """The whole answer, with token counts and timings: what servers need. Errors as `embed`."""
+        if width := self._embedder.states(options):
+            return await embed_pooled(
+                self._line, self._embedder, inputs, options, MOST_STATES // width, self.info.max_tokens
+            )
         return await self._line.answer(self._embedder.call(inputs, options), whole=options.chunking is not None)
 
     def classify(

@@ -12,7 +12,7 @@ from textmill.checkpoint.pairs import Pairs
 from textmill.checkpoint.recipe import Recipe
 from textmill.checkpoint.tensors import open_tensors
 from textmill.checkpoint.tokenizer import Tokenizer
-from textmill.contract import Task
+from textmill.contract import USUAL, EmbedDefaults, Task
 from textmill.errors import ModelBroken, WrongTask
 from textmill.tasks.ask import Asker
 from textmill.tasks.chunks import ChunkEmbedder
@@ -60,7 +60,13 @@ class Verbs:
         return verb
 
 
-def make_verbs(recipe: Recipe, tokenizer: Tokenizer, widths: Mapping[Output, int], labels: tuple[str, ...]) -> Verbs:
+def make_verbs(
+    recipe: Recipe,
+    tokenizer: Tokenizer,
+    widths: Mapping[Output, int],
+    labels: tuple[str, ...],
+    defaults: EmbedDefaults = USUAL,
+) -> Verbs:
     """The verbs of a model whose outputs have these widths; ``labels`` are its classes, none where it has none."""
     texts = TextProfile(
         prompts=recipe.prompts,
@@ -74,6 +80,8 @@ def make_verbs(recipe: Recipe, tokenizer: Tokenizer, widths: Mapping[Output, int
         default_dimensions=recipe.truncate_dimensions,
         adapters=recipe.adapters,
         default_adapter=recipe.default_prompt_name if recipe.default_prompt_name in recipe.adapters else None,
+        features=widths.get("tokens", 0),
+        defaults=defaults,
     )
     dense = Embedder(tokenizer, texts, embed) if "dense" in recipe.outputs else None
     sparse, multi = _sparse(recipe, tokenizer, texts), _multi(recipe, tokenizer, texts)

@@ -30,7 +30,7 @@ def only_sparse(info: ModelInfo) -> bool:
 
 def check_vocabulary(info: ModelInfo, inputs: int, options: EmbedOptions) -> None:
     """Raise WrongTask where vectors are to be scaled, InvalidInput for more values than there are or one answer may have."""
-    if options.normalize:
+    if options.normalize is not False:
         msg = (
             f"{info.name} gives sparse vectors, which are not scaled; use /embed_sparse or EmbedSparse, or set normalize to "
             "false for vectors with every value of the vocabulary"

@@ -23,7 +23,7 @@ def listed(answer: Entities) -> list[list[Entity]]:
 
 def ranked(answer: Scores, texts: Sequence[str], top: int | None) -> list[Ranked]:
     """The texts, best first, equal ones in their order; at most ``top``."""
-    return [Ranked(index, float(answer.scores[index]), texts[index]) for index in _best_first(answer.scores)[:top]]
+    return [Ranked(index, float(answer.scores[index]), texts[index]) for index in best_first(answer.scores)[:top]]
 
 
 def check_top(top: int | None) -> None:
@@ -31,6 +31,12 @@ def check_top(top: int | None) -> None:
     if top is not None and (isinstance(top, bool) or not isinstance(top, int) or top < 1):
         msg = f"top is {top!r}; it must be a number of at least 1"
         raise InvalidInput(msg, param="top")
+
+
+def best_first(scores: npt.NDArray[np.float32]) -> list[int]:
+    """Indices from the best score down; of equal scores the earlier comes first."""
+    order: list[int] = np.argsort(-scores, kind="stable").tolist()
+    return order
 
 
 def descending(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
@@ -48,11 +54,6 @@ def refuse_no_numbers(scores: npt.NDArray[np.float32]) -> None:
 def _by_label(labels: Sequence[str], scores: npt.NDArray[np.float32]) -> dict[str, float]:
     """Scores by label, best first; where labels have the same name, its best."""
     named: dict[str, float] = {}
-    for index in _best_first(scores):
+    for index in best_first(scores):
         named.setdefault(labels[index], float(scores[index]))
     return named
-
-
-def _best_first(scores: npt.NDArray[np.float32]) -> list[int]:
-    order: list[int] = np.argsort(-scores, kind="stable").tolist()
-    return order

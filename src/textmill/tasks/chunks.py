@@ -35,7 +35,9 @@ class ChunkEmbedder:
     def call(self, inputs: Sequence[str], options: ChunkOptions) -> Call[str, Chunks]:
         """A call for these inputs; see `textmill.contract.EmbedChunks`."""
         texts = Texts(self._tokenizer, self._texts, inputs, options)
-        how = EmbedOptions(prompt=texts.prompt, dimensions=options.dimensions, normalize=options.normalize)
+        how = EmbedOptions(
+            prompt=texts.prompt, dimensions=options.dimensions, normalize=options.normalize, pooling="own"
+        )
         dense = self._dense.call(inputs, how)
         if options.spans is not None and options.chunking != Chunking():
             param = "window" if options.chunking.window is not None else "overlap"

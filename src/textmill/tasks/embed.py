@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from textmill.arch.heads import Output
 from textmill.checkpoint.tokenizer import Tokenizer
-from textmill.contract import Embeddings, EmbedOptions, Input
-from textmill.errors import InvalidInput
+from textmill.contract import USUAL, EmbedDefaults, Embeddings, EmbedOptions, Input
+from textmill.errors import InvalidInput, WrongTask
 from textmill.runtimes.runtime import Row
 from textmill.tasks.chunker import Chunker
 from textmill.tasks.line import Done, Prepared
+from textmill.tasks.norms import EUCLID, NONE, scaled
+from textmill.tasks.states import StatePooling, state_pooling
 from textmill.tasks.texts import TextProfile, Texts
 
 
@@ -22,7 +25,8 @@ class EmbedProfile:
     """The little that the task knows of a model.
 
     ``include_prompt`` false leaves prompts out of pooling. ``default_dimensions`` of None keeps all ``dimensions``.
-    ``adapters`` are the model's, in the order that rows count them; ``default_adapter`` is one of them or None.
+    ``adapters`` are the model's, in the order that rows count them; ``default_adapter`` is one of them or None. ``features`` is the
+    width of a token's state, 0 where the model gives none.
     """
 
     dimensions: int
@@ -30,6 +34,8 @@ class EmbedProfile:
     default_dimensions: int | None = None
     adapters: tuple[str, ...] = ()
     default_adapter: str | None = None
+    features: int = 0
+    defaults: EmbedDefaults = USUAL
 
 
 class Embedder:
@@ -43,6 +49,10 @@ class Embedder:
     def call(self, inputs: Sequence[Input], options: EmbedOptions) -> EmbedCall:
         """A call for these inputs; see `textmill.contract.Embed`."""
         return EmbedCall(self._tokenizer, self._texts, self._profile, inputs, options)
+
+    def states(self, options: EmbedOptions) -> int:
+        """How wide the token states are that a call pools by itself; 0 where the model pools. Raises as `call`."""
+        return self._profile.features if _pooling(self._profile, options) is not None else 0
 
     def nothing(self, options: EmbedOptions) -> npt.NDArray[np.float32]:
         """The vectors of no inputs, (0, dimensions)."""
@@ -64,7 +74,11 @@ class EmbedCall:
         # What is parted is not cut, whatever else the options say.
         whole = options if options.chunking is None else replace(options, truncate=True)
         self._texts = Texts(tokenizer, texts, inputs, whole)
-        self._normalize = options.normalize
+        self._norm = profile.defaults.norm
+        if options.normalize is not None:
+            self._norm = EUCLID if options.normalize else NONE
+        self._pooling = _pooling(profile, options)
+        self._outputs: tuple[Output, ...] = ("dense",) if self._pooling is None else ("tokens",)
         self._dimensions = _width(profile, options)
         skips = bool(self._texts.prompt) and not profile.include_prompt
         self._prompt_tokens = tokenizer.prompt_tokens(self._texts.prompt) if skips else 0
@@ -88,14 +102,17 @@ class EmbedCall:
                 rows += [self.row(piece.ids, index, max(1, piece.last - piece.first)) for piece in pieces]
             else:
                 row = Row(
-                    item.ids, prompt_tokens=self._texts.prompt_tokens(item, self._prompt_tokens), adapter=self._adapter
+                    item.ids,
+                    prompt_tokens=self._texts.prompt_tokens(item, self._prompt_tokens),
+                    adapter=self._adapter,
+                    outputs=self._outputs,
                 )
                 rows.append(Prepared(row, index, item.truncated, len(item.ids)))
         return rows
 
     def finish(self, done: Done) -> Embeddings:
         """The vectors, those of chunks joined, cut and normalised."""
-        vectors: npt.NDArray[np.float32] = done.outputs["dense"]
+        vectors = self._pooled(done)
         tokens, truncated = done.tokens, done.truncated
         if len(done.prepared) != len(self.inputs):
             owners = np.array([each.index for each in done.prepared])
@@ -111,10 +128,18 @@ class EmbedCall:
         return Prepared(Row(ids, prompt_tokens=prompt_tokens, adapter=self._adapter), index, truncated=False, kept=kept)
 
     def shaped(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Vectors cut to the first dimensions, then scale to unit length; a zero vector stays zero."""
+        """Vectors cut to the first dimensions, then scaled; a zero vector stays zero."""
         if self._dimensions < vectors.shape[1]:
             vectors = np.ascontiguousarray(vectors[:, : self._dimensions])
-        return normalized(vectors) if self._normalize else vectors
+        return scaled(vectors, self._norm)
+
+    def _pooled(self, done: Done) -> npt.NDArray[np.float32]:
+        """A vector for each row, from all its states but those of a prompt that does not count where the model does not pool."""
+        if self._pooling is None:
+            dense: npt.NDArray[np.float32] = done.outputs["dense"]
+            return dense
+        rows = zip(done.prepared, done.outputs["tokens"], strict=True)
+        return np.stack([self._pooling.pool(states[each.row.prompt_tokens :]) for each, states in rows])
 
 
 def weighted_means(
@@ -126,21 +151,24 @@ def weighted_means(
     return np.asarray(sums / np.add.reduceat(weights, starts)[:, None], np.float32)
 
 
-def normalized(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The vectors (n, d) at unit length; a zero vector stays zero."""
-    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
-    scaled: npt.NDArray[np.float32] = vectors / np.maximum(lengths, np.float32(1e-12))[:, None]
-    return scaled
-
-
 def _width(profile: EmbedProfile, options: EmbedOptions) -> int:
     """The width of a call's vectors; raises InvalidInput for one that the model does not give."""
+    most = profile.dimensions if _pooling(profile, options) is None else profile.features
     if options.dimensions is None:
-        return min(profile.default_dimensions or profile.dimensions, profile.dimensions)
-    if not 1 <= options.dimensions <= profile.dimensions:
-        msg = f"dimensions is {options.dimensions}; this model gives 1 to {profile.dimensions}"
+        return min(profile.default_dimensions or most, most)
+    if not 1 <= options.dimensions <= most:
+        msg = f"dimensions is {options.dimensions}; this model gives 1 to {most}"
         raise InvalidInput(msg, param="dimensions")
     return options.dimensions
+
+
+def _pooling(profile: EmbedProfile, options: EmbedOptions) -> StatePooling | None:
+    """`state_pooling`; raises WrongTask where there are no states to pool."""
+    pooling = state_pooling(options, profile.defaults)
+    if pooling is not None and not profile.features:
+        msg = f"the model gives no states of tokens to pool by {pooling.mode!r}; its own pooling is all there is"
+        raise WrongTask(msg, param="pooling")
+    return pooling
 
 
 def _adapter(profile: EmbedProfile, options: EmbedOptions) -> int:

@@ -22,7 +22,8 @@ class HybridEmbedder:
 
     def call(self, inputs: Sequence[Input], options: EmbedOptions) -> HybridCall:
         """A call for these inputs; the options are those of `embed`."""
-        return HybridCall(self._dense.call(inputs, options), self._multi, self._special, normalize=options.normalize)
+        dense = self._dense.call(inputs, replace(options, pooling="own"))
+        return HybridCall(dense, self._multi, self._special, normalize=options.normalize is not False)
 
 
 class HybridCall:

@@ -14,9 +14,9 @@ from textmill.checkpoint.tokenizer import Encoded, Tokenizer
 from textmill.contract import Input, Kind, MultiEmbeddings, MultiOptions, RerankOptions, Scores
 from textmill.errors import InvalidInput, ModelBroken
 from textmill.runtimes.runtime import Row
-from textmill.tasks.embed import normalized
 from textmill.tasks.inputs import blamed
 from textmill.tasks.line import Call, Done, Prepared
+from textmill.tasks.norms import normalized
 from textmill.tasks.texts import TextProfile, Texts
 
 Vectors = npt.NDArray[np.float32]
@@ -170,6 +170,7 @@ class MaxSimCall:
         return Scores(
             scores=np.array(scores, np.float32),
             tokens=done.tokens[1:],
+            query_tokens=done.tokens[0],
             truncated=done.truncated[1:],
             timings=done.timings,
         )
