@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -147,11 +146,19 @@ def _loaded(
 def _given(options: ServeOptions, path: Path, memory: int) -> tuple[str, ...]:
     """The models to load at once, where options and folder make sense together. Raises ConfigInvalid."""
     from textmill.folder.scan import scan  # noqa: PLC0415
+    from textmill.folder.snapshot import take_paths  # noqa: PLC0415
 
     if options.memory_limit is not None and not memory:
         msg = "--memory-limit needs a system that says how much memory a process uses, such as Linux; use --max-loaded-models"
         raise ConfigInvalid(msg)
-    if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
-        msg = f"the models folder {path} cannot be read; let its owner allow it, or name another with --models-path"
-        raise ConfigInvalid(msg)
+    try:
+        take_paths(path)
+    except NotADirectoryError:
+        pass  # the log says so
+    except OSError as error:
+        msg = (
+            f"the models folder {path} cannot be read ({error.strerror}); let its owner allow it, "
+            "or name another with --models-path"
+        )
+        raise ConfigInvalid(msg) from None
     return options.models or (() if scan(path).files else _DEFAULT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,7 +20,7 @@ from textmill.folder.model import Alias, ModelFile
 from textmill.folder.nodes import Node, Table
 from textmill.folder.problem import Problems
 from textmill.folder.prompts import ArtifactSource
-from textmill.folder.snapshot import stamps
+from textmill.folder.snapshot import Stamped, stamps
 from textmill.folder.weights import Facts, look
 from textmill.folder.wishes import wishes
 
@@ -37,6 +37,7 @@ class Entry:
     problems: Problems
     root: Path
     external: Mapping[str, External]
+    stamped: Stamped = field(default_factory=dict)
 
     def line(self, key: str) -> int:
         """The line of a dotted key; that of the entry where it does not stand there."""
@@ -123,7 +124,9 @@ def _model(entry: Entry, name: str, fields: Fields) -> ModelFile | None:
         external=entry.external.get(backend.name.lower()) if backend is not None else None,
         location=location,
         facts=facts,
-        stamps=stamps(location.path, entry.root) if location.path is not None and not location.comes else (),
+        stamps=stamps(location.path, entry.root, entry.stamped)
+        if location.path is not None and not location.comes
+        else (),
         capabilities=can,
         options=MappingProxyType({**_places(fields, location), **wished.options} if choice.engine == "ours" else {}),
         defaults=wished.defaults,

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
@@ -178,10 +179,15 @@ def inside(model: str, root: Path) -> Path:
 def links(folder: Path) -> Iterator[Path]:
     """The symbolic links in a folder, as deep as models' files lie, hidden folders left out; none for a file."""
     depth = len(folder.parts) + _DEEP
-    for place, folders, files in os.walk(folder):
-        yield from (path for name in sorted(folders + files) if (path := Path(place, name)).is_symlink())
-        deep = len(Path(place).parts) >= depth
-        folders[:] = [] if deep else [name for name in folders if not name.startswith(".")]
+    waiting = [folder]
+    while waiting:
+        place = waiting.pop()
+        for entry in _entries(place):
+            with suppress(OSError):  # what may not be looked at is not read either
+                if entry.is_symlink():
+                    yield Path(entry.path)
+                elif len(place.parts) < depth and not entry.name.startswith(".") and entry.is_dir():
+                    waiting.append(Path(entry.path))
 
 
 def nothing_there(path: Path) -> str:

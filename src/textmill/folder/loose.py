@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,7 +16,7 @@ from textmill.folder.fields import Fields
 from textmill.folder.location import Location, Refused, inside, on_hub
 from textmill.folder.model import ModelFile
 from textmill.folder.problem import Problem
-from textmill.folder.snapshot import is_unfinished, stamps
+from textmill.folder.snapshot import Stamped, is_unfinished, stamps
 from textmill.folder.weights import head, is_model_folder, look
 from textmill.folder.wishes import wishes
 
@@ -48,20 +48,23 @@ _MAX_HUB_NAME = 256
 _MAGICS = (b"GGUF", b"lmgg", b"fmgg", b"tjgg", b"algg")
 
 
-def loose_models(root: Path) -> Iterator[ModelFile | Problem]:
-    """The loose models right in the folder, and model folders one level deeper, called OWNER/NAME there; in the order of names."""
-    for path in _entries(root) if root.is_dir() else ():
+def loose_models(paths: Iterable[Path], root: Path, stamped: Stamped) -> Iterator[ModelFile | Problem]:
+    """The loose models among the ``paths`` right in the folder, and model folders one level deeper, called OWNER/NAME; in the order of names.
+
+    ``stamped`` are stamps that are known, and becomes more.
+    """
+    for path in _candidates(paths):
         if path.is_symlink() and not _is_safe(path, root):
             yield Problem(
                 "error", path, 0, "", "it is a symbolic link that leads out of the models folder; it is left out"
             )
         elif path.is_dir():
             try:
-                yield from list(_folders(path, root))
+                yield from list(_folders(path, root, stamped))
             except OSError as error:
                 yield Problem("warning", path, 0, "", f"it cannot be read ({error.strerror}); it is left out")
         elif _is_weights(path):
-            yield from _made(path, path.name, root)
+            yield from _made(path, path.name, root, stamped)
 
 
 def hub_model(name: str) -> ModelFile | None:
@@ -88,16 +91,16 @@ def hub_model(name: str) -> ModelFile | None:
     )
 
 
-def _folders(path: Path, root: Path) -> Iterator[ModelFile | Problem]:
+def _folders(path: Path, root: Path, stamped: Stamped) -> Iterator[ModelFile | Problem]:
     if is_model_folder(path):
-        yield from _made(path, path.name, root)
+        yield from _made(path, path.name, root, stamped)
         return
-    for inner in _entries(path):
+    for inner in _candidates(sorted(path.iterdir())):
         if not inner.is_symlink() and inner.is_dir() and is_model_folder(inner):
-            yield from _made(inner, f"{path.name}/{inner.name}", root)
+            yield from _made(inner, f"{path.name}/{inner.name}", root, stamped)
 
 
-def _made(path: Path, name: str, root: Path) -> Iterator[ModelFile | Problem]:
+def _made(path: Path, name: str, root: Path, stamped: Stamped) -> Iterator[ModelFile | Problem]:
     try:
         inside(os.path.relpath(path, root), root)
         facts = look(path)
@@ -119,7 +122,7 @@ def _made(path: Path, name: str, root: Path) -> Iterator[ModelFile | Problem]:
         engine=choice.engine,
         location=location,
         facts=facts,
-        stamps=stamps(path, root),
+        stamps=stamps(path, root, stamped),
         capabilities=can,
         options=MappingProxyType(wishes(fields, {}, None, can).options if choice.engine == "ours" else {}),
         refusal=choice.refusal,
@@ -128,9 +131,9 @@ def _made(path: Path, name: str, root: Path) -> Iterator[ModelFile | Problem]:
     )
 
 
-def _entries(folder: Path) -> list[Path]:
-    """What may be a model in a folder, by name."""
-    return [path for path in sorted(folder.iterdir()) if not is_unfinished(path.name) and not _is_skipped(path.name)]
+def _candidates(paths: Iterable[Path]) -> list[Path]:
+    """What may be a model among the paths in a folder."""
+    return [path for path in paths if not is_unfinished(path.name) and not _is_skipped(path.name)]
 
 
 def _is_skipped(name: str) -> bool:

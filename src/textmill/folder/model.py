@@ -122,6 +122,11 @@ class Folder:
         """The models by their names."""
         return {model.name: model for model in self.files}
 
+    @property
+    def unreadable(self) -> bool:
+        """Whether it could not be read just now, so that its models are those of before."""
+        return any(problem.file == self.path and problem.level == "error" for problem in self.problems)
+
     def broken(self, name: str) -> tuple[Problem, ...]:
         """The errors that keep an entry of that name from being served."""
         return tuple(problem for problem in self.problems if problem.level == "error" and problem.model == name)

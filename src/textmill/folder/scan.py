@@ -15,6 +15,7 @@ from textmill.folder.model import Alias, Folder, ModelFile
 from textmill.folder.nodes import Items, Node, Table
 from textmill.folder.problem import Problem, Problems
 from textmill.folder.reading import Document, Unreadable, read_file
+from textmill.folder.snapshot import Stamped, take_paths
 
 ENDINGS = (".yaml", ".yml")
 
@@ -30,7 +31,7 @@ def scan(
     before: Folder | None = None,
     moving: Collection[str] = (),
 ) -> Folder:
-    """What a models folder offers; nothing where there is no such folder.
+    """What a models folder offers; nothing where there is no such folder, and what ``before`` had, with a problem, where it cannot be read.
 
     ``external`` are backends that run as processes. ``config_files`` are YAML files elsewhere whose models are in this folder
     (LocalAI's --models-config-file). ``others`` are names of models that are served besides, which an alias may stand for.
@@ -38,17 +39,21 @@ def scan(
     """
     root = path.absolute()
     made = _Scan(root, external or {}, before or Folder(root), frozenset(moving))
-    if root.exists() and not root.is_dir():
-        made.problems.append(Problem("error", root, 0, "", "the models folder is not a folder"))
-        return made.folder(others)
-    for file in _yaml_files(root):
-        made.read(file)
+    try:
+        paths = take_paths(root)
+    except NotADirectoryError:
+        return Folder(root, problems=(Problem("error", root, 0, "", "the models folder is not a folder"),))
+    except OSError as error:
+        why = Problem("error", root, 0, "", f"the models folder cannot be read: {error.strerror}")
+        if before is None:
+            return Folder(root, problems=(why,))
+        return replace(before, problems=(*(each for each in before.problems if each != why), why))
+    for file in paths:
+        if not file.name.startswith(".") and file.name.lower().endswith(ENDINGS):
+            made.read(file)
     for file in config_files:
         made.read(file.absolute())
-    try:
-        made.add_loose(list(loose_models(root)))
-    except OSError as error:
-        made.problems.append(Problem("error", root, 0, "", f"the models folder cannot be read: {error.strerror}"))
+    made.add_loose(loose_models(paths, root, made.stamped))
     return made.folder(others)
 
 
@@ -60,6 +65,7 @@ class _Scan:
     external: Mapping[str, External]
     before: Folder
     moving: frozenset[str]
+    stamped: Stamped = field(default_factory=dict)
     models: dict[str, ModelFile] = field(default_factory=dict)
     aliases: dict[str, Alias] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -91,7 +97,7 @@ class _Scan:
             if not isinstance(node, Table):
                 problems.error(node.line, "", "it must hold a mapping of fields, or a list of such mappings")
                 continue
-            entry = Entry(node, Problems(file), self.root, self.external)
+            entry = Entry(node, Problems(file), self.root, self.external, self.stamped)
             self._add(read_entry(entry), entry)
             self.problems += entry.problems.found
 
@@ -168,15 +174,6 @@ class _Scan:
         return (
             "" if alias.target in self.models or alias.target in others else f"there is no model called {alias.target}"
         )
-
-
-def _yaml_files(root: Path) -> list[Path]:
-    """The YAML files right in a folder, by name, hidden ones left out."""
-    try:
-        files = sorted(root.iterdir())
-    except OSError:
-        return []
-    return [file for file in files if not file.name.startswith(".") and file.name.lower().endswith(ENDINGS)]
 
 
 def _nodes(root: Node | None) -> Sequence[Node]:

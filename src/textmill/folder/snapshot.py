@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 _DEPTH = 2
@@ -36,8 +37,8 @@ def take_snapshot(root: Path, config_files: Sequence[Path] = ()) -> Snapshot:
     """
     named = ((file, os.path.relpath(file.absolute(), root.absolute())) for file in config_files)
     found = {name: stamp for file, name in named if (stamp := _stamp(file, name)) is not None}
-    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(root):
-        pass  # that it can be read; below, what cannot be is left out
+    with suppress(NotADirectoryError):
+        take_paths(root)  # that it can be read; below, what cannot be is left out
     for stamp in _walk(root, "", _DEPTH):
         found[stamp.path] = stamp
         if len(found) >= MAX_FILES:
@@ -45,13 +46,32 @@ def take_snapshot(root: Path, config_files: Sequence[Path] = ()) -> Snapshot:
     return found
 
 
-def stamps(path: Path, root: Path) -> tuple[Stamp, ...]:
-    """The stamps of a model's file, or of all files in its folder, in the order of their names."""
+def take_paths(root: Path) -> list[Path]:
+    """What is right in a folder, by name; nothing where there is no folder. Raises OSError where it cannot be read."""
+    try:
+        paths = sorted(root.iterdir())
+    except FileNotFoundError:
+        return []
+    with suppress(FileNotFoundError):
+        for path in paths[:1]:
+            path.lstat()  # a folder may be listed whose files may not be looked at
+    return paths
+
+
+Stamped = dict[Path, tuple[Stamp, ...]]
+"""The stamps of models by their paths, for as long as a folder is read: many model files may use one folder of weights."""
+
+
+def stamps(path: Path, root: Path, known: Stamped | None = None) -> tuple[Stamp, ...]:
+    """The stamps of a model's file, or of all files in its folder, in the order of their names; as they are ``known`` where they are."""
+    if known is not None and path in known:
+        return known[path]
     name = os.path.relpath(path, root)
-    if path.is_dir():
-        return tuple(_walk(path, f"{name}/", _DEPTH - 1))
-    found = _stamp(path, name)
-    return () if found is None else (found,)
+    single = _stamp(path, name)
+    found = tuple(islice(_walk(path, f"{name}/", _DEPTH - 1), MAX_FILES)) if single is None else (single,)
+    if known is not None:
+        known[path] = found
+    return found
 
 
 def is_unfinished(name: str) -> bool:

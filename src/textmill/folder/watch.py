@@ -73,11 +73,15 @@ async def watch(
     *,
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     interval: float = INTERVAL,
+    again: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[Look]:
-    """Every look at a folder that finds a change, for as long as it is asked for; ``look`` runs in a thread."""
+    """Every look at a folder that finds a change, for as long as it is asked for; ``look`` runs in a thread.
+
+    A look that finds none counts too where the last change is to be looked at ``again``.
+    """
     watched = Watched.begin(begin)
     while True:
         await sleep(interval)
         watched, found = step(watched, await asyncio.to_thread(look))
-        if found.changes:
+        if found.changes or again():
             yield found

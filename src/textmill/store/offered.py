@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from textmill.checkpoint.hub import names_of
@@ -74,6 +76,7 @@ class Offered:
         self._others = frozenset(store.names())
         self._seen: Snapshot = take_snapshot(path)
         self._told: set[str] = set()
+        self._behind = False
         self.folder = self._scan(None, frozenset())
         for file in self.folder.files:
             self._add(file)
@@ -81,10 +84,17 @@ class Offered:
 
     async def follow(self, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
         """Look at the folder again and again; until cancelled."""
-        async for look in watch(self._look, self._seen, sleep=sleep):
-            before, self.folder = self.folder, await asyncio.to_thread(self._scan, self.folder, look.moving)
-            self._take(changes(before.by_name, self.folder.by_name))
+        async for look in watch(self._look, self._seen, sleep=sleep, again=lambda: self._behind):
+            self._behind = True
+            try:
+                folder = await asyncio.to_thread(self._scan, self.folder, look.moving)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the folder is followed further
+                self._tell(f"{self._path} is not taken as it is now; it is looked at again", error)
+                continue
+            before, self.folder = self.folder, folder
+            self._take(changes(before.by_name, folder.by_name))
             self._call_all()
+            self._behind = folder.unreadable
 
     def has(self, name: str) -> bool:
         """Whether the folder has something of that name, were it broken: a model file's entry, a file or a folder."""
@@ -100,11 +110,11 @@ class Offered:
             self._tell(f"{self._path} has more than {MAX_FILES} files; changes of those beyond are not seen")
         return self._seen
 
-    def _tell(self, sentence: str) -> None:
-        """A warning, once."""
-        if sentence not in self._told:
-            self._told.add(sentence)
-            _log.warning("%s", sentence)
+    def _tell(self, sentence: str, error: BaseException | None = None) -> None:
+        """A warning, or an error, once."""
+        if (key := f"{sentence} {error!r}") not in self._told:
+            self._told.add(key)
+            _log.log(logging.WARNING if error is None else logging.ERROR, "%s", sentence, exc_info=error)
 
     def _take(self, found: Changes) -> None:
         """Have in the store what has changed in the folder."""
@@ -130,7 +140,8 @@ class Offered:
         if file.name in self._others:
             _log.warning("%s: %s is served already under that name; its file is left out", file.file, file.name)
             return
-        offer = _Offer(self, file)
+        known = self._known(file)
+        offer = _Offer(self, file, known.source)
         slot = Slot[Model](
             name=file.name,
             load=offer.load,
@@ -141,7 +152,7 @@ class Offered:
             most=file.most,
             retry_after=file.retry_after,
         )
-        self._store.add(self._known(file), slot)
+        self._store.add(known, slot)
 
     def _call_all(self) -> None:
         """Have all names in the store as they are now, and what is listed."""
@@ -175,28 +186,46 @@ class Offered:
             self._fetched[file.name] = file
         return file, need_of(self._weigh(file))
 
-    def loaded(self, file: ModelFile) -> Model:
-        """The model of a file; blocks. Errors name files from the models folder on: they are told to those who ask."""
+    def loaded(self, file: ModelFile, source: str) -> Model:
+        """The model of a file, which says that it is from there; blocks."""
+        model = self._load(file)
+        here = f"{self.folder.path}{os.sep}"
+        aliases = tuple(alias for alias in model.info.aliases if not alias.startswith(here))
+        model.info = replace(model.info, source=source, aliases=aliases)
+        return model
+
+    @contextmanager
+    def discreet(self) -> Iterator[None]:
+        """Have errors name files from the models folder on: they are told to those who ask. The log has all of them."""
         try:
-            return self._load(file)
+            yield
         except TextmillError as error:
-            error.args = tuple(self._shortened(each) for each in error.args)
+            whole, error.args = str(error), tuple(self._shortened(each) for each in error.args)
+            if str(error) != whole:
+                _log.error("%s", whole)
             raise
 
     def _shortened(self, told: object) -> object:
-        return told.replace(f"{self.folder.path}{os.sep}", "") if isinstance(told, str) else told
+        if not isinstance(told, str):
+            return told
+        for path in (self.folder.path, self.folder.path.resolve()):
+            told = told.replace(f"{path}{os.sep}", "")
+        return told
 
 
 class _Offer:
     """A model file on its way into memory."""
 
-    def __init__(self, offered: Offered, file: ModelFile) -> None:
+    def __init__(self, offered: Offered, file: ModelFile, source: str) -> None:
         self._offered = offered
         self._file = file
+        self._source = source
 
     def prepare(self) -> int:
-        self._file, need = self._offered.brought(self._file)
+        with self._offered.discreet():
+            self._file, need = self._offered.brought(self._file)
         return need
 
     def load(self) -> Model:
-        return self._offered.loaded(self._file)
+        with self._offered.discreet():
+            return self._offered.loaded(self._file, self._source)
