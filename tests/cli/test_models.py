@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.folder.conftest import as_nobody
 
-from textmill.cli.models import open_store
+from textmill.cli.models import given_models, open_store
 from textmill.config import ServeOptions
 from textmill.contract import EmbedDefaults, EmbedOptions
-from textmill.errors import LoadFailed, ModelNotFound
+from textmill.errors import ConfigInvalid, LoadFailed, ModelNotFound
 from textmill.telemetry import Telemetry
 from textmill.testing.checkpoints import tiny_bert
 
@@ -69,3 +71,22 @@ async def test_what_a_file_says_of_vectors_holds_where_a_request_says_nothing(tm
     np.testing.assert_allclose(np.abs(vectors).sum(axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(vectors, unit / np.abs(unit).sum(axis=1, keepdims=True), atol=1e-6)
     store.close(0)
+
+
+def test_a_memory_limit_where_the_system_does_not_tell_memory_is_refused(tmp_path: Path) -> None:
+    options = options_of(tmp_path, models=("mine",), memory_limit=100)
+    with pytest.raises(ConfigInvalid, match="--memory-limit needs"):
+        given_models(options, memory=0)
+    assert given_models(options, memory=1) == ("mine",)
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o444])
+def test_a_models_folder_that_may_not_be_read_is_no_reason_to_serve_another_model(mode: int) -> None:
+    with tempfile.TemporaryDirectory() as place:  # pytest's own folders are root's alone
+        Path(place).chmod(0o755)
+        folder = Path(place) / "models"
+        tiny_bert(folder / "one")
+        folder.chmod(mode)
+        with as_nobody(), pytest.raises(ConfigInvalid, match=f"{folder} cannot be read .Permission denied."):
+            given_models(options_of(folder), memory=1)
+        folder.chmod(0o755)

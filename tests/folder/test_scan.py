@@ -248,3 +248,36 @@ def test_links_in_a_circle_stop_nothing(models: Path) -> None:
 
     assert names(scan(models))[:1] == []  # links in a model's folder that lead nowhere make it unsafe
     assert "fine/config.json" in take_snapshot(models)
+
+
+def test_what_a_folder_had_stays_while_it_may_not_be_read(locked: Path) -> None:
+    tiny_bert(locked / "fine")
+    before = scan(locked)
+    locked.parent.chmod(0o700)
+    with as_nobody():
+        once = scan(locked, before=before)
+        twice = scan(locked, before=once)
+        assert scan(locked).files == ()
+    locked.parent.chmod(0o755)
+
+    assert (once.files, once.unreadable, before.unreadable) == (before.files, True, False)
+    assert twice == once
+    assert not scan(locked, before=twice).unreadable
+
+
+def test_weights_that_many_model_files_use_are_looked_at_once(models: Path) -> None:
+    tiny_bert(models / "m")
+    (models / "all.yaml").write_text("\n".join(f"- {{name: m{i}, parameters: {{model: m}}}}" for i in range(3)))
+
+    assert len({id(model.stamps) for model in scan(models).files}) == 1
+
+
+def test_a_file_below_a_folder_that_may_only_be_listed_stops_nothing(locked: Path) -> None:
+    tiny_bert(locked / "owner" / "m")
+    (locked / "x.yaml").write_text("{name: x, parameters: {model: owner}}")
+    (locked / "owner").chmod(0o644)
+    with as_nobody():
+        folder = scan(locked)
+    (locked / "owner").chmod(0o755)
+
+    assert [problem.file.name for problem in folder.problems if problem.level == "error"] != ["models"]

@@ -4,8 +4,11 @@ import itertools
 import os
 from pathlib import Path
 
+import pytest
+from tests.folder.conftest import as_nobody
+
 from textmill.folder.scan import scan
-from textmill.folder.snapshot import is_unfinished, stamps, take_snapshot
+from textmill.folder.snapshot import MAX_FILES, Stamped, is_unfinished, stamps, take_paths, take_snapshot
 
 
 def test_a_snapshot_has_the_files_of_models_and_their_modules(models: Path) -> None:
@@ -77,3 +80,25 @@ def test_links_to_folders_elsewhere_are_not_followed(models: Path, tmp_path: Pat
     (models / "in").symlink_to(models / "m")
 
     assert list(take_snapshot(models)) == ["in/y", "m/y"]
+
+
+def test_stamps_that_are_known_are_not_made_again_and_have_a_bound(models: Path) -> None:
+    (models / "m").mkdir()
+    (models / "m" / "x").touch()
+    known: Stamped = {}
+    first = stamps(models / "m", models, known)
+    (models / "m" / "y").touch()
+
+    assert stamps(models / "m", models, known) is first
+    assert len(stamps(models / "m", models, {})) == 2
+    for number in range(MAX_FILES):
+        os.mknod(models / "m" / str(number))
+    assert len(stamps(models / "m", models)) == MAX_FILES
+
+
+def test_a_folder_that_is_not_there_has_nothing_and_one_that_may_not_be_looked_at_says_so(locked: Path) -> None:
+    (locked / "x").touch()
+    assert take_paths(locked / "none") == []
+    locked.chmod(0o444)
+    with as_nobody(), pytest.raises(PermissionError):
+        take_paths(locked)

@@ -99,3 +99,12 @@ async def test_a_folder_over_time(models: Path) -> None:
             break
 
     assert seen == [Changes(added=("m",)), Changes(changed=("m",))]
+
+
+async def test_a_look_counts_without_a_change_where_it_is_to_be_done_again() -> None:
+    async def sleep(_: float) -> None:
+        pass
+
+    async for look in watch(dict, {}, sleep=sleep, again=lambda: True):
+        assert not look.changes
+        return

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import ctypes
+
 import numpy as np
+import pytest
 
 from textmill.store.memory import resident, trim
 
@@ -13,3 +16,12 @@ def test_memory_that_is_used_counts_and_memory_that_is_freed_does_not() -> None:
     del held
     trim()
     assert resident() - before < 30_000_000
+
+
+def test_trimming_where_the_system_has_no_library_of_the_process_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def windows(name: str | None) -> ctypes.CDLL:
+        msg = f"LoadLibrary() argument 1 must be str, not {name}"
+        raise TypeError(msg)
+
+    monkeypatch.setattr(ctypes, "CDLL", windows)
+    trim()

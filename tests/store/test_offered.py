@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import msgspec
 import pytest
 
 from textmill.config import ModelOptions
-from textmill.errors import LoadFailed, ModelNotFound, ModelUnclear
-from textmill.folder.model import ModelFile
+from textmill.errors import LoadFailed, ModelBroken, ModelNotFound, ModelUnclear
+from textmill.folder import scan as scan_of
+from textmill.folder.model import Folder, ModelFile
 from textmill.folder.snapshot import Snapshot
 from textmill.store import offered as offered_of
 from textmill.store.load import load_model
@@ -212,10 +214,88 @@ async def test_a_model_is_found_by_its_id_on_the_hub_before_it_is_loaded(models:
     assert {"sentence-transformers/all-MiniLM-L6-v2", "all-MiniLM-L6-v2"} <= set(store.names())
 
 
-async def test_an_alias_may_stand_for_a_model_of_the_command_line(models: Path, tmp_path: Path) -> None:
-    (models / "alias.yaml").write_text("{name: theirs, alias: mine}")
+async def test_an_alias_may_stand_for_a_model_of_the_command_line_for_as_long_as_it_is_there(
+    models: Path, tmp_path: Path
+) -> None:
+    (models / "alias.yaml").write_text("- {name: theirs, alias: mine}\n- {name: too, alias: given}\n")
     given = load_model(str(tiny_bert(tmp_path / "given")), ModelOptions(threads=1), called="mine")
-    store = Store([given])
-    Offered(models, store, load)
-    assert await name_of(store, "theirs") == "mine"
+    store, looks = Store([given]), Looks()
+    following = asyncio.create_task(Offered(models, store, load).follow(looks.sleep))
+    assert await name_of(store, "theirs") == await name_of(store, "too") == "mine"  # `given` is another name of it
+    (models / "alias.yaml").unlink()
+    await looks()
+    with pytest.raises(ModelNotFound):
+        await name_of(store, "theirs")
+    assert await name_of(store, "given") == "mine"
+    following.cancel()
     store.close(1.0)
+
+
+async def test_what_the_folder_could_not_be_read_for_is_read_at_the_next_look(
+    models: Path, store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, offered = Looks(), Offered(models, store, load)
+    following = asyncio.create_task(offered.follow(looks.sleep))
+
+    def broken(*_: object, **__: object) -> Folder:
+        raise RecursionError
+
+    (models / "new.yaml").write_text("{name: new, parameters: {model: tiny}}")
+    with monkeypatch.context() as patched:
+        patched.setattr(offered_of, "scan", broken)  # stands for a mistake in our own code
+        await looks(5)
+    assert "new" not in store.names()
+    assert caplog.text.count("it is looked at again") == 1
+    await looks(1)
+    assert "new" in store.names()
+    assert not following.done()
+    following.cancel()
+
+
+async def test_models_stay_when_the_folder_goes_away_while_it_is_read(
+    models: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, offered = Looks(), Offered(models, store, load)
+    following = asyncio.create_task(offered.follow(looks.sleep))
+
+    def away(path: Path) -> list[Path]:
+        raise OSError(116, "Stale file handle", str(path))
+
+    (models / "new.yaml").write_text("{name: new, parameters: {model: tiny}}")
+    with monkeypatch.context() as patched:
+        patched.setattr(scan_of, "take_paths", away)  # no disk fails on demand
+        await looks()
+    assert await name_of(store, "tiny") == "tiny"
+    assert "new" not in store.names()
+    await looks(1)
+    assert await name_of(store, "new") == "new"
+    following.cancel()
+
+
+async def test_a_folder_that_is_removed_takes_its_models_along(models: Path, store: Store) -> None:
+    looks, offered = Looks(), Offered(models, store, load)
+    following = asyncio.create_task(offered.follow(looks.sleep))
+    shutil.rmtree(models)
+    await looks()
+    assert list(store.names()) == []
+    following.cancel()
+
+
+async def test_the_log_has_the_whole_path_and_a_loaded_model_none(
+    models: Path, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    def weigh(file: ModelFile) -> int:
+        if file.name == "ranks":
+            msg = f"{models}/ranks/model.safetensors is damaged"
+            raise ModelBroken(msg)
+        return 0
+
+    Offered(models, store, load, weigh=weigh)
+    async with store.lease("tiny") as model:
+        assert model.info.source == "tiny"
+        assert not any(str(models) in name for name in store.names())
+    with pytest.raises(LoadFailed) as caught:
+        await store.lease("ranks").__aenter__()
+    assert "ranks/model.safetensors is damaged" in str(caught.value)
+    assert str(models) not in str(caught.value)
+    assert f"{models}/ranks/model.safetensors is damaged" in caplog.text

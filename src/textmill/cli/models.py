@@ -52,7 +52,7 @@ def open_store(options: ServeOptions, telemetry: Telemetry) -> Store:
         idle_s=options.idle_unload_seconds,
     )
     path = Path(options.models_path)
-    given = _given(options, path, resident())
+    given = given_models(options, resident())
     parallel = _PARALLEL if options.memory_limit is None else 1
     told = _Told(len({*given, *options.load}))
     with ExitStack() as opened:
@@ -143,14 +143,18 @@ def _loaded(
         return counted(model, telemetry)
 
 
-def _given(options: ServeOptions, path: Path, memory: int) -> tuple[str, ...]:
-    """The models to load at once, where options and folder make sense together. Raises ConfigInvalid."""
+def given_models(options: ServeOptions, memory: int) -> tuple[str, ...]:
+    """The models to load at once, where the process uses so many bytes of ``memory``, 0 where nobody can tell.
+
+    Raises ConfigInvalid where the options and what is there make no sense together.
+    """
     from textmill.folder.scan import scan  # noqa: PLC0415
     from textmill.folder.snapshot import take_paths  # noqa: PLC0415
 
     if options.memory_limit is not None and not memory:
         msg = "--memory-limit needs a system that says how much memory a process uses, such as Linux; use --max-loaded-models"
         raise ConfigInvalid(msg)
+    path = Path(options.models_path)
     try:
         take_paths(path)
     except NotADirectoryError:

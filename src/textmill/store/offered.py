@@ -73,7 +73,10 @@ class Offered:
         self._fetch = fetch
         self._weigh = weigh
         self._fetched: dict[str, ModelFile] = {}
-        self._others = frozenset(store.names())
+        self._others: dict[str, str] = {}
+        for known, info, _ in store.known():
+            for name in (known.name, *known.aliases, *(() if info is None else info.aliases)):
+                self._others.setdefault(name, known.name)
         self._seen: Snapshot = take_snapshot(path)
         self._told: set[str] = set()
         self._behind = False
@@ -157,9 +160,12 @@ class Offered:
     def _call_all(self) -> None:
         """Have all names in the store as they are now, and what is listed."""
         self._store.describe([self._known(file) for file in self.folder.files if file.name not in self._others])
-        given = {alias.target for alias in self.folder.aliases} & self._others
-        for name in given:
-            self._store.call(name, tuple(alias.name for alias in self.folder.aliases if alias.target == name))
+        aliases: dict[str, list[str]] = {name: [] for name in self._others.values()}
+        for alias in self.folder.aliases:
+            if alias.target in self._others:
+                aliases[self._others[alias.target]].append(alias.name)
+        for name, theirs in aliases.items():
+            self._store.call(name, tuple(theirs))
 
     def _known(self, file: ModelFile) -> Known:
         place = file.location
