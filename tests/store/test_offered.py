@@ -195,8 +195,12 @@ async def test_answers_say_nothing_of_where_the_folder_is_nor_what_is_secret_in_
     (models / "far.yaml").write_text(
         "{name: far, parameters: {model: 'https://user:s3cr3t@host/x.onnx?token=hf_abc'}}\n"
     )
+    (models / "gone.yaml").write_text("{name: gone, parameters: {model: nowhere}}\n")
     (models / "tiny" / "model.safetensors").write_bytes(b"")
     Offered(models, store, load)
+    refusals = {known.name: known.refusal for known, _, _ in store.known()}
+    assert "there is no nowhere" in str(refusals["gone"])
+    assert str(models) not in str(refusals["gone"])
     sources = {known.name: known.source for known, _, _ in store.known()}
     assert sources["ranks"] == "ranks"
     assert not any("s3cr3t" in source or "hf_abc" in source or str(models) in source for source in sources.values())

@@ -177,7 +177,7 @@ class Offered:
             aliases=(*aliases, *(name for name in names_of(place.repo) if name != file.name)),
             tasks=tuple(_TASKS[capability] for capability in file.capabilities if capability in _TASKS),
             created=max((stamp.mtime_ns for stamp in file.stamps), default=0) // 10**9,
-            refusal="its file says disabled" if file.disabled else file.refusal,
+            refusal="its file says disabled" if file.disabled else file.refusal and self._shortened(file.refusal),
             listed=file.listed,
         )
 
@@ -206,16 +206,17 @@ class Offered:
         try:
             yield
         except TextmillError as error:
-            whole, error.args = str(error), tuple(self._shortened(each) for each in error.args)
+            whole, error.args = (
+                str(error),
+                tuple(self._shortened(each) if isinstance(each, str) else each for each in error.args),
+            )
             if str(error) != whole:
                 _log.error("%s", whole)
             raise
 
-    def _shortened(self, told: object) -> object:
-        if not isinstance(told, str):
-            return told
+    def _shortened(self, told: str) -> str:
         for path in (self.folder.path, self.folder.path.resolve()):
-            told = told.replace(f"{path}{os.sep}", "")
+            told = told.replace(f"{path}{os.sep}", "").replace(str(path), path.name)
         return told
 
 
