@@ -40,6 +40,7 @@ fix: $(VENV)/.test ## format, mend what ruff can, compile tei.proto, and bring t
 	$(BIN)/ruff format .
 	$(BIN)/python scripts/structure.py
 	$(BIN)/python scripts/model_fields.py
+	$(BIN)/python scripts/localai_settings.py
 	$(BIN)/python scripts/proto.py
 
 clean: ## remove .venv and all caches

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from textmill.config.tei import SPELLINGS
+from textmill.config.serving import TABLES
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _bare_environment() -> Iterator[None]:
     """No option of the person who runs the tests reaches them, and none of them reaches the hub."""
-    options = {spelling.variable for spelling in SPELLINGS}
+    options = {name for table in TABLES for spelling in table.spellings for name in spelling.variables}
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):  # noqa: TID251 - to clear it
             if name.startswith(("TEXTMILL_", "HF_")) or name in options:

@@ -9,12 +9,14 @@ import msgspec
 import pytest
 import yaml
 from click.testing import CliRunner
+from scripts.localai_settings import PAGE, page
 
 from textmill import __version__
 from textmill.cli import main
 from textmill.config import ModelOptions, ServeOptions, command_options
 from textmill.config.option import options_of
-from textmill.config.tei import SPELLINGS, Spelling
+from textmill.config.spelling import Spelling
+from textmill.config.tei import SPELLINGS
 from textmill.http.failures import KINDS
 from textmill.http.openai import ModelCard
 from textmill.http.tei import Info
@@ -121,9 +123,15 @@ def test_every_spelling_of_tei_is_in_the_table_with_our_option(spelling: Spellin
     assert ours in row.split("|")[3]
 
 
+def test_the_table_of_localais_settings_is_made_from_the_code() -> None:
+    text = PAGE.read_text()
+
+    assert page(text) == text
+
+
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_flag_of_a_command_is_on_the_command_line_page(command: str) -> None:
-    text = (ROOT / "docs/cli.md").read_text()
+    text = "".join((ROOT / "docs" / page).read_text() for page in ("cli.md", "localai-settings.md"))
     flags = [[*param.opts, *param.secondary_opts] for param in main.commands[command].params if param.opts[0][0] == "-"]
 
     assert [names for names in flags if not any(f"{name}`" in text or f"{name} " in text for name in names)] == []

@@ -11,7 +11,7 @@ from textmill.cli import main
 from textmill.cli.flags import Grouped, flags, spellings
 from textmill.config import ServeOptions
 from textmill.config.option import options_of
-from textmill.config.tei import SPELLINGS
+from textmill.config.serving import TABLES
 from textmill.errors import ConfigInvalid
 
 
@@ -22,7 +22,7 @@ def given(*arguments: str) -> dict[str, Any]:
     @click.command(cls=Grouped)
     @click.argument("models", nargs=-1)
     @flags(ServeOptions, without=("models",))
-    @spellings
+    @spellings(*TABLES)
     def command(**values: Any) -> None:
         seen.update(values)
 
@@ -32,10 +32,13 @@ def given(*arguments: str) -> dict[str, Any]:
 
 
 def test_every_option_is_a_flag_that_is_not_given_by_default() -> None:
-    names = {option.name for option in options_of(ServeOptions)} | {each.parameter for each in SPELLINGS if each.own}
+    names = {option.name for option in options_of(ServeOptions)} | {
+        each.parameter for table in TABLES for each in table.spellings if each.own
+    }
     several = (
         "models",
         "load",
+        "preload",
         "galleries",
         "download_host",
         "api_key",
@@ -96,7 +99,8 @@ def test_the_help_has_every_flag_under_a_heading_and_fits(command: str, columns:
     headings = re.findall(r"^(\w.*):$", shown, re.MULTILINE)
 
     assert {option.group for option in options_of(ServeOptions)} < set(headings)
-    assert headings[-2:] == ["As Text Embeddings Inference spells it", "Others"]
+    others = ["As Text Embeddings Inference spells it"] + ["As LocalAI spells it"] * (command == "serve")
+    assert headings[-len(others) - 1 :] == [*others, "Others"]
     assert [line for line in shown.splitlines() if len(line) > columns] == []
     assert "--hf-api-token" not in shown
 

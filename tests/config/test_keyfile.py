@@ -30,3 +30,15 @@ def test_what_cannot_be_read_is_named_and_never_shown(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match="not text in UTF-8") as caught:
         read_keys(str(file))
     assert "secret" not in str(caught.value)
+
+
+def test_a_json_file_holds_a_list(tmp_path: Path) -> None:
+    file = tmp_path / "api_keys.json"
+    file.write_text('["a", "b "]')
+    assert read_keys(str(file)) == ("a", "b")
+    file.write_text('{"a": "s3cret"}')
+    with pytest.raises(ConfigInvalid, match=r"no JSON list of texts$"):
+        read_keys(str(file))
+    file.write_text("[]")
+    with pytest.raises(ConfigInvalid, match="holds none"):
+        read_keys(str(file))

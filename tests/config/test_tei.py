@@ -7,7 +7,8 @@ import pytest
 from textmill.config import TEI_DEFAULTS, ModelOptions, command_options, model_options, serve_options
 from textmill.config.option import options_of
 from textmill.config.options import ServeOptions
-from textmill.config.tei import SPELLINGS, Spelling
+from textmill.config.spelling import Spelling
+from textmill.config.tei import SPELLINGS
 from textmill.errors import ConfigInvalid
 
 ROWS: list[tuple[str, str, str, object]] = [

@@ -171,3 +171,7 @@ async def test_a_path_that_the_options_choose_comes_before_what_is_there(connect
 
     assert (await client.get("/info")).status_code == 200
     assert (await client.get("/info")).content == (await client.get("/health")).content
+
+
+async def test_metrics_can_be_left_to_their_own_port(connect: Connect) -> None:
+    assert (await connect(metrics=False).get("/metrics")).status_code == 404

@@ -160,7 +160,7 @@ async def test_a_folder_that_goes_away_for_a_while_takes_no_model_along(
     looks, offered = Looks(), Offered(models, store, load)
     following = asyncio.create_task(offered.follow(looks.sleep))
 
-    def gone(path: Path) -> Snapshot:
+    def gone(path: Path, _: object) -> Snapshot:
         raise OSError(5, "Input/output error", str(path))
 
     with monkeypatch.context() as patched:
@@ -303,3 +303,11 @@ async def test_the_log_has_the_whole_path_and_a_loaded_model_none(
     assert "ranks/model.safetensors is damaged" in str(caught.value)
     assert str(models) not in str(caught.value)
     assert f"{models}/ranks/model.safetensors is damaged" in caplog.text
+
+
+async def test_a_list_elsewhere_adds_models_of_the_folder(models: Path, store: Store, tmp_path: Path) -> None:
+    file = tmp_path / "list.yaml"
+    file.write_text("- {name: listed, parameters: {model: tiny}}")
+    offered = Offered(models, store, load, config_files=(file,))
+    assert await name_of(store, "listed") == "listed"
+    assert "listed" in offered.folder.by_name

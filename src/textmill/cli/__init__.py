@@ -7,6 +7,7 @@ import click
 from textmill import __version__
 from textmill.cli.bench import bench
 from textmill.cli.classify import classify, classify_tokens, zero_shot
+from textmill.cli.doctor import doctor
 from textmill.cli.embed import embed
 from textmill.cli.embed_kinds import embed_chunks, embed_hybrid, embed_multi, embed_sparse, embed_tokens
 from textmill.cli.installed import installed
@@ -59,6 +60,7 @@ class _Commands(click.Group):
         zero_shot,
         bench,
         tune,
+        doctor,
     ],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

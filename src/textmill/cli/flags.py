@@ -1,4 +1,4 @@
-"""Flags of the command line, made from the structs of options and from the table of TEI's spellings."""
+"""Flags of the command line, made from the structs of options and from the tables of other software's spellings."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 import click
 
 from textmill.config import ModelOptions, ServeOptions
-from textmill.config.option import Option, options_of
-from textmill.config.tei import DEPRECATED, SPELLINGS, SWITCHES, Spelling
+from textmill.config.option import WORDS, Option, options_of
+from textmill.config.serving import TABLES
+from textmill.config.spelling import Spelling, Table
+from textmill.errors import ConfigInvalid
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -71,13 +73,19 @@ def flags(
     return decorate
 
 
-def spellings(command: Command) -> Command:
-    """Give a command TEI's flags, where they are not spelt as ours, by `Spelling.parameter`."""
+def spellings(*tables: Table) -> Callable[[Command], Command]:
+    """A decorator that gives a command the flags of these tables, where they are not spelt as ours, by `Spelling.parameter`."""
     repeated = {option.name for option in options_of(ServeOptions) if option.kind is tuple}
-    for spelling in reversed(SPELLINGS):
-        if spelling.own:
-            command = _spelling(spelling, repeated=spelling.option in repeated)(command)
-    return command
+
+    def decorate(command: Command) -> Command:
+        for table in reversed(tables):
+            own = {spelling.parameter: spelling for spelling in table.spellings if spelling.own}
+            for spelling in reversed(own.values()):
+                several = spelling.option in repeated and not spelling.prefix
+                command = _spelling(spelling, table.heading, repeated=several)(command)
+        return command
+
+    return decorate
 
 
 def _flag(option: Option, default: object) -> Callable[[Command], Command]:
@@ -96,16 +104,19 @@ def _flag(option: Option, default: object) -> Callable[[Command], Command]:
     )
 
 
-def _spelling(spelling: Spelling, *, repeated: bool) -> Callable[[Command], Command]:
-    attributes: dict[str, Any] = {"is_flag": True, "default": None}
-    if spelling.name not in SWITCHES:
-        attributes = {"metavar": "TEXT", "multiple": repeated}
+def _spelling(spelling: Spelling, heading: str, *, repeated: bool) -> Callable[[Command], Command]:
+    names = spelling.flag
+    attributes: dict[str, Any] = {"metavar": "TEXT", "multiple": repeated}
+    if spelling.switch:
+        attributes = {"is_flag": True, "default": None}
+        if spelling.prefix:
+            names = f"{spelling.flag}/--no-{spelling.name}"
     return click.option(
-        spelling.flag,
+        names,
         spelling.parameter,
         cls=Flag,
-        group="As Text Embeddings Inference spells it",
-        hidden=spelling.name in DEPRECATED,
+        group=heading,
+        hidden=spelling.hidden,
         help=spelling.help,
         **attributes,
     )
@@ -124,7 +135,12 @@ def _without_values(args: list[str]) -> Iterator[str]:
 
     Raises ConfigInvalid for another value behind an equals sign.
     """
-    switches = {option.flag: option for option in options_of(ServeOptions) if option.kind is bool}
+    switches = {option.flag for option in options_of(ServeOptions) if option.kind is bool} | {
+        spelling.flag
+        for table in TABLES
+        for spelling in table.spellings
+        if spelling.switch and spelling.prefix and spelling.own
+    }
     left = deque(args)
     while left and left[0] != "--":
         name, equals, word = left.popleft().partition("=")
@@ -133,6 +149,14 @@ def _without_values(args: list[str]) -> Iterator[str]:
             continue
         if not equals and left and left[0] in ("true", "false"):
             equals, word = "=", left.popleft()
-        on = switches[name].convert(word, name) if equals else True
+        on = _is_on(word, name) if equals else True
         yield name if on else f"--no-{name[2:]}"
     yield from left
+
+
+def _is_on(word: str, name: str) -> bool:
+    try:
+        return WORDS[word.strip().lower()]
+    except KeyError:
+        msg = f"{name} has an impossible value {word!r}; it can be true or false"
+        raise ConfigInvalid(msg) from None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from textmill.cli.galleries import open_gallery
+from textmill.cli.preload import preload
 from textmill.config import ServeOptions
 from textmill.contract import USUAL, EmbedDefaults
 from textmill.errors import ConfigInvalid
@@ -52,6 +53,10 @@ def open_store(options: ServeOptions, telemetry: Telemetry) -> Store:
         idle_s=options.idle_unload_seconds,
     )
     path = Path(options.models_path)
+    config_files = (Path(options.models_config_file),) if options.models_config_file else ()
+    gallery = open_gallery(options)
+    gallery.sweep()  # of what a killed process has left there
+    preload(options.preload, gallery)
     given = given_models(options, resident())
     parallel = _PARALLEL if options.memory_limit is None else 1
     told = _Told(len({*given, *options.load}))
@@ -67,11 +72,9 @@ def open_store(options: ServeOptions, telemetry: Telemetry) -> Store:
             called = [options.served_model_name] if given else []
             models = list(pool.map(lambda pair: open_one(*pair), list(zip_longest(given, called))))
         store = Store(models, Keeper(limits, measure=resident, trim=trim))
-        gallery = open_gallery(options)
-        gallery.sweep()  # of what a killed process has left there
         fetching = Fetching(gallery)
         loader = _Loader(options, telemetry, fetching)
-        offered = Offered(path, store, loader.load, fetching.fetch, loader.weigh)
+        offered = Offered(path, store, loader.load, fetching.fetch, loader.weigh, config_files)
         if options.auto_download:
             store.find_by(
                 OnDemand(gallery, loader.load, weigh=loader.weigh, taken=offered.has, offline=options.offline)
@@ -165,4 +168,7 @@ def given_models(options: ServeOptions, memory: int) -> tuple[str, ...]:
             "or name another with --models-path"
         )
         raise ConfigInvalid(msg) from None
-    return options.models or (() if scan(path).files else _DEFAULT)
+    if options.models or options.preload:
+        return options.models
+    elsewhere = (Path(options.models_config_file),) if options.models_config_file else ()
+    return () if scan(path, config_files=elsewhere).files else _DEFAULT

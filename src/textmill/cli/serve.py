@@ -30,6 +30,7 @@ from textmill.config import (
     read_keys,
     serve_options,
 )
+from textmill.config.serving import TABLES
 
 if TYPE_CHECKING:
     from textmill.contract import ModelInfo
@@ -46,13 +47,14 @@ _log = logging.getLogger("textmill")
 @click.command(cls=Grouped)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @flags(ServeOptions, without=("models",))
-@spellings
+@spellings(*TABLES)
 def serve(**given: Any) -> None:
     """Serve MODELs over HTTP, and over gRPC with --grpc-port; the first one is the default.
 
     MODEL is a folder, a hub id such as sentence-transformers/all-MiniLM-L6-v2, or the name of an installed model; without
     one, all-MiniLM-L6-v2. Each option can also be set by an environment variable, --port by TEXTMILL_PORT, or in the YAML
-    file of --config, as port. The flags and variables of Text Embeddings Inference work too.
+    file of --config, as port. The flags and variables of Text Embeddings Inference and of LocalAI
+    work too.
     """
     run(serve_options(given))
 
@@ -60,7 +62,7 @@ def serve(**given: Any) -> None:
 @click.command(cls=Grouped)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @flags(ServeOptions, without=("models",), defaults=TEI_DEFAULTS)
-@spellings
+@spellings(TABLES[0])
 @click.version_option(__version__, "--version", "-V", message="textmill %(version)s")
 def tei(**given: Any) -> None:
     """Serve as Text Embeddings Inference does: `textmill serve` with its defaults.
@@ -150,6 +152,7 @@ def _settings(serving: Serving, keys: tuple[str, ...]) -> HttpSettings:
         predict_route=options.predict_route,
         health_route=options.health_route,
         as_tei=serving.as_tei,
+        metrics=options.metrics,
         any_model_name=serving.as_tei and len(options.models) == 1,
     )
 

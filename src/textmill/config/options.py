@@ -196,6 +196,17 @@ class ServeOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_field
     disable_gallery_endpoint: Annotated[
         bool, Meta(description="Answer no request that lists, installs or deletes models.")
     ] = False
+    models_config_file: Annotated[
+        Word | None,
+        Meta(description="YAML file elsewhere with a list of model files; their weights are in the folder."),
+    ] = None
+    preload: Annotated[
+        tuple[Word, ...],
+        Meta(
+            description="Model to install before the server answers, by its name in a gallery or its address, where it is "
+            "missing; also a JSON object with id or url, name, overrides and files."
+        ),
+    ] = ()
     max_loaded_models: Annotated[
         Count | None, Meta(description="Models loaded at once; the least recently used leaves for another.")
     ] = None
@@ -225,6 +236,7 @@ class ServeOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_field
         Count, Meta(description="Messages of a gRPC stream that are computed at once.")
     ] = 1024
     body_limit: Annotated[Count, Meta(description="Largest request body in bytes.")] = 32 << 20
+    metrics: Annotated[bool, Meta(description="Serve /metrics on the main port.")] = True
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Meta(description="Least severe messages to log.", extra={"group": "Logs and traces"}),

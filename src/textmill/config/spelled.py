@@ -1,56 +1,73 @@
-"""What the flags and variables of Text Embeddings Inference state, as values of our options."""
+"""What the flags and variables of other software state, by its table of spellings, as values of our options."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import cast
 
 from textmill.config.layers import Layer, Stated
-from textmill.config.option import options_of
+from textmill.config.option import WORDS, options_of
 from textmill.config.options import ServeOptions
 from textmill.config.sources import refuse_blank
-from textmill.config.tei import DEPRECATED, SPELLINGS, Spelling
+from textmill.config.spelling import Said, Spelling, Table
 from textmill.errors import ConfigInvalid
 
 Note = tuple[int, str]
 """Something to log once logging has begun: its level, and a sentence."""
 
 
-def tei_flags(given: Mapping[str, object], notes: list[Note]) -> Layer:
-    """What TEI's own flags state; ``given`` has them by `Spelling.parameter`, None or () where they were not given.
+def flags_spelled(
+    table: Table, given: Mapping[str, object], notes: list[Note], others: Mapping[str, str] | None = None
+) -> Layer:
+    """What the table's own flags state; ``given`` has them by `Spelling.parameter`, None or () where they were not given.
 
-    Raises ConfigInvalid for an impossible value, and for two flags that name one option differently.
+    ``others`` is `said` of all sources. Raises ConfigInvalid for an impossible value, and for two flags that name one option
+    differently.
     """
-    reading = _Reading(notes)
-    for spelling in SPELLINGS:
+    reading = _Reading(notes, others or {})
+    for spelling in table.spellings:
         value = given.get(spelling.parameter) if spelling.own else None
-        if value is None or value == ():
-            continue
-        if spelling.option is None:
-            reading.idle.append(spelling.flag)
-        else:
-            reading.take(spelling, spelling.option, value, spelling.flag)
+        if value is not None and value != ():
+            reading.read(spelling, value, spelling.flag)
     reading.tell()
     return reading.layer
 
 
-def tei_variables(environ: Mapping[str, str], known: Collection[str], notes: list[Note]) -> Layer:
-    """What TEI's variables state of options that are not ``known`` already; a note says which were taken.
+def variables_spelled(
+    table: Table,
+    environ: Mapping[str, str],
+    known: Collection[str],
+    notes: list[Note],
+    others: Mapping[str, str] | None = None,
+) -> Layer:
+    """What the table's variables state of options that are not ``known`` already; a note says which were taken.
 
-    Raises ConfigInvalid as `tei_flags`, and for an API key that is blank. Otherwise blank is as good as not set.
+    Raises ConfigInvalid as `flags_spelled`, and for an API key that is blank. Otherwise blank is as good as not set.
     """
-    reading = _Reading(notes)
-    for spelling in SPELLINGS:
-        text = environ.get(spelling.variable)
-        if text is None or spelling.option in known:
+    reading = _Reading(notes, others or {})
+    for spelling, variable in _set(table, environ):
+        if spelling.option in known:
             continue
-        if spelling.option is None:
-            reading.idle.append(spelling.variable)
-        elif not _blank(spelling, text) and not (spelling.option == "port" and "port" in reading.layer):
-            reading.take(spelling, spelling.option, text, spelling.variable)
-    reading.tell(taken="taken from the environment, as Text Embeddings Inference names them: ")
+        text = environ[variable]
+        if spelling.option is not None and _blank(spelling, text, variable):
+            continue
+        if not (spelling.option == "port" and "port" in reading.layer):
+            reading.read(spelling, text, variable)
+    reading.tell(taken=f"taken from the environment, as {table.software} names them: ")
     return reading.layer
+
+
+def said(table: Table, given: Mapping[str, object], environ: Mapping[str, str]) -> Mapping[str, str]:
+    """What the rows of a table were given, by their names: as flags, else as variables that are not blank."""
+    words = {
+        spelling.name: environ[variable] for spelling, variable in _set(table, environ) if environ[variable].strip()
+    }
+    for spelling in table.spellings:
+        value = given.get(spelling.parameter) if spelling.own else None
+        if value is not None and value != ():
+            words[spelling.name] = _text(value)
+    return words
 
 
 def join(own: Layer, theirs: Layer) -> Layer:
@@ -63,44 +80,93 @@ def join(own: Layer, theirs: Layer) -> Layer:
 class _Reading:
     """The values that were read from one source, and what is to be said of it."""
 
-    def __init__(self, notes: list[Note]) -> None:
+    def __init__(self, notes: list[Note], others: Mapping[str, str]) -> None:
         self.layer: dict[str, Stated] = {}
-        self.idle: list[str] = []
+        self._idle: list[str] = []
         self._taken: list[str] = []
         self._notes = notes
+        self._others = others
         self._options = {option.name: option for option in options_of(ServeOptions)}
 
-    def take(self, spelling: Spelling, name: str, value: object, where: str) -> None:
-        """Read a value of the option of that name; one that is to be ignored leaves a warning only."""
+    def read(self, spelling: Spelling, value: object, where: str) -> None:
+        """Read a value; one that is to be ignored leaves a warning only."""
+        if spelling.option is None:
+            if spelling.refusal and WORDS.get(_text(value).strip().lower()):
+                msg = f"{where}: {spelling.refusal}"
+                raise ConfigInvalid(msg)
+            if where not in self._idle:
+                self._idle.append(where)
+            return
+        if not (spelling.shared and where == spelling.variables[-1]):
+            self._take(spelling, spelling.option, value, where)
+            return
+        try:
+            self._take(spelling, spelling.option, value, where)
+        except ConfigInvalid as error:
+            sentence = (
+                f"{error}; it is taken to be meant for other software: {spelling.variable} is read by textmill alone"
+            )
+            self._notes.append((logging.WARNING, sentence))
+
+    def _take(self, spelling: Spelling, name: str, value: object, where: str) -> None:
         option = self._options[name]
         if not isinstance(value, tuple):
-            text = str(value).lower() if isinstance(value, bool) else str(value)
-            value = spelling.read(text, where)
+            text = _text(value)
+            value = spelling.read(Said(text, where, self._others))
             if value is None:
-                if spelling.ignored:
-                    self._notes.append((logging.WARNING, f"{where} is ignored: {text!r} {spelling.ignored}"))
+                self._leave(spelling, text, where)
                 return
-        # TEI's variables have one value each; commas do not part them.
+        # A variable has one value; commas do not part it unless its row says so.
         stated = Stated(option.convert(value, where), where)
-        if name in self.layer:
-            _refuse_both(name, self.layer[name], stated)
+        before = self.layer.get(name)
+        if before is not None and spelling.adds:
+            stated = _added(before, stated)
+        elif before is not None:
+            _refuse_both(name, before, stated)
         self.layer[name] = stated
-        self._taken.append(where)
-        if spelling.name in DEPRECATED:
-            self._notes.append((logging.WARNING, f"{where} is deprecated; use {DEPRECATED[spelling.name]}"))
+        if where not in self._taken:
+            self._taken.append(where)
+        if spelling.instead:
+            self._notes.append((logging.WARNING, f"{where} is deprecated; use {spelling.instead}"))
+
+    def _leave(self, spelling: Spelling, text: str, where: str) -> None:
+        """Note that a value changes nothing."""
+        if spelling.prefix and where not in self._idle:
+            self._idle.append(where)
+        if spelling.ignored:
+            self._notes.append((logging.WARNING, f"{where} is ignored: {text!r} {spelling.ignored}"))
 
     def tell(self, taken: str = "") -> None:
         """Note what was taken, where ``taken`` begins the sentence, and what has no effect."""
         if taken and self._taken:
             self._notes.append((logging.INFO, taken + ", ".join(self._taken)))
-        if self.idle:
-            self._notes.append((logging.INFO, f"taken, but without effect in textmill: {', '.join(self.idle)}"))
+        if self._idle:
+            self._notes.append((logging.INFO, f"taken, but without effect in textmill: {', '.join(self._idle)}"))
 
 
-def _blank(spelling: Spelling, text: str) -> bool:
+def _set(table: Table, environ: Mapping[str, str]) -> Iterator[tuple[Spelling, str]]:
+    """The rows whose variable is set, each with the first that is; one with a value comes before one that is blank."""
+    for spelling in table.spellings:
+        there = [variable for variable in spelling.variables if variable in environ]
+        if there:
+            yield spelling, next((variable for variable in there if environ[variable].strip()), there[0])
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _blank(spelling: Spelling, text: str, variable: str) -> bool:
     if not spelling.blank:
-        refuse_blank(text, spelling.variable)
+        refuse_blank(text, variable)
     return not text.strip()
+
+
+def _added(one: Stated, other: Stated) -> Stated:
+    values = (*cast("tuple[object, ...]", one.value), *cast("tuple[object, ...]", other.value))
+    return Stated(tuple(dict.fromkeys(values)), f"{one.where} and {other.where}")
 
 
 def _refuse_both(name: str, one: Stated, other: Stated) -> None:

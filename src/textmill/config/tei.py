@@ -5,39 +5,32 @@ Its variables are its flags in upper case without a prefix; `textmill serve` and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from textmill.config.layers import Layer, Stated
 from textmill.config.option import WORDS
+from textmill.config.spelling import Read, Said, Spelling, Table, as_it_is
 from textmill.errors import ConfigInvalid
-
-Read = Callable[[str, str], object]
-"""Makes our value of a text and the name of where it stands; None leaves the option alone."""
 
 Version = Literal["1.6", "1.9"]
 
 
-def _as_it_is(text: str, _: str) -> object:
-    return text
-
-
-def _address(text: str, _: str) -> object:
+def _address(said: Said) -> object:
     try:
-        ip_address(text)
+        ip_address(said.text)
     except ValueError:
         return None
-    return text
+    return said.text
 
 
-def _log_format(text: str, where: str) -> object:
+def _log_format(said: Said) -> object:
     try:
-        return "json" if WORDS[text.strip().lower()] else "text"
+        return "json" if WORDS[said.text.strip().lower()] else "text"
     except KeyError:
-        msg = f"{where} is {text!r}; it can be true or false"
+        msg = f"{said.where} is {said.text!r}; it can be true or false"
         raise ConfigInvalid(msg) from None
 
 
@@ -49,72 +42,39 @@ _LEVELS = {
 }
 
 
-def _log_level(text: str, _: str) -> object:
+def log_level(said: Said) -> object:
     """The level that no target stands before, in a list such as ``info,otel::tracing=trace``."""
-    levels = [_LEVELS[part] for part in map(str.strip, text.lower().split(",")) if part in _LEVELS]
+    levels = [_LEVELS[part] for part in map(str.strip, said.text.lower().split(",")) if part in _LEVELS]
     return levels[-1] if levels else None
 
 
-def _root_task(text: str, _: str) -> object:
-    return "similarity" if text == "sentence-similarity" else None
+def _root_task(said: Said) -> object:
+    return "similarity" if said.text == "sentence-similarity" else None
 
 
-def _folder(text: str, _: str) -> object:
-    return str(Path(text).expanduser())
+def _folder(said: Said) -> object:
+    return str(Path(said.text).expanduser())
 
 
-def _stripped(text: str, _: str) -> object:
-    return text.strip()
+def _stripped(said: Said) -> object:
+    return said.text.strip()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spelling:
-    """TEI's name for an option: a flag without its dashes, or a variable in upper case where there is no flag.
-
-    ``option`` is ours, None where it has no effect here. A value that ``read`` leaves alone is ``ignored`` for that reason, or
-    without a word where that is empty.
-    ``blank`` says whether a variable may be set but blank. ``help`` is that of a flag that is not spelt as ours.
-    """
-
-    name: str
-    option: str | None
-    read: Read = _as_it_is
-    ignored: str = ""
-    blank: bool = True
-    help: str = ""
-
-    @property
-    def variable(self) -> str:
-        """Its name in the environment."""
-        return self.name.replace("-", "_").upper()
-
-    @property
-    def flag(self) -> str:
-        """Its name on the command line; empty where it has none."""
-        return "" if self.name.isupper() else f"--{self.name}"
-
-    @property
-    def parameter(self) -> str:
-        """The name under which a command gets the flag's value; it is no option's unless the flag is spelt as ours."""
-        return self.name.replace("-", "_")
-
-    @property
-    def own(self) -> bool:
-        """Whether it is a flag that is not spelt as ours."""
-        return bool(self.flag) and self.parameter != self.option
+def _spelling(name: str, option: str | None, **attributes: Any) -> Spelling:
+    return Spelling(name=name, option=option, variables=(name.replace("-", "_").upper(),), **attributes)
 
 
 def _same(name: str) -> Spelling:
-    return Spelling(name=name, option=name.replace("-", "_"))
+    return _spelling(name, name.replace("-", "_"))
 
 
-def _other(name: str, option: str, *, read: Read = _as_it_is, ignored: str = "", blank: bool = True) -> Spelling:
+def _other(name: str, option: str, *, read: Read = as_it_is, ignored: str = "", instead: str = "") -> Spelling:
     told = f"The same as --{option.replace('_', '-')}." if option != "models" else "The same as MODEL."
-    return Spelling(name=name, option=option, read=read, ignored=ignored, blank=blank, help=told)
+    return _spelling(name, option, read=read, ignored=ignored, instead=instead, hidden=bool(instead), help=told)
 
 
 def _nothing(name: str) -> Spelling:
-    return Spelling(name=name, option=None, help="Taken and without effect.")
+    return _spelling(name, None, help="Taken and without effect.")
 
 
 SPELLINGS = (
@@ -133,25 +93,25 @@ SPELLINGS = (
     _same("default-prompt"),
     _same("dense-path"),
     _other("hf-token", "token", read=_stripped),
-    _other("hf-api-token", "token", read=_stripped),
+    _other("hf-api-token", "token", read=_stripped, instead="--hf-token or HF_TOKEN"),
     _other("hostname", "host", read=_address, ignored="is no IP address"),
-    Spelling(name="AIP_HTTP_PORT", option="port"),  # before PORT, as Vertex AI means it
+    _spelling("AIP_HTTP_PORT", "port"),  # before PORT, as Vertex AI means it
     _same("port"),
     _nothing("uds-path"),
     _other("huggingface-hub-cache", "cache_dir", read=_folder),
     _other("payload-limit", "body_limit"),
-    Spelling(name="api-key", option="api_key", blank=False),
-    Spelling(name="json-output", option="log_format", read=_log_format, help="The same as --log-format json."),
+    _spelling("api-key", "api_key", blank=False),
+    _spelling("json-output", "log_format", read=_log_format, switch=True, help="The same as --log-format json."),
     _same("disable-spans"),
     _same("otlp-endpoint"),
     _same("otlp-service-name"),
     _same("prometheus-port"),
     _other("cors-allow-origin", "cors_origin"),
-    Spelling(name="LOG_LEVEL", option="log_level", read=_log_level, ignored="names no level"),
-    Spelling(name="TASK", option="root_task", read=_root_task),
-    Spelling(name="GRPC_MAX_PARALLEL_STREAM_REQUESTS", option="grpc_max_parallel_stream_requests"),
-    Spelling(name="AIP_PREDICT_ROUTE", option="predict_route"),
-    Spelling(name="AIP_HEALTH_ROUTE", option="health_route"),
+    _spelling("LOG_LEVEL", "log_level", read=log_level, ignored="names no level"),
+    _spelling("TASK", "root_task", read=_root_task),
+    _spelling("GRPC_MAX_PARALLEL_STREAM_REQUESTS", "grpc_max_parallel_stream_requests"),
+    _spelling("AIP_PREDICT_ROUTE", "predict_route"),
+    _spelling("AIP_HEALTH_ROUTE", "health_route"),
     _nothing("USE_FLASH_ATTENTION"),
     _nothing("TRUST_REMOTE_CODE"),
     _nothing("DISABLE_TENSOR_CACHE"),
@@ -162,10 +122,7 @@ SPELLINGS = (
 )
 """Every flag and variable, in TEI's order. Of two for one option, the first one is taken from the environment."""
 
-SWITCHES = ("json-output",)
-"""Flags that take no value."""
-DEPRECATED = {"hf-api-token": "--hf-token or HF_TOKEN"}
-"""What to use in their place."""
+TABLE = Table("Text Embeddings Inference", SPELLINGS)
 
 DEFAULTS: Mapping[str, object] = {
     "host": "0.0.0.0",  # noqa: S104 - as its users expect; `textmill serve` does not

@@ -57,7 +57,7 @@ def create_app(store: Store, settings: HttpSettings, telemetry: Telemetry, permi
         *tei.OPERATIONS,
         *localai.OPERATIONS,
         *probes.OPERATIONS,
-        *site.operations(document),
+        *site.operations(document, metrics=settings.metrics),
     )
     paths = _paths(operations, settings)
     refusals = _Refusals(service, paths)

@@ -17,7 +17,7 @@ class HttpSettings:
     says ``client_batch_size`` of the texts a request, which may be fewer than are taken. ``root_task`` is what ``POST /`` does
     with a model of embeddings; the routes are further paths of ``/vertex`` and ``/health``. With ``as_tei`` OpenAI's
     routes refuse what TEI's do, with its statuses; with ``any_model_name`` a name in a body that no model has means the
-    default, as TEI has it.
+    default, as TEI has it. Without ``metrics`` there is no ``/metrics``.
     """
 
     api_keys: tuple[str, ...] = field(repr=False)
@@ -35,3 +35,4 @@ class HttpSettings:
     health_route: str | None = None
     as_tei: bool = False
     any_model_name: bool = False
+    metrics: bool = True

@@ -26,7 +26,7 @@ class Site(TEI):
 SITE = Site()
 
 
-async def metrics(service: Service, _: None) -> Answer:
+async def scraped(service: Service, _: None) -> Answer:
     """GET /metrics."""
     body, content_type = service.telemetry.render()
     return Answer(body, content_type=content_type)
@@ -38,14 +38,14 @@ async def docs(_service: Service, _: None) -> Answer:
     return Answer(page, content_type=_HTML, headers=(("content-security-policy", _PAGE_POLICY),))
 
 
-def operations(document: Callable[[], bytes]) -> Sequence[Operation[Any]]:
+def operations(document: Callable[[], bytes], *, metrics: bool = True) -> Sequence[Operation[Any]]:
     """The site's operations; ``document`` gives the OpenAPI document of all operations, these included."""
 
     async def openapi(_service: Service, _: None) -> Answer:
         return Answer(document())
 
     return (
-        _page(("/metrics",), metrics, "text/plain", "Metrics for Prometheus"),
+        *([_page(("/metrics",), scraped, "text/plain", "Metrics for Prometheus")] if metrics else []),
         _page(("/docs",), docs, "text/html", "This page"),
         _page(("/openapi.json", "/api-doc/openapi.json"), openapi, JSON, "The OpenAPI document"),
     )

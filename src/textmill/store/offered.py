@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -63,11 +63,21 @@ class Offered:
     """What a models folder offers, kept up to date in a store.
 
     ``load`` loads a model once ``fetch`` has got what its file has downloaded, and ``weigh`` has said how large it is. What the store has
-    already is served besides; a model file of such a name is left out with a warning.
+    already is served besides; a model file of such a name is left out with a warning. ``config_files`` are YAML files elsewhere whose
+    models are in this folder.
     """
 
-    def __init__(self, path: Path, store: Store, load: Loads, fetch: Fetch = _nothing, weigh: Weighs = stamped) -> None:
+    def __init__(
+        self,
+        path: Path,
+        store: Store,
+        load: Loads,
+        fetch: Fetch = _nothing,
+        weigh: Weighs = stamped,
+        config_files: Sequence[Path] = (),
+    ) -> None:
         self._path = path
+        self._config_files = config_files
         self._store = store
         self._load = load
         self._fetch = fetch
@@ -77,7 +87,7 @@ class Offered:
         for known, info, _ in store.known():
             for name in (known.name, *known.aliases, *(() if info is None else info.aliases)):
                 self._others.setdefault(name, known.name)
-        self._seen: Snapshot = take_snapshot(path)
+        self._seen: Snapshot = take_snapshot(path, config_files)
         self._told: set[str] = set()
         self._behind = False
         self.folder = self._scan(None, frozenset())
@@ -106,7 +116,7 @@ class Offered:
     def _look(self) -> Snapshot:
         """What the files look like now; as they were before while the folder cannot be read, as on a disk that is away."""
         try:
-            self._seen = take_snapshot(self._path)
+            self._seen = take_snapshot(self._path, self._config_files)
         except OSError as error:
             self._tell(f"{self._path} cannot be read ({error.strerror}); its models stay as they are")
         if len(self._seen) >= MAX_FILES:
@@ -132,7 +142,7 @@ class Offered:
             self._add(self.folder.by_name[name])
 
     def _scan(self, before: Folder | None, moving: frozenset[str]) -> Folder:
-        folder = scan(self._path, others=self._others, before=before, moving=moving)
+        folder = scan(self._path, config_files=self._config_files, others=self._others, before=before, moving=moving)
         told = frozenset[Problem]() if before is None else frozenset(before.problems)
         for problem in folder.problems:
             if problem not in told:
@@ -185,7 +195,7 @@ class Offered:
         """A model file once all that it names is here, and the memory that its model takes; blocks. Raises LoadFailed."""
         if self._fetch(file):
             # What the weights are is known only now.
-            file = scan(self._path, others=self._others).by_name.get(file.name, file)
+            file = scan(self._path, config_files=self._config_files, others=self._others).by_name.get(file.name, file)
             if file.refusal is not None:
                 msg = f"{file.name} cannot be served: {file.refusal}"
                 raise LoadFailed(msg, retry_after=None)
