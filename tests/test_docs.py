@@ -18,7 +18,7 @@ from textmill.config.option import options_of
 from textmill.config.spelling import Spelling
 from textmill.config.tei import SPELLINGS
 from textmill.http.failures import KINDS
-from textmill.http.openai import ModelCard
+from textmill.http.models import ModelCard
 from textmill.http.tei import Info
 
 ROOT = Path(__file__).parents[1]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import codecs
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -37,6 +38,7 @@ def locked() -> Iterator[Path]:
 def as_nobody() -> Iterator[None]:
     """Without root's rights, where it has them."""
     root = os.geteuid() == 0
+    codecs.lookup("utf-8-sig")  # a codec that nobody may not read would be unknown from then on
     if root:
         os.seteuid(65534)
     try:

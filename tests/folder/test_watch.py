@@ -108,3 +108,14 @@ async def test_a_look_counts_without_a_change_where_it_is_to_be_done_again() -> 
     async for look in watch(dict, {}, sleep=sleep, again=lambda: True):
         assert not look.changes
         return
+
+
+def test_what_is_said_to_be_whole_is_taken_at_once() -> None:
+    new = {name: Stamp(name, 1, 1, 1) for name in ("a.yaml", "folder/x", "folderx", "b.yaml")}
+    watched, look = step(Watched.begin({}), new, ["a.yaml", "folder"])
+    assert look.changes.added == ("a.yaml", "folder/x")
+    assert look.moving == {"b.yaml", "folderx"}
+    watched, look = step(watched, new)
+    assert look.changes.added == ("b.yaml", "folderx")
+    _, look = step(watched, {}, ["a.yaml"])
+    assert look.changes.removed == ("a.yaml",)

@@ -88,7 +88,8 @@ async def test_who_watches_is_told_of_changes(live: Live, model: RecordingModel)
 
 async def test_a_model_that_is_not_loaded_counts_as_one_that_can_answer(serve: Serve) -> None:
     class Lazy(RecordingStore):
-        def known(self) -> Sequence[tuple[Known, ModelInfo | None, RecordingModel | None]]:
+        def known(self, *, everything: bool = False) -> Sequence[tuple[Known, ModelInfo | None, RecordingModel | None]]:
+            del everything
             ranks = Known(name="ranks", source="ranks", tasks=("rerank",))
             refused = Known(name="classes", source="classes", tasks=("classify",), refusal="its engine is missing")
             return [(ranks, None, None), (refused, None, None)]

@@ -13,6 +13,7 @@ from textmill.http.settings import HttpSettings
 from textmill.telemetry import Telemetry
 from textmill.testing.checkpoints import tiny_bert
 from textmill.testing.heads import tiny_classifier, tiny_reranker, tiny_splade
+from textmill.testing.installer import RecordingInstaller
 from textmill.testing.served import RecordingModel, RecordingStore
 
 Connect = Callable[..., httpx.AsyncClient]
@@ -34,12 +35,19 @@ def settings() -> HttpSettings:
 
 
 @pytest.fixture
-async def connect(model: RecordingModel, telemetry: Telemetry, settings: HttpSettings) -> AsyncIterator[Connect]:
+def installer() -> RecordingInstaller:
+    return RecordingInstaller()
+
+
+@pytest.fixture
+async def connect(
+    model: RecordingModel, telemetry: Telemetry, settings: HttpSettings, installer: RecordingInstaller
+) -> AsyncIterator[Connect]:
     """Makes clients of apps with these settings in place of the fixture's."""
     clients: list[httpx.AsyncClient] = []
 
     def client_of(**changes: Any) -> httpx.AsyncClient:
-        app = create_app(RecordingStore(model), replace(settings, **changes), telemetry)
+        app = create_app(RecordingStore(model), replace(settings, **changes), telemetry, installer=installer)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         clients.append(httpx.AsyncClient(transport=transport, base_url="http://server"))
         return clients[-1]

@@ -46,6 +46,9 @@ async def test_a_wrong_method_says_which_are_allowed(client: httpx.AsyncClient) 
         {"authorization": f"bearer {SECRET}"},
         {"authorization": SECRET},
         {"api-key": SECRET},
+        {"x-api-key": SECRET},
+        {"xi-api-key": SECRET},
+        {"cookie": f"theme=dark; token={SECRET}; other=1"},
         {"authorization": "Bearer other", "api-key": SECRET},
     ],
 )
@@ -56,7 +59,14 @@ async def test_every_key_opens_in_every_form(headers: Mapping[str, str], connect
 
 
 @pytest.mark.parametrize(
-    "headers", [{}, {"authorization": "Bearer wrong"}, {"authorization": "Bearer "}, {"api-key": ""}]
+    "headers",
+    [
+        {},
+        {"authorization": "Bearer wrong"},
+        {"authorization": "Bearer "},
+        {"api-key": ""},
+        {"cookie": f"tokens={SECRET}; token="},
+    ],
 )
 async def test_a_wrong_key_opens_nothing_that_is_protected(
     headers: Mapping[str, str], connect: Connect, model: RecordingModel

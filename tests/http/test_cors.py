@@ -25,7 +25,7 @@ async def test_a_listed_page_may_send_its_key_and_whatever_its_client_library_ad
     answer = await listed.options("/embed", headers=PREFLIGHT | {"origin": PAGE})
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["access-control-allow-origin"] == PAGE
-    assert answer.headers["access-control-allow-methods"] == "GET, POST"
+    assert answer.headers["access-control-allow-methods"] == "GET, POST, DELETE"
     assert answer.headers["access-control-allow-headers"] == PREFLIGHT["access-control-request-headers"]
     assert answer.headers["vary"] == VARY
 

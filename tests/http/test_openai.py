@@ -11,7 +11,8 @@ import pytest
 
 from textmill.contract import EmbedOptions
 from textmill.errors import ForwardFailed, InvalidInput, Overloaded, Unavailable
-from textmill.http.openai import EmbeddingsAnswer, ErrorBody, ModelList
+from textmill.http.models import ModelList
+from textmill.http.openai import EmbeddingsAnswer, ErrorBody
 from textmill.testing.served import RecordingModel, vector_of
 
 

@@ -38,6 +38,20 @@ async def test_the_document_names_every_route(document: dict[str, Any]) -> None:
         "/v1/detokenize",
         "/v1/models",
         "/models",
+        "/v1/engines/{model}/embeddings",
+        "/v1/models/{id}",
+        "/models/{id}",
+        "/v1/models/capabilities",
+        "/models/capabilities",
+        "/models/apply",
+        "/models/import-uri",
+        "/models/delete/{name}",
+        "/models/jobs",
+        "/models/jobs/{uuid}",
+        "/models/available",
+        "/models/galleries",
+        "/backend/monitor",
+        "/v1/backend/monitor",
         "/system",
         "/version",
         "/backend/load",
@@ -143,6 +157,20 @@ async def test_every_route_says_all_that_it_may_answer(document: dict[str, Any])
                 assert {"200", "400", "401", "404", "413", "429", "500", "503"} | strict <= statuses
             elif operation["security"]:
                 assert {"200", "401", "404", "500"} <= statuses
+
+
+async def test_the_parameters_of_paths_and_queries_are_described(document: dict[str, Any]) -> None:
+    def told(path: str, method: str) -> dict[str, tuple[str, bool]]:
+        parameters = document["paths"][path][method].get("parameters", [])
+        assert all(each["description"] and each["schema"]["type"] == "string" for each in parameters)
+        return {each["name"]: (each["in"], each["required"]) for each in parameters}
+
+    assert told("/models/jobs/{uuid}", "get") == told("/models/jobs/{uuid}", "delete") == {"uuid": ("path", True)}
+    assert told("/v1/models", "get") == {"filter": ("query", False), "excludeConfigured": ("query", False)}
+    assert told("/v1/engines/{model}/embeddings", "post") == {"model": ("path", True)}
+    assert told("/v1/embeddings", "post") == told("/embed", "post") == {"model": ("query", False)}
+    assert told("/backend/monitor", "get") == {"model": ("query", False)}  # or in a body
+    assert told("/models/apply", "post") == {}
 
 
 async def test_refusals_are_documented_as_what_they_are(document: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from textmill.folder.model import Folder, ModelFile
 from textmill.folder.snapshot import Snapshot
 from textmill.store import offered as offered_of
 from textmill.store.load import load_model
+from textmill.store.looks import Looks
 from textmill.store.model import Model
 from textmill.store.offered import Offered
 from textmill.store.store import Store
@@ -107,6 +108,28 @@ async def test_a_name_that_is_served_already_stays_what_it_is(models: Path, capl
     assert "its file is left out" in caplog.text
 
 
+async def test_a_file_that_somebody_says_is_whole_takes_effect_with_one_look(models: Path, store: Store) -> None:
+    looks = Looks()
+    offered = Offered(models, store, load, looks=looks)
+
+    async def sleep(_: float) -> None:
+        await asyncio.Event().wait()
+
+    following = asyncio.create_task(offered.follow(sleep))
+    (models / "new.yaml").write_text("{name: new, parameters: {model: tiny}}")
+    (models / "other.yaml").write_text("{name: other, parameters: {model: tiny}}")
+    await asyncio.to_thread(looks.ask, ["new.yaml"])
+    assert await name_of(store, "new") == "new"
+    assert "other" not in store.names()
+    (models / "new.yaml").unlink()
+    await asyncio.to_thread(looks.ask, ["new.yaml"])
+    assert "new" not in store.names()
+    assert "other" in store.names()  # it stood still between two looks
+    following.cancel()
+    await asyncio.wait([following])
+    await asyncio.to_thread(looks.ask, ["other.yaml"])
+
+
 async def test_files_that_come_change_and_go_take_effect(models: Path, store: Store) -> None:
     seen = asyncio.Semaphore(0)
     offered = Offered(models, store, load)
@@ -139,7 +162,7 @@ async def test_files_that_come_change_and_go_take_effect(models: Path, store: St
     following.cancel()
 
 
-class Looks:
+class Steps:
     """Lets a store look at its models folder when the test says so."""
 
     def __init__(self) -> None:
@@ -157,7 +180,7 @@ class Looks:
 async def test_a_folder_that_goes_away_for_a_while_takes_no_model_along(
     models: Path, store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks, offered = Looks(), Offered(models, store, load)
+    looks, offered = Steps(), Offered(models, store, load)
     following = asyncio.create_task(offered.follow(looks.sleep))
 
     def gone(path: Path, _: object) -> Snapshot:
@@ -175,7 +198,7 @@ async def test_a_folder_that_goes_away_for_a_while_takes_no_model_along(
 
 
 async def test_a_model_that_is_loaded_stays_when_another_file_uses_its_weights(models: Path, store: Store) -> None:
-    looks, offered = Looks(), Offered(models, store, load)
+    looks, offered = Steps(), Offered(models, store, load)
     following = asyncio.create_task(offered.follow(looks.sleep))
     async with store.lease("ranks") as before:
         pass
@@ -223,7 +246,7 @@ async def test_an_alias_may_stand_for_a_model_of_the_command_line_for_as_long_as
 ) -> None:
     (models / "alias.yaml").write_text("- {name: theirs, alias: mine}\n- {name: too, alias: given}\n")
     given = load_model(str(tiny_bert(tmp_path / "given")), ModelOptions(threads=1), called="mine")
-    store, looks = Store([given]), Looks()
+    store, looks = Store([given]), Steps()
     following = asyncio.create_task(Offered(models, store, load).follow(looks.sleep))
     assert await name_of(store, "theirs") == await name_of(store, "too") == "mine"  # `given` is another name of it
     (models / "alias.yaml").unlink()
@@ -238,7 +261,7 @@ async def test_an_alias_may_stand_for_a_model_of_the_command_line_for_as_long_as
 async def test_what_the_folder_could_not_be_read_for_is_read_at_the_next_look(
     models: Path, store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks, offered = Looks(), Offered(models, store, load)
+    looks, offered = Steps(), Offered(models, store, load)
     following = asyncio.create_task(offered.follow(looks.sleep))
 
     def broken(*_: object, **__: object) -> Folder:
@@ -259,7 +282,7 @@ async def test_what_the_folder_could_not_be_read_for_is_read_at_the_next_look(
 async def test_models_stay_when_the_folder_goes_away_while_it_is_read(
     models: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks, offered = Looks(), Offered(models, store, load)
+    looks, offered = Steps(), Offered(models, store, load)
     following = asyncio.create_task(offered.follow(looks.sleep))
 
     def away(path: Path) -> list[Path]:
@@ -277,7 +300,7 @@ async def test_models_stay_when_the_folder_goes_away_while_it_is_read(
 
 
 async def test_a_folder_that_is_removed_takes_its_models_along(models: Path, store: Store) -> None:
-    looks, offered = Looks(), Offered(models, store, load)
+    looks, offered = Steps(), Offered(models, store, load)
     following = asyncio.create_task(offered.follow(looks.sleep))
     shutil.rmtree(models)
     await looks()

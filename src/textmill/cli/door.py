@@ -6,6 +6,7 @@ import errno
 import socket
 import sys
 from collections.abc import Mapping
+from ipaddress import ip_address
 
 from textmill.errors import ConfigInvalid
 
@@ -66,6 +67,11 @@ def address_of(door: socket.socket) -> str:
     """Host and port of the socket, as in a URL."""
     host, port = door.getsockname()[:2]
     return f"[{host}]:{port}" if door.family == socket.AF_INET6 else f"{host}:{port}"
+
+
+def is_exposed(door: socket.socket) -> bool:
+    """Whether others than this machine may reach the socket."""
+    return not ip_address(door.getsockname()[0].partition("%")[0]).is_loopback
 
 
 def _refusal(error: OSError, host: str, port: int, flag: str) -> ConfigInvalid:

@@ -22,6 +22,7 @@ from textmill.errors import ConfigInvalid
 if TYPE_CHECKING:
     from textmill.folder.model import ModelFile
     from textmill.store.fetching import Fetching
+    from textmill.store.looks import Looks
     from textmill.store.model import Model
     from textmill.store.store import Store
     from textmill.telemetry import Telemetry
@@ -34,7 +35,7 @@ _PARALLEL = 4
 """Models that load at once at the start: reading files and compiling leave cores idle now and then."""
 
 
-def open_store(options: ServeOptions, telemetry: Telemetry) -> Store:
+def open_store(options: ServeOptions, telemetry: Telemetry, looks: Looks | None = None) -> Store:
     """A store with all models that were given or are to be loaded at the start, or none; those of the folder are known.
 
     Where nothing was given, and the folder has no model, all-MiniLM-L6-v2 is.
@@ -74,7 +75,7 @@ def open_store(options: ServeOptions, telemetry: Telemetry) -> Store:
         store = Store(models, Keeper(limits, measure=resident, trim=trim))
         fetching = Fetching(gallery)
         loader = _Loader(options, telemetry, fetching)
-        offered = Offered(path, store, loader.load, fetching.fetch, loader.weigh, config_files)
+        offered = Offered(path, store, loader.load, fetching.fetch, loader.weigh, config_files, looks)
         if options.auto_download:
             store.find_by(
                 OnDemand(gallery, loader.load, weigh=loader.weigh, taken=offered.has, offline=options.offline)

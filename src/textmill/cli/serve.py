@@ -10,14 +10,16 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from textmill import __version__
-from textmill.cli.door import address_of, bind, refuse_shared, url_of
+from textmill.cli.door import address_of, bind, is_exposed, refuse_shared, url_of
 from textmill.cli.flags import Grouped, flags, spellings
+from textmill.cli.galleries import open_gallery
 from textmill.cli.logs import start_logging
 from textmill.cli.models import open_store
 from textmill.cli.observing import observing
@@ -34,8 +36,10 @@ from textmill.config.serving import TABLES
 
 if TYPE_CHECKING:
     from textmill.contract import ModelInfo
+    from textmill.gallery.installer import Installer
     from textmill.grpc.server import GrpcServer
     from textmill.http.settings import HttpSettings
+    from textmill.store.looks import Looks
     from textmill.store.permits import Permits
     from textmill.store.store import Store
     from textmill.telemetry import Telemetry
@@ -84,7 +88,7 @@ def run(serving: Serving) -> None:
     start_logging(options.log_level, options.log_format, spans=not options.disable_spans)
     for level, sentence in serving.notes:
         _log.log(level, "%s", sentence)
-    keys = (*options.api_key, *(read_keys(options.api_key_file) if options.api_key_file else ()))
+    keys, admin_keys = _keys(options)
     prepare_process(options.threads or available_threads())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
@@ -92,7 +96,10 @@ def run(serving: Serving) -> None:
     with ExitStack() as doors, observing(options) as telemetry, ThreadPoolExecutor(1) as pool:
         door = doors.enter_context(bind(options.host, options.port))
         grpc_door = _bind_grpc(options, doors)
-        loading = pool.submit(open_store, options, telemetry)
+        from textmill.store.looks import Looks  # noqa: PLC0415 - asyncio is not needed before
+
+        looks = Looks()
+        loading = pool.submit(open_store, options, telemetry, looks)
         # While the models load in their thread, this one imports what answers.
         from textmill.cli.server import run_server  # noqa: PLC0415
         from textmill.http.app import create_app  # noqa: PLC0415
@@ -102,10 +109,10 @@ def run(serving: Serving) -> None:
         infos = [model.info for model in store.models()]
         permits = Permits(options.max_concurrent_requests)
         urls = [url_of(door), *([f"grpc://{address_of(grpc_door)}"] if grpc_door else [])]
-        settings = _settings(serving, keys)
+        settings = replace(_settings(serving, keys), admin_keys=admin_keys, exposed=is_exposed(door))
         try:
             run_server(
-                create_app(store, settings, telemetry, permits),
+                create_app(store, settings, telemetry, permits, _installer(options, looks)),
                 door,
                 permits=permits,
                 grpc=_grpc(options, settings, grpc_door, store, telemetry, permits) if grpc_door else None,
@@ -118,6 +125,21 @@ def run(serving: Serving) -> None:
     if store.loading:  # its thread cannot be asked to end, and would be in the way of the interpreter's end
         logging.shutdown()
         os._exit(0)
+
+
+def _keys(options: ServeOptions) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The API keys and the admin's. Raises ConfigInvalid for a file of keys that is none."""
+    keys = (*options.api_key, *(read_keys(options.api_key_file) if options.api_key_file else ()))
+    admin_file = read_keys(options.admin_key_file, "--admin-key-file") if options.admin_key_file else ()
+    return keys, (*options.admin_key, *admin_file)
+
+
+def _installer(options: ServeOptions, looks: Looks) -> Installer | None:
+    if options.disable_gallery_endpoint:
+        return None
+    from textmill.gallery.installer import Installer  # noqa: PLC0415 - not every server has it
+
+    return Installer(open_gallery(options), looks.ask)
 
 
 def ready_line(url: str, models: Sequence[ModelInfo], seconds: float) -> str:
@@ -153,6 +175,7 @@ def _settings(serving: Serving, keys: tuple[str, ...]) -> HttpSettings:
         health_route=options.health_route,
         as_tei=serving.as_tei,
         metrics=options.metrics,
+        anyone_installs=options.allow_insecure_public_bind,
         any_model_name=serving.as_tei and len(options.models) == 1,
     )
 
@@ -187,7 +210,7 @@ def _grpc(
         ahead=options.grpc_max_parallel_stream_requests,
         max_concurrent_requests=options.max_concurrent_requests,
     )
-    service = Service(store, settings, telemetry, permits, Keys(http.api_keys).admits)
+    service = Service(store, settings, telemetry, permits, Keys(http.keys).admits)
     return GrpcServer(service, address_of(door))
 
 

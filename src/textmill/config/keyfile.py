@@ -9,7 +9,7 @@ import msgspec
 from textmill.errors import ConfigInvalid
 
 
-def read_keys(file: str) -> tuple[str, ...]:
+def read_keys(file: str, flag: str = "--api-key-file") -> tuple[str, ...]:
     """The keys in a file, without blanks around them; empty lines and those that begin with # are left out.
 
     A file whose name ends in .json holds a list of keys, as LocalAI's api_keys.json does.
@@ -30,7 +30,7 @@ def read_keys(file: str) -> tuple[str, ...]:
     keys = tuple(line for line in lines if line and not line.startswith("#"))
     if not keys:
         # A file that was mounted too late, or emptied, must not open the server to everyone.
-        msg = f"the file of API keys {file} holds none; write one a line, or leave out --api-key-file"
+        msg = f"the file of API keys {file} holds none; write one a line, or leave out {flag}"
         raise ConfigInvalid(msg)
     return keys
 

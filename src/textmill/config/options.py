@@ -143,6 +143,20 @@ class ServeOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_field
     api_key_file: Annotated[
         Word | None, Meta(description="File of such keys, one a line; lines that begin with # are remarks.")
     ] = None
+    admin_key: Annotated[
+        tuple[Word, ...],
+        Meta(
+            description="Key that is needed to load, unload, install and delete models; without it every API key will do.",
+            extra={"secret": True},
+        ),
+    ] = ()
+    admin_key_file: Annotated[
+        Word | None, Meta(description="File of such keys, one a line; lines that begin with # are remarks.")
+    ] = None
+    allow_insecure_public_bind: Annotated[
+        bool,
+        Meta(description="Let everyone who reaches the port install and delete models where there is no key at all."),
+    ] = False
     cors_origin: Annotated[tuple[Word, ...], Meta(description="Origin that browsers may call from, or * for any.")] = ()
     # docker stop kills after ten seconds.
     drain_seconds: Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -57,10 +57,15 @@ class Look:
     moving: frozenset[str]
 
 
-def step(watched: Watched, seen: Snapshot) -> tuple[Watched, Look]:
-    """What one more snapshot says: a change is taken once two snapshots in a row agree on the file."""
+def step(watched: Watched, seen: Snapshot, whole: Collection[str] = ()) -> tuple[Watched, Look]:
+    """What one more snapshot says: a change is taken once two snapshots in a row agree on the file.
+
+    Those that are ``whole``, or in a folder that is, are taken at once: who wrote them says that they are.
+    """
     names = seen.keys() | watched.last.keys() | watched.taken.keys()
-    moving = frozenset(name for name in names if seen.get(name) != watched.last.get(name))
+    moving = frozenset(
+        name for name in names if seen.get(name) != watched.last.get(name) and not _is_of(name, frozenset(whole))
+    )
     still = {name: seen[name] for name in seen.keys() - moving}
     kept = {name: watched.taken[name] for name in moving & watched.taken.keys()}
     taken = {**still, **kept}
@@ -74,14 +79,23 @@ async def watch(
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     interval: float = INTERVAL,
     again: Callable[[], bool] = lambda: False,
+    whole: Callable[[], Collection[str]] = tuple,
 ) -> AsyncIterator[Look]:
     """Every look at a folder that finds a change, for as long as it is asked for; ``look`` runs in a thread.
 
-    A look that finds none counts too where the last change is to be looked at ``again``.
+    A look that finds none counts too where the last change is to be looked at ``again``. ``whole`` gives before each look the files
+    that are not being written any more, see `step`.
     """
     watched = Watched.begin(begin)
     while True:
         await sleep(interval)
-        watched, found = step(watched, await asyncio.to_thread(look))
+        named = whole()
+        watched, found = step(watched, await asyncio.to_thread(look), named)
         if found.changes or again():
             yield found
+
+
+def _is_of(name: str, whole: frozenset[str]) -> bool:
+    """Whether a file is one of these, or below one of them."""
+    parts = name.split("/")
+    return bool(whole) and any("/".join(parts[:end]) in whole for end in range(1, len(parts) + 1))

@@ -69,7 +69,7 @@ class Jobs:
 
         Returns the ids of the latter; none where another process has the folder's jobs.
         """
-        if not self._own():
+        if not self._folder.is_dir() or not self._own():
             return []
         saved = sorted(self._saved().items(), key=lambda item: item[1].number)
         again = list[str]()
@@ -170,8 +170,8 @@ class Jobs:
 
     def _own(self) -> bool:
         if not self._owns:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with suppress(Timeout):
+            with suppress(Timeout, OSError):  # a folder that cannot be written keeps no jobs
+                self._folder.mkdir(parents=True, exist_ok=True)
                 self._owner.acquire(timeout=0)
                 self._owns = True
         return self._owns
@@ -181,7 +181,8 @@ class Jobs:
         if not self._own():
             return
         try:
-            saved = _Saved(job.wish, job.record, job.number)
+            # One that has ended is not begun again, and its addresses may have secrets in them.
+            saved = _Saved(Wish() if job.record.processed else job.wish, job.record, job.number)
             path = self._folder / f"{job.record.uuid}.json"
             write_whole(path, msgspec.json.encode(saved))
             with self._lock:

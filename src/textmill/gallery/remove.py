@@ -84,7 +84,11 @@ def _remove_loose(folder: Path, name: str, models: Sequence[ModelUse]) -> Remove
     if users:
         msg = f"{name} is used by {', '.join(users)}; delete that first"
         raise InvalidInput(msg, param="name")
-    return remove_unused(folder, [name], ())
+    removed = remove_unused(folder, [name], ())
+    if not removed.files:
+        msg = f"{name} leads out of the models folder by a symbolic link, which textmill does not follow; remove it by hand"
+        raise InvalidInput(msg, param="name")
+    return removed
 
 
 def _is_plain(name: str) -> bool:

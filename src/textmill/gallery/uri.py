@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from textmill.errors import InvalidInput
-from textmill.gallery.access import HUB, Access, host_and_port
+from textmill.gallery.access import HUB, Access, host_and_port, shown
 
 _SEGMENT = re.compile(r"[A-Za-z0-9][\w.-]*")
 _REFERENCE = re.compile(
@@ -137,7 +137,7 @@ def _with_scheme(scheme: str, rest: str, text: str, access: Access) -> Uri:
             return _image(rest, text)
         case "ollama":
             return _ollama(rest, text, access)
-    msg = f"{text!r} has a scheme that textmill does not fetch; it takes {_FORMS}"
+    msg = f"{shown(text)!r} has a scheme that textmill does not fetch; it takes {_FORMS}"
     raise InvalidInput(msg, param="url")
 
 
@@ -145,7 +145,7 @@ def _hub(rest: str, text: str) -> HubFile | Repository:
     path, _, revision = rest.partition("@")
     parts = path.split("/")
     if len(parts) < _FILE_PARTS - 1 or not all(parts) or not all(map(_SEGMENT.fullmatch, parts[:2])) or ".." in parts:
-        msg = f"{text!r} is no address of a model; textmill takes {_FORMS}"
+        msg = f"{shown(text)!r} is no address of a model; textmill takes {_FORMS}"
         raise InvalidInput(msg, param="url")
     repo = "/".join(parts[:2])
     if len(parts) < _FILE_PARTS:
@@ -157,7 +157,7 @@ def _github(rest: str, text: str, access: Access) -> Url:
     path, _, branch = rest.partition("@")
     parts = path.split("/")
     if len(parts) < _FILE_PARTS or not all(parts) or ".." in parts:
-        msg = f"{text!r} is no file on GitHub; write github:owner/repo/path/to/file@branch"
+        msg = f"{shown(text)!r} is no file on GitHub; write github:owner/repo/path/to/file@branch"
         raise InvalidInput(msg, param="url")
     where = "/".join((*parts[:2], branch or "main", *parts[2:]))
     return Url(f"{access.github.rstrip('/')}/{quote(where)}")
@@ -165,7 +165,7 @@ def _github(rest: str, text: str, access: Access) -> Url:
 
 def _web(text: str, access: Access) -> HubFile | Url:
     if not host_and_port(text):
-        msg = f"{text!r} is no complete URL"
+        msg = f"{shown(text)!r} is no complete URL"
         raise InvalidInput(msg, param="url")
     parts = urlsplit(text)
     if parts.username or parts.password:
@@ -182,7 +182,7 @@ def _local(text: str) -> LocalFile:
     parts = urlsplit(text)
     path = unquote(parts.path)
     if parts.netloc not in ("", "localhost") or not path.startswith("/") or "\x00" in path:
-        msg = f"{text!r} is no file of this machine; write file:///path/to/file"
+        msg = f"{shown(text)!r} is no file of this machine; write file:///path/to/file"
         raise InvalidInput(msg, param="url")
     return LocalFile(Path(path))
 
@@ -191,7 +191,7 @@ def _image(rest: str, text: str) -> Image:
     registry, _, name = rest.partition("/")
     found = _REFERENCE.fullmatch(name)
     if found is None or not re.fullmatch(r"[\w.-]+(:\d+)?", registry):
-        msg = f"{text!r} is no image in a registry; write oci://registry/repository:tag"
+        msg = f"{shown(text)!r} is no image in a registry; write oci://registry/repository:tag"
         raise InvalidInput(msg, param="url")
     repository = found["repository"]
     if registry == "docker.io":
@@ -204,7 +204,7 @@ def _ollama(rest: str, text: str, access: Access) -> Image:
     name, _, tag = rest.partition(":")
     found = _REFERENCE.fullmatch(f"{name.lower()}:{tag or 'latest'}")
     if found is None:
-        msg = f"{text!r} is no model of Ollama's registry; write ollama://name:tag"
+        msg = f"{shown(text)!r} is no model of Ollama's registry; write ollama://name:tag"
         raise InvalidInput(msg, param="url")
     repository = found["repository"]
     repository = repository if "/" in repository else f"library/{repository}"

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from textmill.errors import InvalidInput
-from textmill.gallery.access import Access
+from textmill.gallery.access import Access, shown
 from textmill.gallery.entry import Entry, File
+from textmill.gallery.paths import safe_file, safe_model
 from textmill.gallery.uri import HubFile, Image, Repository, Uri, canonical, file_name, parse
 
 _DOCUMENTS = (".yaml", ".yml", ".ref")
@@ -35,14 +36,18 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def title(self) -> str:
         """What to call the wish in listings."""
-        return self.id or self.name or self.delete or self.url or self.uri
+        return self.id or self.name or self.delete or shown(self.url or self.uri)
 
     def checked(self) -> Wish:
-        """The wish itself; raises InvalidInput unless it says exactly one thing."""
+        """The wish itself; raises InvalidInput unless it says exactly one thing, with names that stay in the folder."""
         given = [field for field in ("id", "url", "uri", "delete") if getattr(self, field).strip()]
         if len(given) != 1:
             msg = f"give exactly one of id, url and uri, not {', '.join(given) or 'none'}"
             raise InvalidInput(msg, param=given[1] if given else "id")
+        if self.name:
+            safe_model(self.name)
+        for file in self.files:
+            safe_file(file.filename)
         return self
 
 

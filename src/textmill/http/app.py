@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import cache
 from http import HTTPStatus
@@ -17,18 +16,20 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from textmill.errors import TextmillError
-from textmill.http import localai, openai, probes, rerank, site, tei, tokens
+from textmill.http import localai, localai_gallery, models, openai, probes, rerank, site, tei, tokens
+from textmill.http.address import in_order, matches
 from textmill.http.cors import Cors
 from textmill.http.endpoint import Endpoint
-from textmill.http.failures import NoRoute, Unauthorised, WrongMethod, failure, kind_of
+from textmill.http.failures import Forbidden, NoRoute, Unauthorised, WrongMethod, failure, kind_of
 from textmill.http.middleware import Count
 from textmill.http.openai import OPENAI
 from textmill.http.openapi import openapi
 from textmill.http.operation import Dialect, Operation
 from textmill.http.prefix import Prefix, get_route_path
-from textmill.http.service import Service, Store
+from textmill.http.service import Installer, Service, Store
 from textmill.http.settings import HttpSettings
 from textmill.http.tei_dialect import TEXT_EMBEDDINGS_INFERENCE
 from textmill.store.permits import Permits
@@ -37,14 +38,21 @@ from textmill.telemetry import Telemetry
 _log = logging.getLogger("textmill.http")
 
 
-def create_app(store: Store, settings: HttpSettings, telemetry: Telemetry, permits: Permits | None = None) -> Starlette:
+def create_app(
+    store: Store,
+    settings: HttpSettings,
+    telemetry: Telemetry,
+    permits: Permits | None = None,
+    installer: Installer | None = None,
+) -> Starlette:
     """The ASGI app over a store. When it shuts down it closes the store, with ``settings.drain_s`` as deadline.
 
-    ``permits`` are given where others, such as the process that drains, look at them too.
+    ``permits`` are given where others, such as the process that drains, look at them too. Without an
+    ``installer`` nothing is served that installs or deletes models; with one, it begins with the app and closes with it.
 
     Raises ConfigInvalid for an empty API key.
     """
-    service = Service(store, settings, telemetry, permits or Permits(settings.max_concurrent_requests))
+    service = Service(store, settings, telemetry, permits or Permits(settings.max_concurrent_requests), installer)
 
     @cache
     def document() -> bytes:
@@ -56,6 +64,8 @@ def create_app(store: Store, settings: HttpSettings, telemetry: Telemetry, permi
         *tokens.OPERATIONS,
         *tei.OPERATIONS,
         *localai.OPERATIONS,
+        *(localai_gallery.OPERATIONS if installer is not None else ()),
+        *models.OPERATIONS,
         *probes.OPERATIONS,
         *site.operations(document, metrics=settings.metrics),
     )
@@ -63,13 +73,14 @@ def create_app(store: Store, settings: HttpSettings, telemetry: Telemetry, permi
     refusals = _Refusals(service, paths)
     app = Starlette(
         routes=[
+            *(Route(path, _nowhere) for path in ([] if installer is not None else _GALLERY)),
             *(Route(path, Endpoint(operation, service), methods=[operation.method]) for path, operation in paths),
             Route("/docs/", RedirectResponse("../docs"), methods=["GET"]),
         ],
         middleware=[
             Middleware(Cors, settings.cors_origins),
             Middleware(Count, telemetry),
-            Middleware(Prefix, store, [path for path, _ in paths]),
+            Middleware(Prefix, store, [path for path, _ in paths if "{" not in path]),
         ],
         exception_handlers={
             HTTPException: refusals.unrouted,
@@ -86,7 +97,26 @@ def _paths(operations: Sequence[Operation[Any]], settings: HttpSettings) -> list
     """Paths with their operations. Those that the options choose come first: Vertex AI is free to choose /predict."""
     chosen = {"/vertex": settings.predict_route, "/health": settings.health_route}
     every = [(path, operation) for operation in operations for path in operation.paths]
-    return [(route, operation) for path, operation in every if (route := chosen.get(path))] + every
+    return [(route, operation) for path, operation in every if (route := chosen.get(path))] + in_order(every)
+
+
+_GALLERY = [path for operation in localai_gallery.OPERATIONS for path in operation.paths]
+
+
+class _Nowhere:
+    """What stands at the paths of the gallery where it is switched off: else they would be names of models."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer nothing."""
+        del receive, send
+        raise _no_route(scope["path"])
+
+
+_nowhere = _Nowhere()
+
+
+def _no_route(path: str) -> NoRoute:
+    return NoRoute(f"nothing is served at {path}; /docs lists what is")
 
 
 def _closing(service: Service) -> Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]:
@@ -94,9 +124,13 @@ def _closing(service: Service) -> Callable[[Starlette], contextlib.AbstractAsync
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         running = asyncio.create_task(service.store.run())
         running.add_done_callback(_tell_end)
+        if service.installer is not None:
+            await asyncio.to_thread(service.installer.resume)
         yield
         running.cancel()
         await asyncio.wait([running])
+        if service.installer is not None:
+            await asyncio.to_thread(service.installer.close)
         await asyncio.to_thread(service.store.close, service.settings.drain_s)
 
     return lifespan
@@ -113,9 +147,7 @@ class _Refusals:
 
     def __init__(self, service: Service, paths: Sequence[tuple[str, Operation[Any]]]) -> None:
         self._service = service
-        self._by_path: dict[str, list[Operation[Any]]] = defaultdict(list)
-        for path, operation in paths:
-            self._by_path[path].append(operation)
+        self._paths = paths
 
     async def refused(self, request: Request, error: Exception) -> Response:
         """Answer an error; log it where the caller is not to blame."""
@@ -136,13 +168,14 @@ class _Refusals:
     async def unrouted(self, request: Request, _: Exception) -> Response:
         """Answer Starlette's own errors: an unknown path or a method that a path does not have."""
         path = request.url.path
-        operations = self._by_path.get(get_route_path(request.scope))
-        if operations is None:
-            return await self.refused(request, NoRoute(f"nothing is served at {path}; /docs lists what is"))
+        routed = get_route_path(request.scope)
+        operations = [operation for template, operation in self._paths if matches(template, routed)]
+        if not operations:
+            return await self.refused(request, _no_route(path))
         try:
             if not any(operation.public for operation in operations):
-                self._service.keys.check(request.scope["headers"])
-        except Unauthorised as error:
+                self._service.rights.check(operations[0].right, "GET", request.scope["headers"])
+        except (Unauthorised, Forbidden) as error:
             return await self.refused(request, error)
         methods = {operation.method for operation in operations}
         allow = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))

@@ -80,7 +80,7 @@ class BodyDecoder(Generic[T]):
         try:
             return self._decoder.decode(body)
         except msgspec.ValidationError as error:
-            raise _wrong_shape(str(error)) from None
+            raise wrong_shape(str(error)) from None
         except msgspec.DecodeError as error:
             trailing = _TRAILING.search(str(error)) if self._strict else None
             if trailing:
@@ -161,7 +161,7 @@ def _not_json(what: str, body: bytes) -> str:
     return f"the body is not JSON: {what.removeprefix('JSON is malformed: ')}"
 
 
-def _wrong_shape(what: str) -> WrongShape:
+def wrong_shape(what: str, kind: str = "field") -> WrongShape:
     """Turn msgspec's words into ours: "Expected `int`, got `str` - at `$.input[0]`"."""
     match = _AT.match(what)
     text, path = (match["what"], match["path"]) if match else (what, None)
@@ -169,7 +169,7 @@ def _wrong_shape(what: str) -> WrongShape:
     missing = _MISSING.match(text)
     if missing:
         place = f" in {path.removeprefix('$.')}" if path and field else ""
-        return WrongShape(f"the field '{missing[1]}' is missing{place}", param=field[1] if field else missing[1])
+        return WrongShape(f"the {kind} '{missing[1]}' is missing{place}", param=field[1] if field else missing[1])
     where = path.removeprefix("$.") if path else "the body"
     sentence = f"{where}: {text[0].lower()}{text[1:].replace('`', '')}"
     if "int >=" in sentence or "int <=" in sentence or "out of range" in sentence:

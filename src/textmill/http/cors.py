@@ -62,7 +62,7 @@ async def _answer_preflight(asked: Mapping[bytes, bytes], said: list[tuple[bytes
     """200 for every page: what a page may not do, its browser learns from what is not said."""
     headers = [
         *said,
-        (b"access-control-allow-methods", b"GET, POST"),
+        (b"access-control-allow-methods", b"GET, POST, DELETE"),
         (b"access-control-allow-headers", asked.get(b"access-control-request-headers") or _PLAIN_HEADERS),
         (b"access-control-max-age", _REMEMBERED_S),
         (b"content-length", b"0"),

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 from starlette.types import Receive, Scope, Send
 
 from textmill.errors import Unavailable
+from textmill.http.address import AddressDecoder
 from textmill.http.body import BodyDecoder, check_content_type, read_body
 from textmill.http.failures import ClientLeft
 from textmill.http.operation import Answer, Operation
@@ -24,7 +25,8 @@ class Endpoint(Generic[T]):
     def __init__(self, operation: Operation[T], service: Service) -> None:
         self.operation = operation
         self._service = service
-        self._decoder = BodyDecoder(operation.takes, strict=operation.strict)
+        self._body = BodyDecoder(operation.takes, strict=operation.strict)
+        self._address = AddressDecoder(operation.takes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -42,19 +44,19 @@ class Endpoint(Generic[T]):
         await respond(answer, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
-        if not self.operation.public:
-            self._service.keys.check(scope["headers"])
+        self._service.rights.check(self.operation.right, scope["method"], scope["headers"])
         async with AsyncExitStack() as held:
             return await self._handled(scope, receive, self._service.asked(held, scope))
 
     async def _handled(self, scope: Scope, receive: Receive, service: Service) -> Answer:
         operation = self.operation
-        if operation.method == "GET":
-            return await while_connected(receive, operation.handle(service, self._decoder.decode(b"null")))
+        if not operation.bodied:
+            body = await read_body(scope, receive, service.settings.body_limit) if operation.either else b""
+            return await while_connected(receive, operation.handle(service, self._address.decode(scope, body)))
         with service.permits.begin():
             if operation.strict:
                 check_content_type(scope["headers"])
-            taken = self._decoder.decode(await read_body(scope, receive, service.settings.body_limit))
+            taken = self._body.decode(await read_body(scope, receive, service.settings.body_limit))
             service.form = None if operation.form is None else operation.form(taken)
             return await while_connected(receive, operation.handle(service, taken))
 

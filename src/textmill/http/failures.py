@@ -46,6 +46,10 @@ class Unauthorised(TextmillError):
     """The request carries no key, or a wrong one."""
 
 
+class Forbidden(TextmillError):
+    """The request is understood, and its caller may not have it done."""
+
+
 class NoRoute(TextmillError):
     """Nothing is served at this path."""
 
@@ -82,6 +86,7 @@ KINDS: Mapping[type[Exception], Kind] = {
     WrongShape: Kind(400, _CALLER, "invalid_type", 422, "Validation"),
     BodyTooLarge: Kind(413, _CALLER, "body_too_large", 413, "Validation"),
     Unauthorised: Kind(401, _CALLER, "invalid_api_key", 401, "Unauthorized"),
+    Forbidden: Kind(403, _CALLER, "forbidden", 403, "Forbidden"),
     NoRoute: Kind(404, _CALLER, "unknown_route", 404, "NotFound"),
     WrongMethod: Kind(405, _CALLER, "method_not_allowed", 405, "MethodNotAllowed"),
     EmptyInput: Kind(400, _CALLER, "empty_input", 400, "Empty"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import NoneType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -12,12 +13,37 @@ from textmill.errors import ModelNotFound
 from textmill.http.openai import OPENAI
 from textmill.http.operation import Answer, Operation
 from textmill.http.service import Service
+from textmill.store.memory import resident
 
 
 class NamedModel(Struct, frozen=True):
     """Which model is meant."""
 
     model: Annotated[str, Meta(description="A name of `/v1/models`.", min_length=1)]
+
+
+class MonitoredModel(Struct, frozen=True):
+    """Which model is meant."""
+
+    model: Annotated[str, Meta(description="A name of `/v1/models`; also in a JSON body.", min_length=1)]
+
+
+class Memory(Struct, frozen=True):
+    """Bytes that the process holds; all models are in it."""
+
+    total: int
+    breakdown: Annotated[
+        dict[str, int], Meta(description="`model`, as was seen when it loaded, and the `rest` of the process.")
+    ]
+
+
+class Status(Struct, frozen=True):
+    """How a model is."""
+
+    state: Annotated[
+        Literal[-1, 0, 1, 2], Meta(description="0 not loaded, 1 texts wait for it, 2 ready, -1 it cannot answer.")
+    ]
+    memory: Memory
 
 
 class LoadedModel(Struct, frozen=True):
@@ -74,6 +100,18 @@ async def shutdown(service: Service, request: NamedModel) -> Answer:
     return Answer(msgspec.json.encode(Done(f"{request.model} is unloaded")))
 
 
+async def monitor(service: Service, query: MonitoredModel) -> Answer:
+    """GET /backend/monitor."""
+    known, _, model = service.find(query.model)
+    if model is None:
+        return Answer(msgspec.json.encode(Status(0 if known.refusal is None else -1, Memory(0, {}))), model=known.name)
+    total = await asyncio.to_thread(resident)
+    of_model = min(service.store.memory(known.name), total)
+    breakdown = {"model": of_model, "rest": total - of_model} if of_model else {"rest": total}
+    state: Literal[-1, 1, 2] = -1 if not model.ready else 1 if any(model.waiting) else 2
+    return Answer(msgspec.json.encode(Status(state, Memory(total, breakdown))), model=known.name)
+
+
 async def version(service: Service, _: None) -> Answer:
     """GET /version."""
     return Answer(msgspec.json.encode(Version(service.settings.version)))
@@ -82,6 +120,7 @@ async def version(service: Service, _: None) -> Answer:
 _FAILURES = {
     400: "The body is not JSON, a field is wrong, or the model stays as long as the server.",
     401: "The API key is missing or wrong.",
+    403: "The key may not manage models, or a page of another origin asks.",
     404: "No model of that name is known, or it is not loaded.",
     413: "The body is larger than the server accepts.",
     429: "Too much work waits; come back after Retry-After seconds.",
@@ -98,7 +137,21 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         takes=NoneType,
         gives=System,
         summary="Say which models are loaded (LocalAI)",
-        statuses={status: _FAILURES[status] for status in (401, 404, 500)},
+        statuses={status: _FAILURES[status] for status in (401, 403, 404, 500)},
+        right="manage",
+    ),
+    Operation(
+        method="GET",
+        paths=("/backend/monitor", "/v1/backend/monitor"),
+        dialect=OPENAI,
+        handle=monitor,
+        takes=MonitoredModel,
+        gives=Status,
+        summary="Say how a model is, and what memory it takes (LocalAI)",
+        answers_with={"state": 2, "memory": {"total": 402653184, "breakdown": {"model": 94371840, "rest": 308281344}}},
+        statuses={status: _FAILURES[status] for status in (400, 401, 403, 404, 413, 500)},
+        right="manage",
+        either=True,
     ),
     Operation(
         method="GET",
@@ -122,6 +175,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         example={"model": "text-embedding-ada-002"},
         answers_with={"loaded": ["text-embedding-ada-002"], "message": "text-embedding-ada-002 is loaded"},
         statuses=_FAILURES,
+        right="manage",
     ),
     Operation(
         method="POST",
@@ -135,5 +189,6 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         example={"model": "text-embedding-ada-002"},
         answers_with={"message": "text-embedding-ada-002 is unloaded"},
         statuses=_FAILURES,
+        right="manage",
     ),
 )

@@ -1,24 +1,22 @@
-"""OpenAI's dialect: /v1/embeddings and /v1/models."""
+"""OpenAI's dialect: its errors and /v1/embeddings."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from types import NoneType
 from typing import Annotated, Any, Literal
 
-import msgspec
 import orjson
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
-from textmill.contract import EmbedOptions, Input, Known, ModelInfo, TokenPooling
+from textmill.contract import EmbedOptions, Input, TokenPooling
 from textmill.http.backend import BackendName, check_backend
 from textmill.http.conversation import Message, conversation
 from textmill.http.failures import Failure, WrongShape
 from textmill.http.inputs import Inputs, as_batch, form_of, inputs_schema, refuse_empty
 from textmill.http.operation import JSON, Answer, Operation
 from textmill.http.overflow import OnOverflow, Overlap, Window, policy
-from textmill.http.service import Model, Service
+from textmill.http.service import Service
 from textmill.http.timing import timing_headers
 from textmill.http.vectors import json_array, openai_base64_rows, openai_float_rows
 
@@ -105,42 +103,6 @@ class EmbeddingsAnswer(Struct, frozen=True):
     data: list[EmbeddingItem]
     model: str
     usage: Usage
-
-
-class ModelCard(Struct, frozen=True, omit_defaults=True):
-    """A model that is served. All but the first four fields are textmill's own; most are there once it has been loaded."""
-
-    id: str
-    object: Literal["model"]
-    created: int
-    owned_by: str
-    source: str
-    tasks: Annotated[list[str], Meta(description="What it can do; before it is loaded, what it is expected to.")]
-    loaded: bool
-    ready: Annotated[bool, Meta(description="Whether it can answer; one that is not loaded will be for a request.")]
-    refusal: Annotated[str | UnsetType, Meta(description="Why it cannot be served.")] = UNSET
-    revision: str | UnsetType | None = UNSET
-    architecture: str | UnsetType = UNSET
-    labels: list[str] | UnsetType = UNSET
-    pooling: str | UnsetType = UNSET
-    dimensions: int | UnsetType = UNSET
-    max_tokens: int | UnsetType = UNSET
-    prompts: list[str] | UnsetType = UNSET
-    default_prompt: str | UnsetType | None = UNSET
-    runtime: str | UnsetType = UNSET
-    device: str | UnsetType = UNSET
-    dtype: str | UnsetType = UNSET
-    fingerprint: Annotated[
-        str | UnsetType,
-        Meta(description="Vectors may share an index only where this is equal."),
-    ] = UNSET
-
-
-class ModelList(Struct, frozen=True):
-    """All models, the default first."""
-
-    object: Literal["list"]
-    data: list[ModelCard]
 
 
 class ErrorDetails(Struct, frozen=True):
@@ -248,42 +210,6 @@ def _usage(tokens: int) -> dict[str, int]:
     return {"prompt_tokens": tokens, "total_tokens": tokens}
 
 
-async def models(service: Service, _: None) -> Answer:
-    """GET /v1/models."""
-    return Answer(msgspec.json.encode(ModelList("list", [_card(*each) for each in service.known()])))
-
-
-def _card(known: Known, info: ModelInfo | None, model: Model | None) -> ModelCard:
-    card = ModelCard(
-        id=known.name,
-        object="model",
-        created=known.created if info is None else info.created,
-        owned_by="textmill",
-        source=known.source,
-        tasks=list(known.tasks if info is None else info.tasks),
-        loaded=model is not None,
-        ready=known.refusal is None and (model is None or model.ready),
-        refusal=known.refusal or UNSET,
-    )
-    if info is None:
-        return card
-    return msgspec.structs.replace(
-        card,
-        revision=info.revision,
-        architecture=info.architecture,
-        labels=list(info.labels),
-        pooling=info.pooling,
-        dimensions=info.dimensions,
-        max_tokens=info.max_tokens,
-        prompts=list(info.prompts),
-        default_prompt=info.default_prompt,
-        runtime=info.runtime,
-        device=info.device,
-        dtype=info.dtype,
-        fingerprint=info.fingerprint,
-    )
-
-
 _FAILURES = {
     400: "The body is not JSON, a field is wrong, or there is nothing to embed.",
     401: "The API key is missing or wrong.",
@@ -296,7 +222,7 @@ _FAILURES = {
 OPERATIONS: tuple[Operation[Any], ...] = (
     Operation(
         method="POST",
-        paths=("/v1/embeddings", "/embeddings"),
+        paths=("/v1/embeddings", "/embeddings", "/v1/engines/{model:path}/embeddings"),
         dialect=OPENAI,
         handle=embeddings,
         takes=EmbeddingsRequest,
@@ -320,15 +246,5 @@ OPERATIONS: tuple[Operation[Any], ...] = (
             424: "With `textmill tei`: the model does something else, or failed on these inputs.",
         },
         form=lambda request: form_of(_given(request), "input"),
-    ),
-    Operation(
-        method="GET",
-        paths=("/v1/models", "/models"),
-        dialect=OPENAI,
-        handle=models,
-        takes=NoneType,
-        gives=ModelList,
-        summary="List the models",
-        statuses={401: _FAILURES[401], 404: "No model of the name in the path is loaded.", 500: _FAILURES[500]},
     ),
 )

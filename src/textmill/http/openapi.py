@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from types import NoneType
 from typing import Any
 
 import msgspec
 import orjson
 
+from textmill.http.address import names_in, shown
 from textmill.http.operation import JSON, Operation
 from textmill.http.schema import with_exact
 
+_MODEL = "A name of `/v1/models`, where the body names none."
+_SIGNS = re.compile(r"\W+")
 _TEMPLATE = "#/components/schemas/{name}"
 
 
@@ -23,7 +28,7 @@ def openapi(operations: Sequence[Operation[Any]], version: str, default: str) ->
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         for path in operation.paths:
-            paths.setdefault(path, {})[operation.method.lower()] = _operation(operation, path, schemas)
+            paths.setdefault(shown(path), {})[operation.method.lower()] = _operation(operation, path, schemas)
     document = {
         "openapi": "3.1.0",
         "info": {
@@ -45,7 +50,7 @@ def openapi(operations: Sequence[Operation[Any]], version: str, default: str) ->
 
 def _types(operation: Operation[Any]) -> list[Any]:
     kinds = [operation.dialect.failure_schema]
-    if operation.method == "POST":
+    if operation.bodied:
         kinds.append(operation.documented or operation.takes)
     if operation.gives is not None and not isinstance(operation.gives, str):
         kinds.append(operation.gives)
@@ -55,7 +60,7 @@ def _types(operation: Operation[Any]) -> list[Any]:
 def _operation(operation: Operation[Any], path: str, schemas: Mapping[str, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {
         "tags": [operation.dialect.name],
-        "operationId": operation.handle.__name__ + "_" + (path.strip("/").replace("/", "_") or "root"),
+        "operationId": operation.handle.__name__ + "_" + (_SIGNS.sub("_", shown(path)).strip("_") or "root"),
         "summary": operation.summary,
         "security": [] if operation.public else [{}, {"key": []}],
         "responses": {"200": _success(operation, schemas)} | _failures(operation, schemas),
@@ -63,12 +68,50 @@ def _operation(operation: Operation[Any], path: str, schemas: Mapping[str, Any])
     if operation.description:
         described["description"] = operation.description
     if path != operation.paths[0]:
-        described["description"] = f"The same as `{operation.paths[0]}`."
-        described["x-alias-of"] = operation.paths[0]
-    if operation.method == "POST":
+        described["description"] = f"The same as `{shown(operation.paths[0])}`."
+        described["x-alias-of"] = shown(operation.paths[0])
+    if parameters := _parameters(operation, path):
+        described["parameters"] = parameters
+    if operation.bodied:
         body = {"schema": schemas[str(operation.documented or operation.takes)], "example": operation.example}
         described["requestBody"] = {"required": True, "content": {JSON: body}}
     return described
+
+
+def _parameters(operation: Operation[Any], path: str) -> list[dict[str, Any]]:
+    """What the path and the query say."""
+    in_path = names_in(path)
+    if operation.bodied:
+        names = [_named("model", "path", {"type": "string"}, required=True, description=_MODEL) for _ in in_path]
+        fields = {field.name for field in msgspec.structs.fields(operation.documented or operation.takes)}
+        return names or (
+            [_named("model", "query", {"type": "string"}, description=_MODEL)] if "model" in fields else []
+        )
+    schema = _flat(operation.takes)
+    return [
+        _named(
+            name,
+            "path" if name in in_path else "query",
+            {key: value for key, value in each.items() if key != "description"},
+            required=name in in_path,
+            description=each.get("description", ""),
+        )
+        for name, each in schema.items()
+    ]
+
+
+def _named(
+    name: str, place: str, schema: Mapping[str, Any], *, required: bool = False, description: str = ""
+) -> dict[str, Any]:
+    return {"name": name, "in": place, "required": required, "description": description, "schema": schema}
+
+
+def _flat(struct: Any) -> Mapping[str, Any]:
+    """The schemas of a struct's fields by their names; none of NoneType."""
+    if struct is NoneType:
+        return {}
+    found: Mapping[str, Any] = msgspec.json.schema(struct)["$defs"][struct.__name__]["properties"]
+    return found
 
 
 def _success(operation: Operation[Any], schemas: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from textmill.http.failures import Failure
+from textmill.http.rights import Right
 from textmill.http.service import Service
 from textmill.telemetry.tei import Form
 
@@ -58,7 +59,11 @@ class Dialect(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Operation(Generic[T]):
-    """One operation. A GET takes nothing: its ``takes`` is NoneType and its handler gets None.
+    """One operation.
+
+    Its ``takes`` is read from the body of a POST that is not ``addressed``; else from the address: each field from the parameter of
+    the path (Starlette's ``{name}`` or ``{name:path}``) or of the query that has its name, with ``either`` also from a JSON body,
+    behind them. NoneType takes nothing, and its handler gets None.
 
     ``gives`` is the type of a successful answer's JSON, or its content type where it is not JSON. The first of ``paths``
     names the operation in metrics and documentation. ``statuses`` are the failures that it can answer with, but for a wrong
@@ -66,10 +71,10 @@ class Operation(Generic[T]):
     routes never see; an operation without it counts nothing in TEI's metrics.
     ``documented`` is the type of a body whose ``takes`` is Raw: that of any one route, chosen by its shape. A ``strict``
     operation reads bodies as TEI does: only with the Content-Type of JSON, with no field twice, and up to the end of the
-    value.
+    value. ``right`` is what a caller must have: see `textmill.http.rights.Rights`.
     """
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "DELETE"]
     paths: tuple[str, ...]
     dialect: Dialect
     handle: Callable[[Service, T], Awaitable[Answer]]
@@ -80,7 +85,19 @@ class Operation(Generic[T]):
     example: Any = None
     answers_with: Any = None
     statuses: Mapping[int, str] = field(default_factory=dict)
-    public: bool = False
+    right: Right = "use"
     form: Callable[[T], Form] | None = None
     strict: bool = False
     documented: Any = None
+    addressed: bool = False
+    either: bool = False
+
+    @property
+    def bodied(self) -> bool:
+        """Whether ``takes`` is read from a body."""
+        return self.method == "POST" and not self.addressed
+
+    @property
+    def public(self) -> bool:
+        """Whether it needs no key."""
+        return self.right == "none"

@@ -38,7 +38,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         summary="Say whether to send requests here",
         description="200 with an empty body while requests are taken; 503 from the moment that the server begins to shut down.",
         statuses={503: "The server is shutting down, or a model's engine died."},
-        public=True,
+        right="none",
     ),
     Operation(
         method="GET",
@@ -50,6 +50,6 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         summary="Say whether the process is sound",
         description="200 with an empty body, until the end of a shutdown too; 503 where only a restart helps.",
         statuses={503: "A model's engine died."},
-        public=True,
+        right="none",
     ),
 )

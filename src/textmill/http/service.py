@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext
-from typing import ParamSpec, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Protocol, Self, TypeVar
 
 from starlette.types import Scope
 
@@ -26,11 +26,19 @@ from textmill.contract import (
     Tokenize,
 )
 from textmill.errors import ModelNotFound
-from textmill.http.keys import Keys
+from textmill.http.address import base_url, query_of
+from textmill.http.keys import bearer
+from textmill.http.rights import Rights
 from textmill.http.settings import HttpSettings
 from textmill.store.permits import Permits
 from textmill.telemetry import Telemetry
 from textmill.telemetry.tei import Form
+
+if TYPE_CHECKING:
+    from textmill.gallery.entry import Source
+    from textmill.gallery.gallery import Available
+    from textmill.gallery.record import Record
+    from textmill.gallery.wish import Wish
 
 A = TypeVar("A", bound=Answered)
 P = ParamSpec("P")
@@ -87,8 +95,15 @@ class Store(Protocol):
         """Do what a store does by itself; until cancelled."""
         ...
 
-    def known(self) -> Sequence[tuple[Known, ModelInfo | None, Model | None]]:
-        """All models, the default first: what is known of each, what it said when last loaded, and it itself where it is."""
+    def known(self, *, everything: bool = False) -> Sequence[tuple[Known, ModelInfo | None, Model | None]]:
+        """All models, the default first: what is known of each, what it said when last loaded, and it itself where it is.
+
+        With ``everything`` those too that answer to their name and are not listed.
+        """
+        ...
+
+    def memory(self, name: str) -> int:
+        """Bytes that a loaded model takes, as far as was seen when it loaded; 0 where nobody knows."""
         ...
 
     def models(self) -> Sequence[Model]:
@@ -100,16 +115,61 @@ class Store(Protocol):
         ...
 
 
+class Installer(Protocol):
+    """What installs and deletes models while the server runs; `textmill.gallery.installer.Installer` is one. All may block."""
+
+    @property
+    def sources(self) -> Sequence[Source]:
+        """The galleries."""
+        ...
+
+    def available(self) -> Sequence[Available]:
+        """What the galleries have."""
+        ...
+
+    def submit(self, wish: Wish) -> str:
+        """Begin a wish; its job's id. Raises InvalidInput."""
+        ...
+
+    def record(self, key: str) -> Record:
+        """How a job is, at once; raises ModelNotFound."""
+        ...
+
+    def records(self) -> Mapping[str, Record]:
+        """All jobs."""
+        ...
+
+    def cancel(self, key: str) -> Record:
+        """Stop a job; raises ModelNotFound."""
+        ...
+
+    def resume(self) -> None:
+        """Begin, with the jobs that an earlier process has not ended."""
+        ...
+
+    def close(self) -> None:
+        """Stop what runs."""
+        ...
+
+
 class Service:
     """The app's parts, for its routes."""
 
-    def __init__(self, store: Store, settings: HttpSettings, telemetry: Telemetry, permits: Permits) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: HttpSettings,
+        telemetry: Telemetry,
+        permits: Permits,
+        installer: Installer | None = None,
+    ) -> None:
         self.store = store
+        self.installer = installer
         self.permits = permits
         self.settings = settings
         self.telemetry = telemetry
         telemetry.watch(store.models)
-        self.keys = Keys(settings.api_keys)
+        self.rights = Rights(settings)
         self._chosen: str | None = None
         self._held = AsyncExitStack()
         self._scope: Scope = {}
@@ -123,8 +183,10 @@ class Service:
         return one
 
     async def model(self, named: str | None = None, task: Task | None = None) -> Model:
-        """The model that the path names, else the one that the body names, else the default for the task; loaded for it if need be.
+        """The model that a request means, loaded if need be.
 
+        It is the one below whose `/m/MODEL` the path is; else that which the body names; else that of the path, then of the query;
+        where no keys are set, the one whose name the bearer token is; else the default for the task.
         It stays until the request is done, which counts as begun from now on. Raises ModelNotFound, ModelUnclear, LoadFailed,
         Unavailable.
         """
@@ -138,6 +200,7 @@ class Service:
         """`model`, for a request of which it is not known yet whether it can be read."""
         if self._chosen is not None:
             return await self._lease(self._chosen, task)
+        named = named or self._addressed()
         try:
             return await self._lease(named, task)
         except ModelNotFound:
@@ -146,16 +209,36 @@ class Service:
             _log.warning("no model is called %r; the default answers", named)
             return await self._lease(None, task)
 
+    def _addressed(self) -> str | None:
+        """The model that the request names beside its body."""
+        named: str = self._scope.get("path_params", {}).get("model") or query_of(self._scope).get("model", "")
+        if named or self.settings.api_keys:
+            return named or None
+        token = bearer(self._scope.get("headers", ()))
+        return token if token and token in self.store.names() else None
+
     async def _lease(self, name: str | None, task: Task | None) -> Model:
         return await self._held.enter_async_context(self.store.lease(name, task))
 
-    def known(self) -> Sequence[tuple[Known, ModelInfo | None, Model | None]]:
-        """All models, the default first; only that which the path names where it does. Raises ModelNotFound."""
-        found = [each for each in self.store.known() if self._chosen is None or self._chosen in _names(*each[:2])]
-        if not found and self._chosen is not None:
-            msg = f"no model {self._chosen!r} is known"
+    def known(self, *, everything: bool = False) -> Sequence[tuple[Known, ModelInfo | None, Model | None]]:
+        """All models, the default first; only that below whose `/m/MODEL` the path is where it is. Raises ModelNotFound."""
+        return self.store.known(everything=everything) if self._chosen is None else [self.find(self._chosen)]
+
+    def find(self, name: str) -> tuple[Known, ModelInfo | None, Model | None]:
+        """What is known of a model, by any of its names, its own before others' aliases. Raises ModelNotFound."""
+        known = self.store.known(everything=True)
+        found = next((each for each in known if each[0].name == name), None) or next(
+            (each for each in known if name in _names(*each[:2])), None
+        )
+        if found is None:
+            msg = f"no model {name!r} is known; GET /v1/models lists those that are"
             raise ModelNotFound(msg)
         return found
+
+    @property
+    def base_url(self) -> str:
+        """The server's URL as the client sees it."""
+        return base_url(self._scope)
 
     async def compute(self, model: Model, verb: Callable[P, Awaitable[A]], *given: P.args, **options: P.kwargs) -> A:
         """Have a model compute, as one of those that may do so at once, and count what it did. Raises Overloaded."""

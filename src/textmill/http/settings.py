@@ -12,7 +12,9 @@ MAX_INPUTS = 32_768
 class HttpSettings:
     """How the app answers; the defaults are those of the options it comes from.
 
-    With no ``api_keys`` everyone may call. ``cors_origins`` lists the web pages that may call from a browser; ``*`` means
+    With no ``api_keys`` everyone may use the models; with ``admin_keys`` only who has one may manage them, see
+    `textmill.http.rights`. ``exposed`` says that others than this machine reach the server, ``anyone_installs`` that even then no key
+    is needed to install and delete models. ``cors_origins`` lists the web pages that may call from a browser; ``*`` means
     any, an empty tuple none. ``body_limit`` is in bytes, ``max_inputs`` in texts a request, ``drain_s`` in seconds. ``/info``
     says ``client_batch_size`` of the texts a request, which may be fewer than are taken. ``root_task`` is what ``POST /`` does
     with a model of embeddings; the routes are further paths of ``/vertex`` and ``/health``. With ``as_tei`` OpenAI's
@@ -21,6 +23,9 @@ class HttpSettings:
     """
 
     api_keys: tuple[str, ...] = field(repr=False)
+    admin_keys: tuple[str, ...] = field(default=(), repr=False)
+    exposed: bool = False
+    anyone_installs: bool = False
     cors_origins: tuple[str, ...]
     body_limit: int
     drain_s: float
@@ -36,3 +41,8 @@ class HttpSettings:
     as_tei: bool = False
     any_model_name: bool = False
     metrics: bool = True
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that may use models; none where everyone may."""
+        return (*self.api_keys, *self.admin_keys) if self.api_keys else ()

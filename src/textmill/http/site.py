@@ -61,5 +61,5 @@ def _page(paths: tuple[str, ...], handle: Any, content_type: str, summary: str) 
         gives=content_type,
         summary=summary,
         statuses={500: FAILURES[500]},
-        public=True,
+        right="none",
     )

@@ -163,6 +163,6 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         summary="Say whether every model answers",
         description="200 with an empty body once requests can be answered.",
         statuses={404: FAILURES[404], 500: FAILURES[500], 503: "A model is shutting down or its engine died."},
-        public=True,
+        right="none",
     ),
 )

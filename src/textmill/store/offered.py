@@ -21,6 +21,7 @@ from textmill.folder.snapshot import MAX_FILES, Snapshot, take_snapshot
 from textmill.folder.watch import Changes, changes, watch
 from textmill.gallery.access import shown
 from textmill.store.keeper import Slot
+from textmill.store.looks import Looks
 from textmill.store.model import Model
 from textmill.store.store import Store
 
@@ -64,7 +65,8 @@ class Offered:
 
     ``load`` loads a model once ``fetch`` has got what its file has downloaded, and ``weigh`` has said how large it is. What the store has
     already is served besides; a model file of such a name is left out with a warning. ``config_files`` are YAML files elsewhere whose
-    models are in this folder.
+    models are in this folder. By ``looks`` others
+    have a look at the folder made at once.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Offered:
         fetch: Fetch = _nothing,
         weigh: Weighs = stamped,
         config_files: Sequence[Path] = (),
+        looks: Looks | None = None,
     ) -> None:
         self._path = path
         self._config_files = config_files
@@ -82,6 +85,7 @@ class Offered:
         self._load = load
         self._fetch = fetch
         self._weigh = weigh
+        self._looks = looks or Looks()
         self._fetched: dict[str, ModelFile] = {}
         self._others: dict[str, str] = {}
         for known, info, _ in store.known():
@@ -97,7 +101,19 @@ class Offered:
 
     async def follow(self, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
         """Look at the folder again and again; until cancelled."""
-        async for look in watch(self._look, self._seen, sleep=sleep, again=lambda: self._behind):
+        looks = self._looks
+
+        async def rest(seconds: float) -> None:
+            await looks.rest(seconds, sleep)
+
+        try:
+            await self._follow(rest)
+        finally:
+            looks.end()
+
+    async def _follow(self, rest: Callable[[float], Awaitable[object]]) -> None:
+        watching = watch(self._look, self._seen, sleep=rest, again=lambda: self._behind, whole=self._looks.whole)
+        async for look in watching:
             self._behind = True
             try:
                 folder = await asyncio.to_thread(self._scan, self.folder, look.moving)

@@ -147,13 +147,21 @@ class Store:
         """All names by which models are found."""
         return self._names
 
-    def known(self) -> Sequence[tuple[Known, ModelInfo | None, Model | None]]:
-        """All models, the default first: what is known of each, what it said of itself when last loaded, and it itself if it is."""
+    def known(self, *, everything: bool = False) -> Sequence[tuple[Known, ModelInfo | None, Model | None]]:
+        """All models, the default first: what is known of each, what it said of itself when last loaded, and it itself if it is.
+
+        With ``everything`` those too that answer to their name and are not listed.
+        """
         return [
             (entry.known, entry.info, entry.slot.model)
             for entry in self._entries.values()
-            if entry.known.listed or entry.slot.model is not None
+            if everything or entry.known.listed or entry.slot.model is not None
         ]
+
+    def memory(self, name: str) -> int:
+        """Bytes that a loaded model takes, as far as was seen when it loaded; 0 where nobody knows."""
+        slot = self._entry(name, None).slot
+        return slot.need if slot.loaded else 0
 
     def models(self) -> Sequence[Model]:
         """All models that are loaded, the default first."""

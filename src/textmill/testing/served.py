@@ -242,8 +242,14 @@ class RecordingStore:
         """The names and aliases of all models."""
         return [name for model in self._models for name in (model.info.name, *model.info.aliases)]
 
-    def known(self) -> Sequence[tuple[Known, ModelInfo | None, RecordingModel | None]]:
+    def memory(self, name: str) -> int:
+        """Ten megabytes."""
+        self.get(name)
+        return 10**7
+
+    def known(self, *, everything: bool = False) -> Sequence[tuple[Known, ModelInfo | None, RecordingModel | None]]:
         """All models, loaded."""
+        del everything
         return [
             (Known(name=m.info.name, source=m.info.source, aliases=m.info.aliases), m.info, m) for m in self._models
         ]

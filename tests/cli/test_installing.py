@@ -1,0 +1,77 @@
+"""A server that installs models while it runs, and that dies meanwhile."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from tests.http.live import serving
+
+from textmill.testing.checkpoints import tiny_bert
+from textmill.testing.fileserver import Fault, FileServer, file_server
+
+
+def offer(server: FileServer, folder: Path) -> str:
+    """Have a file server serve a tiny model and a gallery with it; gives the option for the gallery."""
+    files = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            name = f"weights/{path.relative_to(folder)}"
+            server.files[f"/{name}"] = path.read_bytes()
+            files.append({"filename": name, "uri": server.url(f"/{name}")})
+    entry = {"name": "mill", "config_file": {"parameters": {"model": "weights"}}, "files": files}
+    server.files["/index.yaml"] = yaml.safe_dump([entry]).encode()
+    return f"test={server.url('/index.yaml')}"
+
+
+def ended(client: httpx.Client, uuid: str) -> Any:
+    end = time.monotonic() + 20
+    while not (record := client.get(f"/models/jobs/{uuid}").json())["processed"]:
+        assert time.monotonic() < end, record
+        time.sleep(0.005)
+    return record
+
+
+def until_bytes(path: Path, count: int) -> None:
+    end = time.monotonic() + 10
+    while not path.exists() or path.stat().st_size < count:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_model_answers_right_after_its_job_and_jobs_outlive_the_process(tmp_path: Path) -> None:
+    given = tiny_bert(tmp_path / "given")
+    models = tmp_path / "models"
+    with file_server() as server:
+        options = ("--galleries", offer(server, given), "--models-path", str(models))
+        with serving(str(given), *options, TEXTMILL_OFFLINE="false") as client:
+            answer = client.post("/models/apply", json={"id": "test@mill", "name": "fresh"}).json()
+            assert answer["status"] == f"{str(client.base_url).rstrip('/')}/models/jobs/{answer['uuid']}"
+            assert ended(client, answer["uuid"])["error"] is None
+            embedded = client.post("/v1/embeddings", json={"input": "a", "model": "fresh"})
+            assert (embedded.status_code, embedded.json()["model"]) == (200, "fresh")
+            server.files["/large.bin"] = bytes(8 << 20)
+            server.faults["/large.bin"] = [Fault(sent=4 << 20, stall=True)]
+            extra = {"filename": "large.bin", "uri": server.url("/large.bin")}
+            job = client.post("/models/apply", json={"id": "mill", "name": "late", "files": [extra]}).json()["uuid"]
+            until_bytes(models / "large.bin.part", 1 << 20)
+        # `serving` has killed it.
+        assert not (models / "late.yaml").exists()
+        with serving(str(given), *options, TEXTMILL_OFFLINE="false") as client:
+            assert ended(client, job)["error"] is None
+            assert server.asked[-1].headers["range"] != "bytes=0-"
+            assert client.get("/models/late").json()["id"] == "late"
+            deletion = client.post("/models/delete/late").json()["uuid"]
+            assert ended(client, deletion)["deletion"]
+            assert client.get("/v1/models/late").status_code == 404
+
+
+def test_the_endpoint_can_be_switched_off(tmp_path: Path) -> None:
+    given = tiny_bert(tmp_path / "given")
+    with serving(str(given), "--disable-gallery-endpoint", "--models-path", str(tmp_path / "none")) as client:
+        assert client.post("/models/apply", json={"id": "a"}).status_code == 404
+        assert client.get("/models/jobs").status_code == 404
+    assert not (tmp_path / "none").exists()
