@@ -40,6 +40,8 @@ def main() -> int:
         names = {kind: str(Path(folder, kind)) for kind in KINDS} | {"embed": "all-MiniLM-L6-v2"}
         models = [names.pop(options.default), *names.values()]
         serve = [options.server_python, "-m", "textmill", "serve", *models, "--port", "0", "--dtype", "float32"]
+        # Jobs end at once: nothing is fetched.
+        serve += ["--models-path", str(Path(folder, "models")), "--galleries", "none", "--offline"]
         with subprocess.Popen(serve, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
             try:
                 return _fuzz(_url(server), more)

@@ -71,6 +71,21 @@ def test_options_say_where_they_come_from_and_secrets_do_not_show(
     }
 
 
+def test_addresses_show_without_their_secrets(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/far.yaml").write_text(
+        "{name: far, parameters: {model: 'https://user:s3cret@host/x.onnx?token=s3cret'}}"
+    )
+    entry = '{"url": "https://s3cret@host/m.yaml?sig=s3cret", "name": "ada"}'
+
+    for arguments in (["--json"], []):
+        output = command(
+            "doctor", "--preload", entry, "--galleries", "a=https://b:s3cret@host/i.yaml", *arguments
+        ).output
+        assert "s3cret" not in output
+        assert "***@host/m.yaml?***" in output
+
+
 def test_settings_that_stop_a_start_are_a_problem_and_no_crash(command: Command, tmp_path: Path) -> None:
     result = command("doctor", "--port", "x", "--models-path", str(tmp_path / "none"))
 

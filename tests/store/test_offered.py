@@ -18,7 +18,7 @@ from textmill.folder.model import Folder, ModelFile
 from textmill.folder.snapshot import Snapshot
 from textmill.store import offered as offered_of
 from textmill.store.load import load_model
-from textmill.store.looks import Looks
+from textmill.store.looks import Looks as Asked
 from textmill.store.model import Model
 from textmill.store.offered import Offered
 from textmill.store.store import Store
@@ -109,7 +109,7 @@ async def test_a_name_that_is_served_already_stays_what_it_is(models: Path, capl
 
 
 async def test_a_file_that_somebody_says_is_whole_takes_effect_with_one_look(models: Path, store: Store) -> None:
-    looks = Looks()
+    looks = Asked()
     offered = Offered(models, store, load, looks=looks)
 
     async def sleep(_: float) -> None:

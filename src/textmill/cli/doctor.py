@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from textmill.folder.model import Folder, ModelFile
 
 _GB = 10**9
+_SECRETS = re.compile(r"(?<=//)[^/@\s\"]*@|(?<=[^\s\"?]{8})\?[^\s\"']*=[^\s\"']*")
 
 
 @click.command(cls=Grouped)
@@ -52,7 +54,7 @@ def doctor(ctx: click.Context, /, as_json: bool, **given: Any) -> None:  # noqa:
     config_files = (Path(options.models_config_file),) if options.models_config_file else ()
     folder = scan(Path(options.models_path), config_files=config_files, others=options.models)
     found += diagnose(setup, serving, folder)
-    report = report_of(setup, serving, folder, found)
+    report = _without_secrets(report_of(setup, serving, folder, found))
     click.echo(json.dumps(report, ensure_ascii=False, indent=2) if as_json else "\n".join(lines_of(report)))
     if any(finding.level == "error" for finding in found):
         ctx.exit(1)
@@ -77,6 +79,15 @@ def report_of(setup: Setup, serving: Serving, folder: Folder, found: Sequence[Fi
         "aliases": {alias.name: alias.target for alias in folder.aliases},
         "problems": [asdict(finding) for finding in found],
     }
+
+
+def _without_secrets(value: Any) -> Any:
+    """The same without users, passwords and queries in the URLs of its texts."""
+    if isinstance(value, str):
+        return _SECRETS.sub(lambda found: "***@" if found[0].endswith("@") else "?***", value)
+    if isinstance(value, dict):
+        return {key: _without_secrets(each) for key, each in value.items()}
+    return [_without_secrets(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def _model(model: ModelFile) -> dict[str, Any]:

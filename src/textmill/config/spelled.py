@@ -130,11 +130,11 @@ class _Reading:
             self._notes.append((logging.WARNING, f"{where} is deprecated; use {spelling.instead}"))
 
     def _leave(self, spelling: Spelling, text: str, where: str) -> None:
-        """Note that a value changes nothing."""
-        if spelling.prefix and where not in self._idle:
-            self._idle.append(where)
+        """Note that a value changes nothing; TEI's users are told only where its row says why."""
         if spelling.ignored:
             self._notes.append((logging.WARNING, f"{where} is ignored: {text!r} {spelling.ignored}"))
+        elif spelling.prefix and where not in self._idle:
+            self._idle.append(where)
 
     def tell(self, taken: str = "") -> None:
         """Note what was taken, where ``taken`` begins the sentence, and what has no effect."""

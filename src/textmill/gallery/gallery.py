@@ -67,9 +67,9 @@ class Gallery:
         self._fetcher = Fetcher(folder, self._access, self._web, allowed)
         self._index = Index(sources, self._reader, folder / STATE / "galleries")
 
-    def available(self) -> tuple[list[Available], Sequence[Problem]]:
-        """All entries of all galleries, and what is wrong with some."""
-        catalogue = self._index.catalogue()
+    def available(self, stop: Stop | None = None) -> tuple[list[Available], Sequence[Problem]]:
+        """All entries of all galleries, and what is wrong with some. Raises CancelledError once ``stop`` is set."""
+        catalogue = self._index.catalogue(stop)
         return [Available(entry, self._has(entry.name)) for entry in catalogue.entries], catalogue.problems
 
     def carry_out(self, wish: Wish, report: Report = silent, stop: Stop | None = None) -> Installed | Removed:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import msgspec
 
+from textmill.errors import Unavailable
 from textmill.gallery.access import shown
 from textmill.gallery.entry import Entry, Source
 from textmill.gallery.gallery import Available, Gallery
@@ -33,6 +35,7 @@ class Installer:
         self._told = told
         self._jobs = Jobs(self._carry_out, gallery.folder)
         self._warned: set[str] = set()
+        self._stop = Stop()
 
     @property
     def sources(self) -> Sequence[Source]:
@@ -40,8 +43,15 @@ class Installer:
         return [_shown_source(source) for source in self._gallery.sources]
 
     def available(self) -> Sequence[Available]:
-        """All entries of all galleries; what is wrong with some is logged once. Blocks, and may ask the network."""
-        entries, problems = self._gallery.available()
+        """All entries of all galleries; what is wrong with some is logged once.
+
+        Blocks, and may ask the network. Raises Unavailable where the server ends meanwhile.
+        """
+        try:
+            entries, problems = self._gallery.available(self._stop)
+        except CancelledError:
+            msg = "the server is shutting down"
+            raise Unavailable(msg) from None
         for sentence in (problem.sentence for problem in problems):
             if sentence not in self._warned:
                 self._warned.add(sentence)
@@ -71,6 +81,7 @@ class Installer:
 
     def close(self) -> None:
         """Stop what runs, for the next process to take up. Blocks."""
+        self._stop.set()
         self._jobs.close()
         self._gallery.close()
 

@@ -131,6 +131,7 @@ def _closing(service: Service) -> Callable[[Starlette], contextlib.AbstractAsync
         await asyncio.wait([running])
         if service.installer is not None:
             await asyncio.to_thread(service.installer.close)
+            service.galleries.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(service.store.close, service.settings.drain_s)
 
     return lifespan

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -16,8 +16,6 @@ from textmill.gallery.wish import Wish
 from textmill.http.openai import OPENAI
 from textmill.http.operation import Answer, Operation
 from textmill.http.service import Installer, Service
-
-T = TypeVar("T")
 
 
 class ApplyRequest(Struct, frozen=True):
@@ -132,7 +130,7 @@ async def delete(service: Service, path: DeletePath) -> Answer:
 
 async def jobs(service: Service, _: None) -> Answer:
     """GET /models/jobs."""
-    return Answer(msgspec.json.encode(await _do(_installer(service).records)))
+    return Answer(msgspec.json.encode(_installer(service).records()))
 
 
 async def job(service: Service, path: JobPath) -> Answer:
@@ -153,7 +151,7 @@ async def available(service: Service, _: None) -> Answer:
     def told() -> bytes:
         return msgspec.json.encode([_shown(each.entry, installed=each.installed) for each in installer.available()])
 
-    return Answer(await asyncio.to_thread(told))
+    return Answer(await asyncio.get_running_loop().run_in_executor(service.galleries, told))
 
 
 async def galleries(service: Service, _: None) -> Answer:
@@ -164,10 +162,6 @@ async def galleries(service: Service, _: None) -> Answer:
 async def _begin(service: Service, wish: Wish) -> Answer:
     key = await asyncio.to_thread(_installer(service).submit, wish)
     return Answer(msgspec.json.encode(JobStarted(key, f"{service.base_url}/models/jobs/{key}")))
-
-
-async def _do(work: Callable[[], T]) -> T:
-    return await asyncio.to_thread(work)
 
 
 def _installer(service: Service) -> Installer:
@@ -304,6 +298,6 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         statuses={status: _FAILURES[status] for status in (401, 403, 404, 500)},
         right="install",
     ),
-    _get("/models/available", available, _NONE, list[AvailableModel], "List what the galleries have (LocalAI)"),
+    _get("/models/available", available, _NONE, list[AvailableModel], "List what the galleries have (LocalAI)", 503),
     _get("/models/galleries", galleries, _NONE, list[Source], "List the galleries (LocalAI)"),
 )

@@ -6,6 +6,7 @@ import copy
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, ParamSpec, Protocol, Self, TypeVar
 
@@ -165,6 +166,8 @@ class Service:
     ) -> None:
         self.store = store
         self.installer = installer
+        # One thread: galleries that do not answer must not take those that others need.
+        self.galleries = ThreadPoolExecutor(1, "galleries")
         self.permits = permits
         self.settings = settings
         self.telemetry = telemetry

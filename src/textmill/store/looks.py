@@ -41,6 +41,7 @@ class Looks:
         loop, asked = asyncio.get_running_loop(), asyncio.Event()
         with self._lock:
             done, self._under_way = self._under_way, []
+            self._ended = False  # a loop that failed begins again
             self._wake = lambda: loop.call_soon_threadsafe(asked.set)
             if self._asked:
                 asked.set()
