@@ -41,6 +41,7 @@ def test_every_option_is_a_flag_that_is_not_given_by_default() -> None:
         "preload",
         "galleries",
         "download_host",
+        "admin_key",
         "api_key",
         "cors_origin",
         "model_id",

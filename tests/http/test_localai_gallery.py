@@ -93,7 +93,7 @@ async def test_a_wish_becomes_a_job(
             {"id": "a", "files": [{"filename": ".textmill/jobs/x", "uri": "https://x.example"}]},
             "files",
         ),
-        ("/models/apply", {"id": "a", "files": [{"filename": "x"}]}, "uri"),
+        ("/models/apply", {"id": "a", "files": [{"filename": "x"}]}, "files"),
         ("/models/import-uri", {"uri": ""}, "uri"),
         ("/models/import-uri", {"uri": "a/b", "preferences": {"embeddings": "perhaps"}}, "preferences"),
         ("/models/import-uri", {"uri": "a/b", "preferences": {"name": "..%2f"}}, None),

@@ -122,6 +122,11 @@ def _not(said: Said) -> object:
     return not _is_true(said)
 
 
+def _autoload(said: Said) -> object:
+    """LocalAI installs what its galleries list; --auto-download would let everyone fetch any repository, so true is not that."""
+    return None if _is_true(said) else False
+
+
 def _config_dir(said: Said) -> object:
     """The file of keys in LocalAI's folder of changing settings, where there is one."""
     file = Path(said.text).expanduser() / "api_keys.json"
@@ -180,7 +185,13 @@ SPELLINGS = (
         help="Folder with api_keys.json.",
     ),
     _row("galleries", "galleries"),
-    _row("autoload-galleries", "auto_download", switch=True),
+    _row(
+        "autoload-galleries",
+        "auto_download",
+        read=_autoload,
+        switch=True,
+        help="False is --no-auto-download; true changes nothing.",
+    ),
     _row("preload-models", "preload", read=preload_list, adds=True, help="JSON list of models to install."),
     _row("preload-models-config", "preload", read=preload_file, adds=True, help="YAML file of models to install."),
     _row("models", "preload", read=_keys, shared=True, adds=True, help="Models to install, commas between them."),
@@ -193,6 +204,7 @@ SPELLINGS = (
     _row("cors", "cors_origin", read=_cors, shared=True, switch=True, help="Let pages of any origin call."),
     _row("cors-allow-origins", "cors_origin", read=_origins, help="Origins, commas between them."),
     _row("upload-limit", "body_limit", read=_upload, help="Largest request body in megabytes."),
+    _row("allow-insecure-public-bind", "allow_insecure_public_bind", switch=True),
     _row("disable-gallery-endpoint", "disable_gallery_endpoint", switch=True),
     _row("disable-metrics-endpoint", "metrics", read=_not, switch=True, help="Leave out /metrics."),
     _row("external-grpc-backends", "external_grpc_backends"),
@@ -217,7 +229,7 @@ SPELLINGS = (
             *("autoload-backend-galleries", "disable-csrf", "disable-web-ui", "disable-runtime-settings"),
             *("enable-watchdog-busy", "enable-memory-reclaimer", "force-eviction-when-busy", "size-aware-eviction"),
             *("opaque-errors", "subtle-key-comparison", "disable-api-key-requirement-for-http-get"),
-            *("allow-insecure-public-bind", "disable-predownload-scan", "require-backend-integrity"),
+            *("disable-predownload-scan", "require-backend-integrity"),
             *("disable-http-compression", "enable-tracing", "ollama-api-root-endpoint", "parallel-requests"),
             *("disable-hardware-defaults", "disable-guessing"),
         )
