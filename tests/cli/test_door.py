@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from click.testing import Result
 
-from textmill.cli.door import bind, listen, refuse_shared, url_of
+from textmill.cli.door import bind, is_exposed, listen, refuse_shared, url_of
 from textmill.errors import ConfigInvalid
 
 
@@ -74,3 +74,9 @@ def test_the_url_has_the_port_that_was_free() -> None:
 def test_an_address_of_ipv6_stands_in_brackets() -> None:
     with socket.socket(socket.AF_INET6) as door:
         assert url_of(door) == "http://[::]:0"
+
+
+@pytest.mark.parametrize(("host", "exposed"), [("127.0.0.1", False), ("127.1.2.3", False), ("0.0.0.0", True)])  # noqa: S104
+def test_a_door_is_exposed_unless_only_this_machine_reaches_it(host: str, exposed: bool) -> None:  # noqa: FBT001 - a case
+    with bind(host, 0) as door:
+        assert is_exposed(door) is exposed

@@ -75,3 +75,14 @@ def test_the_endpoint_can_be_switched_off(tmp_path: Path) -> None:
         assert client.post("/models/apply", json={"id": "a"}).status_code == 404
         assert client.get("/models/jobs").status_code == 404
     assert not (tmp_path / "none").exists()
+
+
+def test_the_admins_key_comes_from_a_file_and_is_not_told(tmp_path: Path) -> None:
+    given = tiny_bert(tmp_path / "given")
+    (tmp_path / "admins").write_text("# for the operator\nthe-admin\n")
+    options = ("--admin-key-file", str(tmp_path / "admins"), "--models-path", str(tmp_path / "none"))
+    with serving(str(given), *options, TEXTMILL_API_KEY="a-user") as client:
+        keys = [{"authorization": f"Bearer {key}"} for key in ("other", "a-user", "the-admin")]
+        assert [client.get("/models/jobs", headers=key).status_code for key in keys] == [401, 403, 200]
+        embeds = [client.post("/v1/embeddings", json={"input": "a"}, headers=key).status_code for key in keys]
+        assert embeds == [401, 200, 200]

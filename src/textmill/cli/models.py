@@ -85,7 +85,8 @@ def open_store(options: ServeOptions, telemetry: Telemetry, looks: Looks | None 
         store.also(fetching.until_the_end)
         opened.pop_all()
     if offered.folder.files:
-        _log.info("%s offers %d models", path, sum(file.listed for file in offered.folder.files))
+        count = sum(file.listed for file in offered.folder.files)
+        _log.info("%s offers %d model%s", path, count, "s"[: count != 1])
     return store
 
 

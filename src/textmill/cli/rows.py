@@ -90,7 +90,10 @@ def _state(model: ModelFile, cache_dir: str | None) -> str:
         return f"cannot be served: {model.refusal}"
     if model.location.path is not None:
         return "ready"
-    return "ready" if model.location.repo and _is_cached(model, cache_dir) else "is downloaded when it is first used"
+    from textmill.checkpoint.hub import is_carried  # noqa: PLC0415 - as below
+
+    here = model.location.repo and (_is_cached(model, cache_dir) or is_carried(model.location.repo))
+    return "ready" if here else "is downloaded when it is first used"
 
 
 def _is_cached(model: ModelFile, cache_dir: str | None) -> bool:

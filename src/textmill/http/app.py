@@ -170,7 +170,9 @@ class _Refusals:
         """Answer Starlette's own errors: an unknown path or a method that a path does not have."""
         path = request.url.path
         routed = get_route_path(request.scope)
-        operations = [operation for template, operation in self._paths if matches(template, routed)]
+        # The plainest of the paths: others fit only since names may have slashes.
+        fitting = next((template for template, _ in self._paths if matches(template, routed)), None)
+        operations = [operation for template, operation in self._paths if template == fitting]
         if not operations:
             return await self.refused(request, _no_route(path))
         try:
