@@ -77,7 +77,7 @@ class Installer:
     def resume(self) -> None:
         """Take up the jobs that an earlier process has not ended. Blocks."""
         if again := self._jobs.resume():
-            _log.info("%d jobs go on that an earlier process has not ended", len(again))
+            _log.info("unfinished jobs of an earlier process go on: %d", len(again))
 
     def close(self) -> None:
         """Stop what runs, for the next process to take up. Blocks."""
