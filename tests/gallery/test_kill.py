@@ -156,6 +156,7 @@ def test_who_waits_for_a_process_that_is_killed_takes_its_download_over(
 
 def test_a_model_file_is_whole_whenever_its_writer_is_killed(tmp_path: Path) -> None:
     target = tmp_path / "model.yaml"
+    target.write_bytes(b"name: a\n" + b"#" * 100_000)  # one may be killed before it has written anything
     for _ in range(4):
         with process(WRITE, str(target)) as child:
             line_of(child)
