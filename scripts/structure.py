@@ -10,7 +10,20 @@ PACKAGE = ROOT / "src/textmill"
 PAGE = ROOT / "docs/structure.md"
 HEADING = "## Modules\n\n"
 ROOMS = (
-    *("cli", "http", "grpc", "store", "gallery", "tasks", "engine", "runtimes", "checkpoint", "arch", "folder"),
+    *(
+        "cli",
+        "http",
+        "grpc",
+        "store",
+        "gallery",
+        "providers",
+        "tasks",
+        "engine",
+        "runtimes",
+        "checkpoint",
+        "arch",
+        "folder",
+    ),
     *("config", "telemetry", "contract", "typed", "errors", "testing"),
 )
 

@@ -11,14 +11,14 @@ import httpx
 import pytest
 from tests.http.live import serving
 
-from textmill.folder.backends import COMING
+from textmill.testing import backend
 from textmill.testing.checkpoints import tiny_bert, write_json
 from textmill.testing.gguf import write_gguf
 from textmill.testing.heads import tiny_reranker
 
 PAGE = Path(__file__).parents[1] / "docs/localai-promises.md"
 WORKS, DIFFERS, NOT = "works", "differs", "not here"
-GGUF, WRITES, CLIENT = "GGUF engine", "text generation", "gRPC client"
+GGUF, WRITES = "GGUF engine", "text generation"
 
 ADA = "name: text-embedding-ada-002\nbackend: sentencetransformers\nembeddings: true\nparameters:\n  model: all-MiniLM-L6-v2\n"
 FILES = {
@@ -39,6 +39,7 @@ FILES = {
     "ov-embeds": "name: ov-embeds\nbackend: transformers\ntype: OVModelForFeatureExtraction\ncontext_size: 9\n"
     "main_gpu: CPU\nf16: true\nquantization: bnb_4bit\ntrust_remote_code: true\nembeddings: true\n"
     "parameters: {model: bert-folder}\n",
+    "external": "name: external\nbackend: mine\nembeddings: true\nparameters: {model: any}\n",
     "options": "name: options\nbackend: llama-cpp\nparameters: {model: ggml-file.bin}\n"
     "options: ['use_jinja:true', 'context_shift:true', 'cache_ram:-1', 'parallel:4', 'grpc_servers:a:1,b:2']\n",
     **{
@@ -78,7 +79,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     write_json(gptq / "quantize_config.json", {"bits": 4})
     for name, text in FILES.items():
         (models / f"{name}.yaml").write_text(text)
-    with serving("--models-path", str(models), "--offline") as client:
+    with serving(
+        "--models-path", str(models), "--offline", EXTERNAL_GRPC_BACKENDS=f"mine:{backend.__file__}"
+    ) as client:
         yield client
 
 
@@ -158,9 +161,9 @@ def _(server: httpx.Client) -> None:
     assert text["embedding"] == pytest.approx(tokens["embedding"], abs=1e-6)
 
 
-@line("E9", CLIENT)
-def _(_: httpx.Client) -> None:
-    assert "client for LocalAI's backends" in COMING["external"]
+@line("E9", WORKS)
+def _(server: httpx.Client) -> None:
+    assert embed(server, "external", "sun")[0]["embedding"] == pytest.approx(backend.vector_of(b"sun"), abs=1e-6)
 
 
 @line("E10", GGUF)

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scripts.proto import COMPILED, compiled
+from scripts.proto import SOURCES, compiled
 
 from textmill.errors import InvalidInput
 from textmill.grpc.messages import EmbedAllResponse, EmbedRequest, EmbedResponse, parsed, vector, vectors
 
 
 def test_the_descriptors_are_what_the_proto_compiles_to() -> None:
-    assert COMPILED.read_bytes() == compiled()
+    assert SOURCES[0].with_suffix(".binpb").read_bytes() == compiled(SOURCES[0])
 
 
 @pytest.mark.parametrize("length", [1, 31, 32, 384, 5000])

@@ -152,6 +152,8 @@ async def test_files_that_come_change_and_go_take_effect(models: Path, store: St
         assert await name_of(store, "ada-2") == "text-embedding-ada-002"
         async with store.lease("text-embedding-ada-002") as after:
             assert after is not before
+            assert isinstance(before, Model)
+            assert isinstance(after, Model)
             assert (await before.aembed("a")).shape == (await after.aembed("a")).shape
     (models / "new.yaml").unlink()
     await looks(3)

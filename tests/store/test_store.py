@@ -90,6 +90,7 @@ async def test_a_model_is_loaded_when_it_is_asked_for_and_known_by_what_it_said_
     add(store, known("mine", aliases=("other",)), lambda: load(str(folder), threads=1))
     assert [(each.name, info, model) for each, info, model in store.known()] == [("mine", None, None)]
     async with store.lease("other") as model:
+        assert isinstance(model, Model)
         assert await model.aembed("a") is not None
     [(_, info, loaded)] = store.known()
     assert info is model.info

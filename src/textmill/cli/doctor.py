@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from textmill.cli.externals import externals
 from textmill.cli.flags import Grouped, flags, spellings
 from textmill.config import ServeOptions, Serving, serve_options
 from textmill.config.serving import TABLES
@@ -51,8 +52,15 @@ def doctor(ctx: click.Context, /, as_json: bool, **given: Any) -> None:  # noqa:
         serving = serve_options({"models_path": given["models_path"]}, {})
     setup = look(serving.options)
     options = serving.options
+    try:
+        external = externals(options)
+    except ConfigInvalid as error:
+        found.append(
+            Finding("error", "settings", str(error), "textmill serve would not start; models are shown without it")
+        )
+        external = {}
     config_files = (Path(options.models_config_file),) if options.models_config_file else ()
-    folder = scan(Path(options.models_path), config_files=config_files, others=options.models)
+    folder = scan(Path(options.models_path), external=external, config_files=config_files, others=options.models)
     found += diagnose(setup, serving, folder)
     report = _without_secrets(report_of(setup, serving, folder, found))
     click.echo(json.dumps(report, ensure_ascii=False, indent=2) if as_json else "\n".join(lines_of(report)))

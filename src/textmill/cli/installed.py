@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from textmill.cli.externals import externals
 from textmill.cli.flags import flags
 from textmill.cli.galleries import open_gallery
 from textmill.cli.logs import start_logging
@@ -119,7 +120,7 @@ def remove(name: str, **given: Any) -> None:
 def _folder(options: ServeOptions) -> Folder:
     from textmill.folder.scan import scan  # noqa: PLC0415 - reads YAML
 
-    return scan(Path(options.models_path))
+    return scan(Path(options.models_path), external=externals(options))
 
 
 def _unknown(name: str, folder: Folder) -> str:

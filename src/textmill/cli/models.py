@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from textmill.cli.externals import Externals, externals
 from textmill.cli.galleries import open_gallery
 from textmill.cli.preload import preload
 from textmill.config import ServeOptions
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from textmill.folder.model import ModelFile
     from textmill.store.fetching import Fetching
     from textmill.store.looks import Looks
-    from textmill.store.model import Model
+    from textmill.store.served import Served
     from textmill.store.store import Store
     from textmill.telemetry import Telemetry
 
@@ -55,6 +56,7 @@ def open_store(options: ServeOptions, telemetry: Telemetry, looks: Looks | None 
     )
     path = Path(options.models_path)
     config_files = (Path(options.models_config_file),) if options.models_config_file else ()
+    external = externals(options)
     gallery = open_gallery(options)
     gallery.sweep()  # of what a killed process has left there
     preload(options.preload, gallery)
@@ -63,7 +65,7 @@ def open_store(options: ServeOptions, telemetry: Telemetry, looks: Looks | None 
     told = _Told(len({*given, *options.load}))
     with ExitStack() as opened:
 
-        def open_one(name: str, called: str | None) -> Model:
+        def open_one(name: str, called: str | None) -> Served:
             with told(called or name):
                 model = _loaded(name, options, telemetry, called)
             opened.callback(model.close)
@@ -75,7 +77,7 @@ def open_store(options: ServeOptions, telemetry: Telemetry, looks: Looks | None 
         store = Store(models, Keeper(limits, measure=resident, trim=trim))
         fetching = Fetching(gallery)
         loader = _Loader(options, telemetry, fetching)
-        offered = Offered(path, store, loader.load, fetching.fetch, loader.weigh, config_files, looks)
+        offered = Offered(path, store, loader.load, fetching.fetch, loader.weigh, config_files, looks, external)
         if options.auto_download:
             store.find_by(
                 OnDemand(gallery, loader.load, weigh=loader.weigh, taken=offered.has, offline=options.offline)
@@ -114,9 +116,15 @@ class _Loader:
         self._options = options
         self._telemetry = telemetry
         self._fetching = fetching
+        self._externals = Externals(options)
 
-    def load(self, file: ModelFile) -> Model:
-        """The model, in memory."""
+    def load(self, file: ModelFile) -> Served:
+        """The model, in memory or in the backend that runs it."""
+        if file.external is not None:
+            from textmill.telemetry.counted import counted  # noqa: PLC0415
+
+            with self._telemetry.loading(file.name):
+                return counted(self._externals.load(file, file.external), self._telemetry)
         bar = self._fetching.bar(file.name)
         return _loaded(file.model, self._of(file), self._telemetry, file.name, file.defaults, bar)
 
@@ -137,7 +145,7 @@ def _loaded(
     called: str | None,
     defaults: EmbedDefaults = USUAL,
     bar: type[Any] | None = None,
-) -> Model:
+) -> Served:
     from textmill.store.load import load_model  # noqa: PLC0415 - imports the runtime
     from textmill.telemetry.counted import counted  # noqa: PLC0415
 

@@ -1,5 +1,6 @@
 """Options: read once at the edge from flags, environment and YAML; the only room that reads the environment."""
 
+from textmill.config.children import child_environment
 from textmill.config.keyfile import read_keys
 from textmill.config.network import download_proxy, hub_endpoint, unproxied_hosts
 from textmill.config.options import GALLERY_OPTIONS, ModelOptions, ServeOptions
@@ -16,6 +17,7 @@ __all__ = [
     "Serving",
     "available_threads",
     "cache_folder",
+    "child_environment",
     "command_options",
     "download_proxy",
     "hub_endpoint",

@@ -19,7 +19,10 @@ Word = Annotated[str, Meta(min_length=1)]
 Route = Annotated[str, Meta(pattern="^/")]
 
 
-GALLERY_OPTIONS = ("models_path", "galleries", "download_host", "token", "offline", "cache_dir", "config")
+GALLERY_OPTIONS = (
+    *("models_path", "galleries", "download_host", "token", "offline", "cache_dir", "config"),
+    "external_grpc_backends",
+)
 """Those of `ServeOptions` that the commands about installed models take."""
 
 
@@ -214,6 +217,13 @@ class ServeOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_field
         Word | None,
         Meta(description="YAML file elsewhere with a list of model files; their weights are in the folder."),
     ] = None
+    external_grpc_backends: Annotated[
+        tuple[Word, ...],
+        Meta(
+            description="Backend of LocalAI's to use for model files that name it: NAME:HOST:PORT where one listens, or NAME:FILE to "
+            "start the file, a .py or an executable, for each model."
+        ),
+    ] = ()
     preload: Annotated[
         tuple[Word, ...],
         Meta(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -140,7 +140,6 @@ COMING: Mapping[Engine, str] = MappingProxyType(
     {
         "gguf": "it needs the GGUF engine, which this version of textmill does not have yet",
         "remote": "it needs providers on other machines, which this version of textmill does not have yet",
-        "external": "it needs the client for LocalAI's backends, which this version of textmill does not have yet",
     }
 )
 """Engines that textmill is to have; whoever adds one deletes its line."""
@@ -170,6 +169,15 @@ def find_backend(name: str) -> Backend | Unknown:
             return known
     near = difflib.get_close_matches(word, NAMES, n=1)
     return Unknown(name, near[0] if near else "")
+
+
+def outside(name: str, known: Backend | Unknown) -> Backend:
+    """A process of that name; where textmill knows a backend by it, models are for the same."""
+    return (
+        Backend(name, "external")
+        if isinstance(known, Unknown)
+        else replace(known, name=name, engine="external", instead="")
+    )
 
 
 def missing(backend: Backend) -> str | None:

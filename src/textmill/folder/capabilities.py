@@ -155,6 +155,8 @@ def _by_name(backend: Backend | None, name: str) -> frozenset[Capability]:
     """What weights are probably for that are not here yet."""
     if _RERANKS.search(name):
         return frozenset({"rerank"})
+    if backend is not None and backend.engine == "external":
+        return frozenset()  # it is asked when it has the model
     if backend is None:
         return (
             WRITES if name.lower().endswith((".gguf", ".bin")) or "gguf" in name.lower() else frozenset({"embeddings"})

@@ -38,7 +38,11 @@ def choose_engine(
     backend: Backend | None, location: Location, facts: Facts | None, can: Collection[Capability]
 ) -> Choice:
     """The engine of a model that can do that; ``backend`` is what its file names, ``facts`` what is known of its weights."""
-    if backend is not None and backend.engine in ("remote", "external"):
+    if backend is not None and backend.engine == "external":
+        writes = set(can) & WRITES and not set(can) & {"embeddings", "rerank"}
+        refusal = f"backend {backend.name}: {GENERATION}" if writes else None
+        return Choice("external", f"backend is {backend.name}, a process of its own", refusal)
+    if backend is not None and backend.engine == "remote":
         return Choice(backend.engine, f"backend is {backend.name}", _needed(backend))
     if facts is not None:
         return _by_facts(backend, facts, can)

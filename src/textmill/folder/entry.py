@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from textmill.errors import ModelBroken
 from textmill.folder.backend_options import read_options
-from textmill.folder.backends import NAME, Backend, Unknown, find_backend
+from textmill.folder.backends import NAME, Backend, Unknown, find_backend, outside
 from textmill.folder.capabilities import USECASES, capabilities, usecase
 from textmill.folder.decode import decode
 from textmill.folder.engines import Choice, choose_engine
@@ -144,13 +144,13 @@ def _backend(entry: Entry, fields: Fields) -> Backend | Unknown | None:
     if not NAME.fullmatch(name):
         entry.error("backend", "it must be a name of letters, digits, dots, dashes and underscores")
         return None
-    if name.lower() in entry.external:
-        return Backend(name.lower(), "external")
     found = find_backend(name)
+    for called in dict.fromkeys((name.lower(), found.name)):
+        if called in entry.external:
+            return outside(called, found)
     if isinstance(found, Unknown):
         entry.warn("backend", _said(found))
-        return found
-    return Backend(found.name, "external") if found.name in entry.external else found
+    return found
 
 
 def _said(unknown: Unknown) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ def external_backends(text: str, *, where: str = "EXTERNAL_GRPC_BACKENDS") -> Ma
     """The backends of a list such as ``mine:127.0.0.1:50051,other:/path/run.py``, by their names in lower case.
 
     A name may stand there again; the last one counts. Raises ConfigInvalid, with ``where`` it stands, for an entry that is
-    neither and for a script that is not there.
+    neither, and for a script that is not there or cannot be run.
     """
     found = {}
     for entry in filter(None, (part.strip() for part in text.split(","))):
@@ -44,6 +45,9 @@ def external_backend(name: str, uri: str, *, where: str) -> External:
     """One such backend; raises ConfigInvalid as `external_backends` does."""
     path = Path(uri.removeprefix("file://")).expanduser()
     if path.is_file():
+        if path.suffix != ".py" and not os.access(path, os.X_OK):
+            msg = f"{where}: the file {uri} of the backend {name} is no .py file and cannot be executed; chmod +x {uri}"
+            raise ConfigInvalid(msg)
         return External(name, script=path.absolute())
     if path.suffix in (".py", ".sh") or uri.startswith(("/", "./", "../", "~", "file:")):
         msg = f"{where}: the file {uri} of the backend {name} does not exist"

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from textmill.folder.fields_text import TextFields
 from textmill.folder.parameters import Parameters
 from textmill.folder.prompts import Artifact, DownloadFile, Grpc, Limits
-from textmill.folder.state import EXTERNAL, acts, idle, later
+from textmill.folder.state import acts, idle
 
 Texts = tuple[str, ...]
 
@@ -47,7 +47,7 @@ class Fields(TextFields, frozen=True, kw_only=True):
     pinned: Annotated[bool | None, acts("Never unload it to make room")] = None
     concurrency_groups: Annotated[Texts | None, acts("Models of one group are never loaded together")] = None
     limits: Annotated[Limits | None, acts("Requests at once")] = None
-    grpc: Annotated[Grpc | None, later(EXTERNAL, "How a backend's process is waited for")] = None
+    grpc: Annotated[Grpc | None, acts("How a backend of `--external-grpc-backends` is waited for")] = None
     download_files: Annotated[
         tuple[DownloadFile, ...] | None, acts("Files to fetch into the models folder before the model loads")
     ] = None

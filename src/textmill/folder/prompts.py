@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from textmill.folder.state import EXTERNAL, GALLERY, GENERATION, Section, acts, later
+from textmill.folder.state import GALLERY, GENERATION, Section, acts, later
 
 Texts = tuple[str, ...]
 
@@ -67,8 +67,12 @@ class Limits(Section, frozen=True, kw_only=True):
 class Grpc(Section, frozen=True, kw_only=True):
     """`grpc`."""
 
-    attempts: Annotated[Annotated[int, Meta(ge=0)] | None, later(EXTERNAL, "Tries to reach a backend's process")] = None
-    attempts_sleep_time: Annotated[Annotated[int, Meta(ge=0)] | None, later(EXTERNAL, "Seconds between them")] = None
+    attempts: Annotated[
+        Annotated[int, Meta(ge=0)] | None, acts("Tries to reach a backend's process, 20 where nothing is said")
+    ] = None
+    attempts_sleep_time: Annotated[
+        Annotated[int, Meta(ge=0)] | None, acts("Seconds between them, 2 where nothing is said")
+    ] = None
 
 
 class DownloadFile(Section, frozen=True, kw_only=True):

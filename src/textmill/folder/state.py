@@ -7,7 +7,6 @@ from msgspec import Meta, Struct
 GGUF = "the GGUF engine"
 GENERATION = "text generation"
 GALLERY = "downloads and galleries"
-EXTERNAL = "backends of LocalAI over gRPC"
 
 
 class Section(Struct, frozen=True, kw_only=True, repr_omit_defaults=True):

@@ -8,7 +8,7 @@ from typing import Protocol
 from textmill.contract import Known
 from textmill.folder.location import on_hub
 from textmill.store.keeper import Slot
-from textmill.store.model import Model
+from textmill.store.served import Served
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Found:
     """A model that becomes known because a request names it, and its slot, whose ``prepare`` raises ModelNotFound where it does not exist."""
 
     known: Known
-    slot: Slot[Model]
+    slot: Slot[Served]
 
 
 class Finder(Protocol):

@@ -9,11 +9,13 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from textmill.checkpoint.hub import names_of
 from textmill.contract import Known, Task
 from textmill.errors import LoadFailed, TextmillError
 from textmill.folder.capabilities import Capability
+from textmill.folder.external import External
 from textmill.folder.model import Folder, ModelFile
 from textmill.folder.problem import Problem
 from textmill.folder.scan import scan
@@ -22,7 +24,7 @@ from textmill.folder.watch import Changes, changes, watch
 from textmill.gallery.access import shown
 from textmill.store.keeper import Slot
 from textmill.store.looks import Looks
-from textmill.store.model import Model
+from textmill.store.served import Served
 from textmill.store.store import Store
 
 _log = logging.getLogger("textmill")
@@ -38,7 +40,7 @@ _TASKS: Mapping[Capability, Task] = {
 _WHILE, _BESIDE = 2, 32 * 10**6
 """A load needs its weights twice for a moment, and some memory beside them."""
 
-Loads = Callable[[ModelFile], Model]
+Loads = Callable[[ModelFile], Served]
 """Loads a model by its file; blocks."""
 Fetch = Callable[[ModelFile], bool]
 """Gets what a model file names and what is not there yet; false where nothing was missing. Blocks."""
@@ -65,8 +67,7 @@ class Offered:
 
     ``load`` loads a model once ``fetch`` has got what its file has downloaded, and ``weigh`` has said how large it is. What the store has
     already is served besides; a model file of such a name is left out with a warning. ``config_files`` are YAML files elsewhere whose
-    models are in this folder. By ``looks`` others
-    have a look at the folder made at once.
+    models are in this folder, ``external`` backends that run as processes. By ``looks`` others have a look at the folder made at once.
     """
 
     def __init__(
@@ -78,8 +79,10 @@ class Offered:
         weigh: Weighs = stamped,
         config_files: Sequence[Path] = (),
         looks: Looks | None = None,
+        external: Mapping[str, External] = MappingProxyType({}),
     ) -> None:
         self._path = path
+        self._external = external
         self._config_files = config_files
         self._store = store
         self._load = load
@@ -158,12 +161,22 @@ class Offered:
             self._add(self.folder.by_name[name])
 
     def _scan(self, before: Folder | None, moving: frozenset[str]) -> Folder:
-        folder = scan(self._path, config_files=self._config_files, others=self._others, before=before, moving=moving)
+        folder = self._scanned(before, moving)
         told = frozenset[Problem]() if before is None else frozenset(before.problems)
         for problem in folder.problems:
             if problem not in told:
                 _log.log(logging.ERROR if problem.level == "error" else logging.WARNING, "%s", problem)
         return folder
+
+    def _scanned(self, before: Folder | None = None, moving: frozenset[str] = frozenset()) -> Folder:
+        return scan(
+            self._path,
+            external=self._external,
+            config_files=self._config_files,
+            others=self._others,
+            before=before,
+            moving=moving,
+        )
 
     def _add(self, file: ModelFile) -> None:
         if file.name in self._others:
@@ -171,11 +184,11 @@ class Offered:
             return
         known = self._known(file)
         offer = _Offer(self, file, known.source)
-        slot = Slot[Model](
+        slot = Slot[Served](
             name=file.name,
             load=offer.load,
             prepare=offer.prepare,
-            need=need_of(stamped(file)),
+            need=need_of(0 if file.external else stamped(file)),
             pinned=file.pinned,
             groups=frozenset(file.groups),
             most=file.most,
@@ -211,14 +224,14 @@ class Offered:
         """A model file once all that it names is here, and the memory that its model takes; blocks. Raises LoadFailed."""
         if self._fetch(file):
             # What the weights are is known only now.
-            file = scan(self._path, config_files=self._config_files, others=self._others).by_name.get(file.name, file)
+            file = self._scanned().by_name.get(file.name, file)
             if file.refusal is not None:
                 msg = f"{file.name} cannot be served: {file.refusal}"
                 raise LoadFailed(msg, retry_after=None)
             self._fetched[file.name] = file
-        return file, need_of(self._weigh(file))
+        return file, need_of(0 if file.external else self._weigh(file))
 
-    def loaded(self, file: ModelFile, source: str) -> Model:
+    def loaded(self, file: ModelFile, source: str) -> Served:
         """The model of a file, which says that it is from there; blocks."""
         model = self._load(file)
         here = f"{self.folder.path}{os.sep}"
@@ -259,6 +272,6 @@ class _Offer:
             self._file, need = self._offered.brought(self._file)
         return need
 
-    def load(self) -> Model:
+    def load(self) -> Served:
         with self._offered.discreet():
             return self._offered.loaded(self._file, self._source)

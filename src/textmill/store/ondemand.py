@@ -15,8 +15,8 @@ from textmill.folder.loose import hub_model
 from textmill.folder.model import ModelFile
 from textmill.store.finding import Found
 from textmill.store.keeper import Slot
-from textmill.store.model import Model
 from textmill.store.offered import Loads, Weighs, need_of, stamped
+from textmill.store.served import Served
 
 MOST = 100
 """Models that become known in this way; more names would fill the disk."""
@@ -110,7 +110,7 @@ class OnDemand:
             self._check(file)
             return need_of(self._weigh(file))
 
-    def _loaded(self, file: ModelFile) -> Model:
+    def _loaded(self, file: ModelFile) -> Served:
         with self._noting(file):
             return self._load(file)
 

@@ -15,7 +15,7 @@ from textmill.contract import Known, ModelInfo, Task
 from textmill.errors import ConfigInvalid, InvalidInput, LoadFailed, ModelNotFound, ModelUnclear
 from textmill.store.finding import Finder, NoFinder
 from textmill.store.keeper import Keeper, Slot
-from textmill.store.model import Model
+from textmill.store.served import Served
 from textmill.store.shelf import Limits
 
 _log = logging.getLogger("textmill")
@@ -28,7 +28,7 @@ _AGAIN_S = 5.0
 @dataclass(slots=True)
 class _Entry:
     known: Known
-    slot: Slot[Model]
+    slot: Slot[Served]
     info: ModelInfo | None = None
     """Of the last time that it was loaded."""
     found: bool = False
@@ -48,7 +48,7 @@ class Store:
     For one event loop, but for `add` before it runs, and `close`. Raises ConfigInvalid for two models of one name.
     """
 
-    def __init__(self, models: Sequence[Model] = (), keeper: Keeper[Model] | None = None) -> None:
+    def __init__(self, models: Sequence[Served] = (), keeper: Keeper[Served] | None = None) -> None:
         self._keeper = keeper or Keeper(Limits())
         self._entries: dict[str, _Entry] = {}
         self._named: dict[str, str] | None = None
@@ -67,7 +67,7 @@ class Store:
             known = Known(name=info.name, source=info.source, aliases=info.aliases, tasks=info.tasks)
             self._enter(known, Slot(name=info.name, load=_gone, model=model, pinned=True), info)
 
-    def add(self, known: Known, slot: Slot[Model]) -> None:
+    def add(self, known: Known, slot: Slot[Served]) -> None:
         """Know a model that is loaded when it is asked for. One of the same name before it answers the requests that it has, and leaves."""
         self._enter(known, slot, None)
 
@@ -114,7 +114,7 @@ class Store:
             self._finder.forget(name)
 
     @asynccontextmanager
-    async def lease(self, name: str | None = None, task: Task | None = None) -> AsyncIterator[Model]:
+    async def lease(self, name: str | None = None, task: Task | None = None) -> AsyncIterator[Served]:
         """The model of that name, or by its hub id, folder or alias, loaded for it if need be; while this lasts it stays.
 
         No name means the default: the first that the store was made with, or else the only one that may do the ``task``. Raises
@@ -131,7 +131,7 @@ class Store:
             yield model
 
     @asynccontextmanager
-    async def _leased(self, entry: _Entry) -> AsyncIterator[Model]:
+    async def _leased(self, entry: _Entry) -> AsyncIterator[Served]:
         """The model of an entry; one that was looked for and that does not exist is known no longer."""
         try:
             async with self._keeper.lease(entry.known.name) as model:
@@ -147,7 +147,7 @@ class Store:
         """All names by which models are found."""
         return self._names
 
-    def known(self, *, everything: bool = False) -> Sequence[tuple[Known, ModelInfo | None, Model | None]]:
+    def known(self, *, everything: bool = False) -> Sequence[tuple[Known, ModelInfo | None, Served | None]]:
         """All models, the default first: what is known of each, what it said of itself when last loaded, and it itself if it is.
 
         With ``everything`` those too that answer to their name and are not listed.
@@ -163,7 +163,7 @@ class Store:
         slot = self._entry(name, None).slot
         return slot.need if slot.loaded else 0
 
-    def models(self) -> Sequence[Model]:
+    def models(self) -> Sequence[Served]:
         """All models that are loaded, the default first."""
         return [entry.slot.model for entry in self._entries.values() if entry.slot.model is not None]
 
@@ -205,7 +205,7 @@ class Store:
             with ThreadPoolExecutor(len(models)) as pool:
                 list(pool.map(lambda model: model.close(drain_s), models))
 
-    def _enter(self, known: Known, slot: Slot[Model], info: ModelInfo | None) -> None:
+    def _enter(self, known: Known, slot: Slot[Served], info: ModelInfo | None) -> None:
         self._keeper.add(slot)
         self._entries[known.name] = _Entry(known, slot, info)
         self._named = None
@@ -285,6 +285,6 @@ async def _lasting(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         await asyncio.sleep(_AGAIN_S)
 
 
-def _gone() -> Model:
+def _gone() -> Served:
     msg = "it was given loaded, and has been unloaded; only a restart brings it back"
     raise LoadFailed(msg, retry_after=None)

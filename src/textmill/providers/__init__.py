@@ -1,0 +1,1 @@
+"""Engines that tokenise, batch and run by themselves, behind the same verbs as our own models."""
