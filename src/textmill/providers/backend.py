@@ -284,12 +284,15 @@ class Backend:
 def _told(session: _Session, error: TextmillError) -> TextmillError:
     """The error of an opening, with how the process ended and its last words; no request's texts can be in them yet."""
     process = session.process
-    if process is None or not (isinstance(error, ModelBroken) or process.wait(_END_S)):
+    if process is None:
         return error
+    gone = process.wait(_END_S) if isinstance(error, Lost) else not process.alive
     words = f"; its last lines:\n{process.last_words}" if process.last_words else ""
     if isinstance(error, ModelBroken):
         return ModelBroken(f"{error}{words}")
-    return Unavailable(f"the backend {process.name} {process.end}{words}")
+    if not gone and not isinstance(error, Unavailable):
+        return error
+    return Unavailable(f"the backend {process.name} {process.end}{words}" if gone else f"{error}{words}")
 
 
 def _tell_end(session: _Session) -> None:

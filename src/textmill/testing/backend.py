@@ -2,14 +2,14 @@
 
 Vectors say what was asked: eight numbers made of a text's bytes, or of the ids. Texts such as ``!die`` have it do what backends
 do on bad days: ``!die`` ends it, ``!raise`` fails, ``!short`` gives a vector of another length, ``!nan`` none that is one, ``!slow``
-takes a minute, and ``!tokens`` a vector for each of two tokens.
+takes a minute or until its caller leaves, and ``!tokens`` a vector for each of two tokens.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import time
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -20,6 +20,8 @@ import grpc
 from textmill.providers import messages
 
 WIDTH = 8
+LEFT = threading.Event()
+"""Set once a caller of ``!slow`` has left."""
 
 
 def vector_of(asked: bytes) -> list[float]:
@@ -45,7 +47,8 @@ def _embed(request: Any, context: Any) -> Any:
     if text == "!raise":
         context.abort(grpc.StatusCode.INTERNAL, "this text is not liked")
     if text == "!slow":
-        time.sleep(60)
+        context.add_callback(LEFT.set)
+        LEFT.wait(60)
     values = vector_of(text.encode() if text else bytes(each % 256 for each in request.EmbeddingTokens))
     if text == "!short":
         values = values[:3]
