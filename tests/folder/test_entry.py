@@ -137,6 +137,20 @@ def test_a_process_outside_comes_before_an_engine_of_that_name(models: Path) -> 
         assert (model.engine, model.external, model.backend) == ("external", outside[backend], backend)
 
 
+def test_options_of_a_backend_outside_are_its_own(models: Path) -> None:
+    (models / "a.yaml").write_text("{name: m, backend: mine, options: ['voice:low', loud], parameters: {model: x}}")
+
+    assert scan(models, external={"mine": External("mine", address="127.0.0.1:1")}).problems == ()
+
+
+def test_what_only_writes_is_refused_whoever_runs_it(models: Path) -> None:
+    (models / "a.yaml").write_text("{name: m, backend: mine, known_usecases: [chat], parameters: {model: x}}")
+
+    model = scan(models, external={"mine": External("mine", address="127.0.0.1:1")}).find("m")
+    assert model is not None
+    assert "writes text" in str(model.refusal)
+
+
 def test_a_provider_is_given_its_own_name_of_the_model(one: One) -> None:
     model = one("{name: m, backend: openai, embeddings: true, parameters: {model: text-embedding-3-small}}")
 

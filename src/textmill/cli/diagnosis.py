@@ -40,7 +40,9 @@ def diagnose(setup: Setup, serving: Serving, folder: Folder) -> list[Finding]:
 
 
 def fields_without_effect(model: ModelFile) -> Sequence[str]:
-    """The fields of a model file that change nothing, or not yet, each with why."""
+    """The fields of a model file that change nothing, or not yet, each with why. A backend outside is told all of them."""
+    if model.external is not None:
+        return []
     return [f"{each.key}: {each.state}" for each in without_effect(model.fields)]
 
 

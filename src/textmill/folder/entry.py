@@ -99,7 +99,7 @@ def _model(entry: Entry, name: str, fields: Fields) -> ModelFile | None:
         return None
     facts = _facts(entry, location)
     said, notes = read_options(fields.options or ())
-    for note in notes:
+    for note in () if backend is not None and backend.engine == "external" else notes:  # it has options of its own
         entry.warn("options", note)
     can = capabilities(fields, backend, facts, _words(location))
     wished = wishes(fields, said, backend, can)

@@ -27,7 +27,7 @@ from textmill.providers.places import Places
 from textmill.providers.pooled import Wanted, vector_of
 from textmill.tasks.states import state_pooling
 
-_PROBES = ("The mill turns.", "Water drives the wheel of another house.")
+_PROBES = ("The mill turns.", "water drives a wheel of another house")
 _TASKS: Mapping[str, Task] = {"embeddings": "embed", "rerank": "rerank"}
 _OF_THE_MACHINE = ("Threads", "ModelFile", "ModelPath")
 """Options that vectors do not depend on."""
