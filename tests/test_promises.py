@@ -16,6 +16,8 @@ from textmill.testing.checkpoints import tiny_bert, write_json
 from textmill.testing.gguf import write_gguf
 from textmill.testing.heads import tiny_reranker
 
+pytestmark = pytest.mark.timeout(60)  # models load, and the machine may be busy
+
 PAGE = Path(__file__).parents[1] / "docs/localai-promises.md"
 WORKS, DIFFERS, NOT = "works", "differs", "not here"
 GGUF, WRITES = "GGUF engine", "text generation"
