@@ -63,6 +63,13 @@ async def test_a_bad_filter_is_400(pattern: str, several: httpx.AsyncClient) -> 
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "filter")
 
 
+async def test_a_filter_with_a_count_is_refused_before_it_is_unrolled(several: httpx.AsyncClient) -> None:
+    for pattern in ("a%7B99999%7D", "a%7B1,%7D", "a%7B999999999%7D", "%26%26%7B7i%3C,Va%3E(*FAIL)pf3%26%26%7B3"):
+        answer = await several.get(f"/v1/models?filter={pattern}")
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "filter")
+        assert "braces" in answer.json()["error"]["message"]
+
+
 @pytest.mark.parametrize("pattern", ["(x%2Bx%2B)%2By", "(.*)*(.*)*(.*)*(.*)*(.*)*(.*)*(.*)*(.*)*(.*)*$y", "(x|xx|x)*y"])
 async def test_a_filter_that_never_ends_is_refused_soon(pattern: str, settings: HttpSettings) -> None:
     transport = httpx.ASGITransport(create_app(RecordingStore(RecordingModel("x" * 200)), settings, Telemetry()))

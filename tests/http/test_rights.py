@@ -90,6 +90,32 @@ async def test_without_keys_others_may_not_install(
     assert (await client.post(f"{base}/backend/load", json={"model": "tiny"})).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "name", ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"]
+)
+async def test_a_proxy_that_puts_our_address_as_the_host_gives_itself_away(name: str, connect: Connect) -> None:
+    assert (await apply(connect(), {name: "10.0.0.7"})).status_code == 403
+    assert (await apply(connect(api_keys=("a-user",)), USER | {name: "10.0.0.7"})).status_code == 200
+
+
+async def test_a_page_behind_a_rebound_name_manages_nothing_without_a_key(connect: Connect) -> None:
+    evil = "http://evil.example:8080"
+
+    async def load(client: httpx.AsyncClient, headers: dict[str, str]) -> int:
+        return (await client.post(f"{evil}/backend/load", json={"model": "tiny"}, headers=headers)).status_code
+
+    assert await load(connect(), {"origin": evil}) == 403
+    assert await load(connect(), {}) == 200  # a program behind a proxy that passes the host on
+    assert await load(connect(exposed=True), {"origin": evil}) == 200
+    assert await load(connect(cors_origins=(evil,)), {"origin": evil}) == 200
+    assert await load(connect(api_keys=("a-user",)), {"origin": evil, "cookie": "token=a-user"}) == 200
+
+
+@pytest.mark.parametrize("origin", ["http://[x", "null", ""])
+async def test_what_is_no_origin_is_refused_as_another_one(origin: str, connect: Connect) -> None:
+    assert (await apply(connect(), {"origin": origin})).status_code == 403
+
+
 async def test_an_option_lets_everyone_install(connect: Connect) -> None:
     assert (await apply(connect(exposed=True, anyone_installs=True), base="http://mill:3000")).status_code == 200
 

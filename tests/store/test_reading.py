@@ -59,3 +59,18 @@ async def test_many_texts_are_read_in_parts_and_counted_through(model: Model) ->
     assert [len(tokens) for tokens in made] == [2002] * 5 + [3]
     with pytest.raises(InvalidInput, match="input 5 has 64001 characters"):
         await model.tokenize_inputs([*texts[:5], "x" * 64001], TokenizeOptions())
+
+
+async def test_many_ids_are_decoded_in_parts_and_counted_through(model: Model) -> None:
+    [[*tokens]] = [[token.id for token in text] for text in model.tokenize(["the mill"])]
+    assert (
+        await model.decode_inputs([tokens * 3000] * 3, skip_special_tokens=True)
+        == ("the mill " * 2999 + "the mill",) * 3
+    )
+    with pytest.raises(InvalidInput, match="input 2 has token id 30522"):
+        await model.decode_inputs([tokens * 3000, tokens * 3000, [30522]], skip_special_tokens=True)
+
+
+async def test_more_ids_than_others_can_wait_for_are_refused(model: Model) -> None:
+    with pytest.raises(InvalidInput, match="input 1 has 65537 token ids; a server decodes at most 65536"):
+        await model.decode_inputs([[1], [1] * 65_537], skip_special_tokens=True)

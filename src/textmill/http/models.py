@@ -122,10 +122,14 @@ def _search(pattern: str, names: Sequence[str]) -> set[str]:
     if len(pattern) > _LONGEST:
         msg = f"filter has {len(pattern)} characters; it may have {_LONGEST}"
         raise InvalidInput(msg, param="filter")
+    if "{" in pattern:
+        # Counts are unrolled when compiled: a few characters take gigabytes, and nothing else runs meanwhile.
+        msg = "filter may not have braces; write what is repeated, or use * or +"
+        raise InvalidInput(msg, param="filter")
     try:
         compiled = regex.compile(pattern)
         return {name for name in names if compiled.search(name, timeout=_PATIENCE_S / len(names), concurrent=True)}
-    except (regex.error, RecursionError, OverflowError) as error:
+    except (regex.error, RecursionError, ValueError, OverflowError, MemoryError) as error:
         msg = f"filter is no regular expression: {error}"
         raise InvalidInput(msg, param="filter") from None
     except TimeoutError:

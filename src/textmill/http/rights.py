@@ -16,13 +16,18 @@ Right = Literal["none", "use", "manage", "install"]
 
 _PORT = re.compile(r":\d+$")
 
+_RELAYED = frozenset(
+    (b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip")
+)
+"""Headers by which proxies say whom they ask for."""
+
 
 class Rights:
     """Decides by the keys of the settings, see `HttpSettings`.
 
-    Where there is an admin's key, only it manages; else every key does. Where there are none, everyone may manage, and install
-    only where none but this machine can ask for it. A page of another origin in somebody's browser may neither, unless it sends a
-    key by itself or its origin is listed.
+    Where there is an admin's key, only it manages; else every key does. Where there are none, everyone who reaches the server may
+    manage, and install only where none but this machine can ask for it. A page of another origin in somebody's browser may neither,
+    unless it sends a key by itself or its origin is listed; nor may one behind a name that it has made to mean this machine.
     """
 
     def __init__(self, settings: HttpSettings) -> None:
@@ -60,14 +65,21 @@ class Rights:
 
     def _check_origin(self, headers: Headers) -> None:
         origin = _header(headers, b"origin")
-        if origin is None or origin in self._origins or urlsplit(origin).netloc == _header(headers, b"host"):
+        if origin is None or origin in self._origins:
+            return
+        host = _header(headers, b"host") or ""
+        # Where only this machine reaches the server, a page at a name has made that name mean this machine.
+        rebound = not self._admins and not self._exposed and not _is_loopback(host)
+        if _authority(origin) == host and not rebound:
             return
         msg = "a page of another origin may not manage models; name it with --cors-origin, or have it send a key in a header"
         raise Forbidden(msg)
 
     def _check_machine(self, headers: Headers) -> None:
-        # A name as the host is that of a proxy, or of a page that has made its own name mean this machine.
-        if self._exposed or not _is_loopback(_header(headers, b"host") or ""):
+        # A name as the host is that of a proxy, or of a page that has made its own name mean this machine. A proxy that puts
+        # our address there gives itself away by the headers that it adds, as most do.
+        relayed = any(name in _RELAYED for name, _ in headers)
+        if self._exposed or relayed or not _is_loopback(_header(headers, b"host") or ""):
             msg = (
                 "without a key, models are installed and deleted only for programs on the same machine, of a server that listens to "
                 "no other (--host 127.0.0.1); start the server with --admin-key or --api-key, or, where everyone who reaches it "
@@ -78,6 +90,14 @@ class Rights:
 
 def _header(headers: Headers, wanted: bytes) -> str | None:
     return next((value.decode("latin-1") for name, value in headers if name == wanted), None)
+
+
+def _authority(origin: str) -> str | None:
+    """Host and port of an origin; none of what is not one, as ``null``."""
+    try:
+        return urlsplit(origin).netloc or None
+    except ValueError:
+        return None
 
 
 def _is_loopback(host: str) -> bool:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from textmill.contract import Token, TokenizeOptions
+from textmill.errors import InvalidInput
 from textmill.store.verbs import Verbs
 from textmill.tasks.inputs import as_inputs, as_texts
 from textmill.tasks.line import Line
+
+_Long = TypeVar("_Long", str, Sequence[int])
 
 
 class ReadingVerbs:
@@ -58,14 +62,24 @@ class ReadingVerbs:
         return tuple(made)
 
     async def decode_inputs(self, inputs: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> tuple[str, ...]:
-        """`decode` for servers."""
-        return await self._line.aside(
-            lambda given: self._verbs.read.decode(given, skip_special_tokens=skip_special_tokens), inputs
-        )
+        """`decode` for servers, of lists of at most `MOST_IDS`: decoding one stops all others for as long as it takes."""
+        for index, ids in enumerate(inputs):
+            if len(ids) > MOST_IDS:
+                msg = f"input {index} has {len(ids)} token ids; a server decodes at most {MOST_IDS} at once: send them in parts"
+                raise InvalidInput(msg, index=index)
+        made: list[str] = []
+        for part in _parts(inputs):
+            made += await self._line.aside(
+                lambda given: self._verbs.read.decode(
+                    given[1], skip_special_tokens=skip_special_tokens, first=given[0]
+                ),
+                (len(made), part),
+            )
+        return tuple(made)
 
 
-def _parts(inputs: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Consecutive texts of so many characters together, at least one; one empty part of none."""
+def _parts(inputs: Sequence[_Long]) -> Iterator[Sequence[_Long]]:
+    """Consecutive inputs of so many characters or ids together, at least one; one empty part of none."""
     start = characters = 0
     for end, text in enumerate(inputs):
         if end > start and characters + len(text) > _PART:
@@ -76,4 +90,7 @@ def _parts(inputs: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 _PART = 16_384
-"""Characters that are tokenised in some ten milliseconds."""
+"""Characters that are tokenised, or ids that are decoded, in some ten milliseconds."""
+
+MOST_IDS = 1 << 16
+"""Ids of one text: some 50 milliseconds in which the tokenizer lets nothing else run."""

@@ -25,10 +25,13 @@ class Reader:
         prompt = prompt_of(self._texts, options)
         return tuple(self._tokens(prompt + text, options, index) for index, text in enumerate(inputs, first))
 
-    def decode(self, inputs: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> tuple[str, ...]:
-        """The text of each list of ids. Raises EmptyInput for none, InvalidInput for ids that the model does not have."""
+    def decode(self, inputs: Sequence[Sequence[int]], *, skip_special_tokens: bool, first: int = 0) -> tuple[str, ...]:
+        """The text of each list of ids; messages count from ``first``.
+
+        Raises EmptyInput for none, InvalidInput for ids that the model does not have.
+        """
         refuse_nothing(inputs)
-        checked = [self._tokenizer.check_ids(ids, index).tolist() for index, ids in enumerate(inputs)]
+        checked = [self._tokenizer.check_ids(ids, index).tolist() for index, ids in enumerate(inputs, first)]
         return tuple(self._tokenizer.decode(ids, skip_special_tokens=skip_special_tokens) for ids in checked)
 
     def _tokens(self, text: str, options: TokenizeOptions, index: int) -> tuple[Token, ...]:
