@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from textmill import contract
 from textmill.contract import (
     Chunking,
     ChunkOptions,
@@ -21,6 +20,7 @@ from textmill.contract import (
     TextOptions,
     TokenizeOptions,
     ZeroShotOptions,
+    texts,
 )
 from textmill.errors import InvalidInput
 from textmill.typed import Typed
@@ -40,12 +40,12 @@ WRONG: list[tuple[type[Typed], str, Any, str]] = [
     (EmbedOptions, "pooling", "cls", "pooling is 'cls'; it must be one of own, mean, last, decayed_mean or None"),
     (EmbedOptions, "half_life", 1.5, "half_life is 1.5; it must be a whole number or None"),
     (EmbedOptions, "adapter", 0, "adapter is 0; it must be a text or None"),
-    (EmbedOptions, "chunking", 64, "chunking is 64; it must be a textmill.contract.Chunking or None"),
+    (EmbedOptions, "chunking", 64, "chunking is 64; it must be a Chunking or None"),
     (EmbedOptions, "prompt", 3, "prompt is 3; it must be a text or None"),
     (Chunking, "window", "a", "window is 'a'; it must be a whole number or None"),
     (Chunking, "window", 2.5, "window is 2.5; it must be a whole number or None"),
     (Chunking, "overlap", 1.5, "overlap is 1.5; it must be a whole number"),
-    (ChunkOptions, "chunking", None, "chunking is None; it must be a textmill.contract.Chunking"),
+    (ChunkOptions, "chunking", None, "chunking is None; it must be a Chunking"),
     (ChunkOptions, "late", 0, "late is 0; it must be True or False"),
     (SparseOptions, "kind", "Query", "kind is 'Query'; it must be one of query, document"),
     (SparseOptions, "kind", None, "kind is None; it must be one of query, document"),
@@ -70,7 +70,7 @@ def test_an_option_of_the_wrong_kind_is_named(options: type[Typed], field: str, 
 
 
 def test_every_verbs_options_are_checked() -> None:
-    made = [value for name, value in vars(contract).items() if name.endswith("Options")]
+    made = [value for name, value in vars(texts).items() if name.endswith("Options")]
     assert {options for options, *_ in WRONG} == {*made, Chunking}
     assert all(issubclass(options, Typed) for options in made)
     assert {field.name for options in made for field in fields(options)} - {"spans"} <= {

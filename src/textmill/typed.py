@@ -50,7 +50,7 @@ class _Kind:
     def __str__(self) -> str:
         names = [name for known, name in _NAMES.items() if known in self.classes and known is not type(None)]
         names += [f"one of {', '.join(self.choices)}"] * bool(self.choices)
-        names += sorted(f"a {known.__module__}.{known.__name__}" for known in self.classes if known not in _NAMES)
+        names += sorted(f"a {known.__name__}" for known in self.classes if known not in _NAMES)
         return " or ".join(names + ["None"] * (type(None) in self.classes))
 
 

@@ -50,7 +50,7 @@ class Verbs:
     @property
     def tasks(self) -> tuple[Task, ...]:
         """The verbs that the model has."""
-        return tuple(name for name in get_args(Task) if getattr(self, name) is not None)
+        return tuple(name for name in get_args(Task) if getattr(self, name, None) is not None)
 
     def need(self, verb: V | None, name: Task) -> V:
         """The verb, by its name for messages; raises WrongTask where the model does not have it."""

@@ -1,4 +1,4 @@
-"""What each verb takes and gives: frozen dataclasses, and one Protocol a verb."""
+"""What the verbs over texts take and give: vectors, scores, classes and tokens."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ Task = Literal[
     "classify_tokens",
     "classify_zero_shot",
     "rerank",
+    "chat",
+    "complete",
 ]
 """What a model can do, by the name of the verb."""
 
