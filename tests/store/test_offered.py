@@ -63,7 +63,7 @@ async def test_model_files_and_loose_models_are_known_and_load_when_asked_for(mo
     Offered(models, store, load)
     assert store.models() == []
     assert [(known.name, known.tasks) for known, _, _ in store.known()] == [
-        ("gpt-4", ()),
+        ("gpt-4", ("chat", "complete")),
         ("off", ("embed",)),
         ("ranks", ("rerank", "classify")),
         ("text-embedding-ada-002", ("embed",)),

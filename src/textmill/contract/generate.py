@@ -120,9 +120,14 @@ class ChatOptions(GenerateOptions):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompleteOptions(GenerateOptions):
-    """How a prompt goes on. ``suffix`` is what comes behind the text that is wanted, for models that fill in the middle."""
+    """How a prompt goes on.
+
+    ``suffix`` is what comes behind the text that is wanted, for models that fill in the middle. With an ``instruction`` the prompt is a
+    text that is to be written anew as the instruction says.
+    """
 
     suffix: str | None = None
+    instruction: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +202,7 @@ class Chat(Protocol):
     def chat(self, messages: Sequence[Message], options: ChatOptions) -> AsyncIterator[Event]:
         """What the model says; closing the iterator stops it within a token.
 
-        Raises InvalidInput for what the model cannot do, with a prompt that is too long among it, Overloaded, Unavailable, ForwardFailed.
+        The call, or what comes out, raises InvalidInput for what the model cannot do, with a prompt that is too long among it, Overloaded, Unavailable, ForwardFailed.
         """
         ...
 

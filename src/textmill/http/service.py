@@ -14,8 +14,10 @@ from starlette.types import Scope
 
 from textmill.contract import (
     Answered,
+    Chat,
     Classify,
     ClassifyZeroShot,
+    Complete,
     Embed,
     EmbedChunks,
     EmbedSparse,
@@ -47,7 +49,19 @@ P = ParamSpec("P")
 _log = logging.getLogger(__name__)
 
 
-class Model(Embed, EmbedChunks, EmbedSparse, EmbedTokens, Classify, ClassifyZeroShot, Rerank, Tokenize, Protocol):
+class Model(
+    Embed,
+    EmbedChunks,
+    EmbedSparse,
+    EmbedTokens,
+    Classify,
+    ClassifyZeroShot,
+    Rerank,
+    Tokenize,
+    Chat,
+    Complete,
+    Protocol,
+):
     """What routes ask of a loaded model; `textmill.store.model.Model` is one."""
 
     @property

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import NoReturn
 
 from textmill.contract import (
+    ChatOptions,
     ChunkOptions,
     Chunks,
     Classifications,
     ClassifyOptions,
+    CompleteOptions,
     Embeddings,
     EmbedOptions,
+    Event,
     Input,
+    Message,
     ModelInfo,
     MultiEmbeddings,
     Pair,
@@ -80,6 +84,16 @@ class RefusesAll:
         """Refused."""
         del inputs, skip_special_tokens
         self._refuse("decode")
+
+    def chat(self, messages: Sequence[Message], options: ChatOptions) -> AsyncIterator[Event]:
+        """Refused."""
+        del messages, options
+        self._refuse("chat")
+
+    def complete(self, prompt: str | Sequence[int], options: CompleteOptions) -> AsyncIterator[Event]:
+        """Refused."""
+        del prompt, options
+        self._refuse("complete")
 
     def _refuse(self, verb: str) -> NoReturn:
         msg = f"{self.info.name} cannot {verb}; it can {', '.join(self.info.tasks) or 'nothing'}"

@@ -36,6 +36,7 @@ from textmill.store.pooled import MOST_STATES, embed_pooled
 from textmill.store.reading import ReadingVerbs
 from textmill.store.vectors import VectorVerbs
 from textmill.store.verbs import Verbs
+from textmill.store.writing import NoWritingVerbs
 from textmill.tasks.best import check_top, labelled, listed, ranked
 from textmill.tasks.classify import Classifier
 from textmill.tasks.embed import Embedder
@@ -46,7 +47,7 @@ from textmill.tasks.rerank import Reranks
 from textmill.tasks.zero_shot import ZeroShotClassifier
 
 
-class Model(VectorVerbs, ReadingVerbs):
+class Model(VectorVerbs, ReadingVerbs, NoWritingVerbs):
     """A model that is loaded and ready; made by `textmill.load`.
 
     Thread-safe: calls from any threads and event loops share batches. Use it as a context manager or call `close`.

@@ -36,6 +36,8 @@ _TASKS: Mapping[Capability, Task] = {
     "rerank": "rerank",
     "classify": "classify",
     "token_classify": "classify_tokens",
+    "chat": "chat",
+    "completion": "complete",
 }
 _WHILE, _BESIDE = 2, 32 * 10**6
 """A load needs its weights twice for a moment, and some memory beside them."""

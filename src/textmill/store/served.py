@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from textmill.contract import (
+    Chat,
     Classify,
     ClassifyZeroShot,
+    Complete,
     Embed,
     EmbedChunks,
     EmbedSparse,
@@ -17,7 +19,19 @@ from textmill.contract import (
 )
 
 
-class Served(Embed, EmbedChunks, EmbedSparse, EmbedTokens, Classify, ClassifyZeroShot, Rerank, Tokenize, Protocol):
+class Served(
+    Embed,
+    EmbedChunks,
+    EmbedSparse,
+    EmbedTokens,
+    Classify,
+    ClassifyZeroShot,
+    Rerank,
+    Tokenize,
+    Chat,
+    Complete,
+    Protocol,
+):
     """A model that is loaded: `textmill.store.model.Model` is one, and so is each provider's."""
 
     info: ModelInfo

@@ -38,6 +38,7 @@ from textmill.contract import (
     ZeroShotOptions,
 )
 from textmill.errors import ModelNotFound
+from textmill.testing.writer import ScriptedWriter
 
 DIMENSIONS = 384
 MAX_TOKENS = 256
@@ -51,7 +52,7 @@ def info_of(name: str) -> ModelInfo:
         source=f"owner/{name}",
         revision=None,
         architecture="bert",
-        tasks=("embed", "embed_tokens", "embed_sparse", "classify", "rerank"),
+        tasks=("embed", "embed_tokens", "embed_sparse", "classify", "rerank", "chat", "complete"),
         labels=("joy", "anger", "fear"),
         pooling="mean",
         dimensions=DIMENSIONS,
@@ -82,13 +83,14 @@ def _seeded(seed: int, dimensions: int) -> npt.NDArray[np.float32]:
     return np.random.default_rng(seed).standard_normal(dimensions).astype(np.float32)
 
 
-class RecordingModel:
+class RecordingModel(ScriptedWriter):
     """A model without an engine: answers `vector_of`, raises ``error``, or waits until it is cancelled (``hold``).
 
     Where ``scores`` is given, all scores are that. ``calls`` has what it was asked; ``held`` and ``withdrawn`` are set when a held call begins and ends.
     """
 
     def __init__(self, name: str = "tiny") -> None:
+        super().__init__()
         self.info = info_of(name)
         self.ready = True
         self.waiting = (0, 0)
