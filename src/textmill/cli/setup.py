@@ -18,6 +18,7 @@ from textmill.config.surroundings import Cpu, Memory, cpu, memory, network
 CORE = ("openvino", "tokenizers", "huggingface_hub", "numpy")
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "grpc": ("grpcio", "grpcio-health-checking", "grpcio-reflection"),
+    "llamacpp": ("xllamacpp",),
     "otel": (
         "opentelemetry-exporter-otlp-proto-grpc",
         "opentelemetry-exporter-otlp-proto-http",
