@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from textmill.errors import InvalidInput, ModelBroken, ModelNotFound
-from textmill.gallery.jobs import Jobs
+from textmill.errors import InvalidInput, ModelBroken, ModelNotFound, Overloaded
+from textmill.gallery.jobs import WAITING, Jobs
 from textmill.gallery.progress import Progress, Report
 from textmill.gallery.record import Record
 from textmill.gallery.stop import Stop
@@ -27,8 +27,8 @@ class Bench:
         self.folder = folder
         self.made: list[Jobs] = []
 
-    def jobs(self, work: Work, workers: int = 2, kept: int = 200) -> Jobs:
-        self.made.append(Jobs(work, self.folder, workers=workers, kept=kept))
+    def jobs(self, work: Work, workers: int = 2, kept: int = 200, waiting: int = WAITING) -> Jobs:
+        self.made.append(Jobs(work, self.folder, workers=workers, kept=kept, waiting=waiting))
         return self.made[-1]
 
     def close(self) -> None:
@@ -149,6 +149,19 @@ def test_a_wish_that_cannot_be_one_is_no_job(bench: Bench) -> None:
     with pytest.raises(InvalidInput):
         jobs.submit(Wish())
     assert jobs.records() == {}
+
+
+def test_where_too_many_wait_a_client_may_come_back(bench: Bench) -> None:
+    jobs = bench.jobs(until_stopped, workers=1, waiting=2)
+    running, waiting = jobs.submit(Wish(id="a")), jobs.submit(Wish(id="b"))
+
+    with pytest.raises(Overloaded, match="2 jobs wait already") as caught:
+        jobs.submit(Wish(id="c"))
+    jobs.cancel(waiting)
+
+    assert caught.value.retry_after >= 1
+    assert list(jobs.records()) == [running, waiting]
+    assert jobs.submit(Wish(id="d")) in jobs.records()
 
 
 def test_so_many_run_at_once_and_the_others_wait_in_order(bench: Bench) -> None:

@@ -59,7 +59,7 @@ class Installer:
         return [Available(_shown_entry(each.entry), each.installed) for each in entries]
 
     def submit(self, wish: Wish) -> str:
-        """Begin a wish; its job's id. Raises InvalidInput for a wish that cannot be one, or where too many wait. Blocks."""
+        """Begin a wish; its job's id. Raises InvalidInput for a wish that cannot be one, Overloaded where too many wait. Blocks."""
         return self._jobs.submit(wish)
 
     def record(self, key: str) -> Record:

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock, Timeout
 
-from textmill.errors import InvalidInput, ModelNotFound, TextmillError
+from textmill.errors import ModelNotFound, Overloaded, TextmillError
 from textmill.gallery.files import write_whole
 from textmill.gallery.paths import STATE
 from textmill.gallery.progress import Progress, Report
@@ -22,6 +22,9 @@ from textmill.gallery.stop import Stop
 from textmill.gallery.wish import Wish
 
 WAITING = 1000
+"""Jobs that are not done; beyond them a client may come back."""
+_RETRY_S = 10.0
+"""Some jobs take a moment and some an hour, so this is no estimate, only a bound on how often a client asks."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,10 +52,13 @@ class _Job:
 class Jobs:
     """Runs wishes by ``carry_out``, at most ``workers`` at once, in the order of their submission. Safe for threads.
 
-    Each job is a file in the models folder; of those that ended, the oldest go where there are more than ``kept``. The process that has the jobs of a folder first is the one that keeps them.
+    Each job is a file in the models folder; of those that ended, the oldest go where there are more than ``kept``. At most ``waiting`` are taken
+    that are not done. The process that has the jobs of a folder first is the one that keeps them.
     """
 
-    def __init__(self, carry_out: CarryOut, folder: Path, *, workers: int = 2, kept: int = 200) -> None:
+    def __init__(
+        self, carry_out: CarryOut, folder: Path, *, workers: int = 2, kept: int = 200, waiting: int = WAITING
+    ) -> None:
         self._carry_out = carry_out
         self._folder = folder / STATE / "jobs"
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="gallery")
@@ -63,6 +69,7 @@ class Jobs:
         self._owns = False
         self._closed = False
         self._kept = kept
+        self._waiting = waiting
 
     def resume(self) -> list[str]:
         """Take up the jobs of an earlier process: records of those that ended, and those that did not, again.
@@ -85,14 +92,14 @@ class Jobs:
         return again
 
     def submit(self, wish: Wish) -> str:
-        """Begin a wish; its job's id. Raises InvalidInput for a wish that cannot be one, or where too many wait."""
+        """Begin a wish; its job's id. Raises InvalidInput for a wish that cannot be one, Overloaded where too many wait."""
         wish.checked()
         key = str(uuid.uuid4())
         record = Record(uuid=key, gallery_element_name=wish.title, deletion=bool(wish.delete))
         with self._lock:
-            if sum(not job.record.processed for job in self._jobs.values()) >= WAITING:
-                msg = f"{WAITING} jobs wait already; try again when some are done"
-                raise InvalidInput(msg)
+            if sum(not job.record.processed for job in self._jobs.values()) >= self._waiting:
+                msg = f"{self._waiting} jobs wait already; try again when some are done"
+                raise Overloaded(msg, retry_after=_RETRY_S)
             self._number += 1
             job = _Job(wish, record, self._number)
             self._jobs[key] = job
