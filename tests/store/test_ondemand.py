@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
+from tests.store.world import apart, until
 
 from textmill.config import ModelOptions
-from textmill.errors import DownloadFailed, LoadFailed, ModelNotFound
+from textmill.contract import Known
+from textmill.errors import DownloadFailed, LoadFailed, ModelNotFound, Overloaded
 from textmill.folder.model import ModelFile
+from textmill.store.keeper import Slot
 from textmill.store.load import load_model
 from textmill.store.model import Model
 from textmill.store.ondemand import REFUSED_S, OnDemand
@@ -27,6 +31,8 @@ class Hub:
         self.here: set[str] = set()
         self.asked: list[str] = []
         self.failure: Exception | None = None
+        self.gate = threading.Event()
+        self.gate.set()
 
     def is_here(self, repo: str, revision: str | None) -> bool:
         return revision is None and repo in self.here
@@ -34,6 +40,7 @@ class Hub:
     def files_of(self, repo: str, revision: str | None) -> Sequence[str]:
         del revision
         self.asked.append(repo)
+        assert self.gate.wait(10)
         if self.failure is not None:
             raise self.failure
         if repo not in self.files:
@@ -87,6 +94,10 @@ def loads(tiny: Path) -> Loads:
 async def name_of(store: Store, name: str | None) -> str:
     async with store.lease(name) as model:
         return model.info.name
+
+
+def names(store: Store) -> list[str]:
+    return [known.name for known, _, _ in store.known(everything=True)]
 
 
 async def test_a_repository_becomes_known_and_loads_once(store: Store, hub: Hub, loads: Loads) -> None:
@@ -153,6 +164,124 @@ async def test_a_hub_that_does_not_answer_is_a_load_that_fails(store: Store, hub
         await name_of(store, "o/tiny")
 
     assert caught.value.retry_after
+
+
+async def test_names_that_came_while_the_hub_was_away_take_no_place(store: Store, hub: Hub, loads: Loads) -> None:
+    hub.failure = DownloadFailed("no network")
+    store.find_by(OnDemand(hub, loads, most=1))
+    for name in ("x/one", "x/two", "x/three"):
+        with pytest.raises(LoadFailed, match="no network"):
+            await name_of(store, name)
+    assert (names(store), list(store.names())) == ([], [])
+    hub.failure = None
+
+    assert await name_of(store, "o/tiny") == "o/tiny"
+
+
+async def test_a_name_that_could_not_be_brought_is_left_alone_for_longer_and_longer(
+    store: Store, hub: Hub, loads: Loads
+) -> None:
+    clock = Clock()
+    hub.failure = DownloadFailed("no network")
+    store.find_by(OnDemand(hub, loads, clock=clock))
+    waits = list[float | None]()
+    for wait in (0.0, 1.0, 9.5, 1.0):
+        clock.now += wait
+        with pytest.raises(LoadFailed, match="no network") as caught:
+            await name_of(store, "o/tiny")
+        waits.append(caught.value.retry_after)
+    assert (waits, hub.asked) == ([10.0, 9.0, 20.0, 19.0], ["o/tiny"] * 2)
+    clock.now += 20
+    hub.failure = None
+
+    assert await name_of(store, "o/tiny") == "o/tiny"
+
+
+async def test_a_name_is_listed_once_it_has_loaded(store: Store, hub: Hub, loads: Loads) -> None:
+    hub.gate.clear()
+    store.find_by(OnDemand(hub, loads))
+    asks = apart(name_of(store, "o/tiny"))
+    await until(lambda: bool(hub.asked))
+    assert names(store) == []
+    with pytest.raises(ModelNotFound, match="there is none"):
+        await name_of(store, "tiny")
+    hub.gate.set()
+    await asks
+    assert names(store) == ["o/tiny"]
+    await store.unload("o/tiny")
+
+    assert names(store) == ["o/tiny"]
+
+
+async def test_a_name_that_fails_when_nobody_waits_any_more_is_not_known_either(
+    store: Store, hub: Hub, loads: Loads
+) -> None:
+    hub.failure = DownloadFailed("no network")
+    hub.gate.clear()
+    store.find_by(OnDemand(hub, loads))
+    asks = apart(name_of(store, "x/one"))
+    await until(lambda: bool(hub.asked))
+    asks.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asks
+    assert list(store.names()) == ["x/one"]
+    hub.gate.set()
+
+    await until(lambda: not list(store.names()))
+
+
+async def test_so_many_names_are_looked_for_at_once(store: Store, hub: Hub, loads: Loads) -> None:
+    hub.gate.clear()
+    store.find_by(OnDemand(hub, loads, looked_for=1))
+    asks = apart(name_of(store, "o/none"))
+    await until(lambda: bool(hub.asked))
+    with pytest.raises(Overloaded) as caught:
+        await name_of(store, "o/tiny")
+    assert caught.value.retry_after >= 1
+    hub.gate.set()
+    with pytest.raises(ModelNotFound):
+        await asks
+
+    assert await name_of(store, "o/tiny") == "o/tiny"
+
+
+async def test_no_more_are_known_than_may_be_however_many_are_looked_for(store: Store, hub: Hub, loads: Loads) -> None:
+    hub.files["o/other"] = ["model.safetensors"]
+    hub.gate.clear()
+    store.find_by(OnDemand(hub, loads, most=1))
+    asks = [apart(name_of(store, name)) for name in ("o/tiny", "o/other")]
+    await until(lambda: len(hub.asked) > 1)
+    hub.gate.set()
+
+    refused = [each for each in await asyncio.gather(*asks, return_exceptions=True) if isinstance(each, Exception)]
+    assert [type(each) for each in refused] == [ModelNotFound]
+    assert (len(names(store)), len(loads.files)) == (1, 1)
+
+
+async def test_a_model_that_has_loaded_stays_known_when_its_files_are_lost(
+    store: Store, hub: Hub, loads: Loads
+) -> None:
+    store.find_by(OnDemand(hub, loads))
+    await name_of(store, "o/tiny")
+    await store.unload("o/tiny")
+    hub.failure = DownloadFailed("no network")
+
+    with pytest.raises(LoadFailed, match="no network"):
+        await name_of(store, "o/tiny")
+    assert names(store) == ["o/tiny"]
+
+
+async def test_a_model_that_the_folder_has_from_now_on_gives_its_place_back(
+    store: Store, hub: Hub, loads: Loads, tiny: Path
+) -> None:
+    store.find_by(OnDemand(hub, loads, most=1))
+    await name_of(store, "o/tiny")
+    known = Known(name="o/tiny", source="tiny")
+    store.add(known, Slot(name="o/tiny", load=lambda: load_model(str(tiny), ModelOptions(threads=1), called="o/tiny")))
+    hub.files["o/other"] = ["model.safetensors"]
+
+    assert await name_of(store, "o/other") == "o/other"
+    assert await name_of(store, "o/tiny") == "o/tiny"
 
 
 @pytest.mark.parametrize("name", ["o/g", "o/g/g.gguf", "o/x-GGUF"])

@@ -23,15 +23,18 @@ class Finder(Protocol):
     """Finds models that are not known. Must be quick: the store asks in the event loop."""
 
     def find(self, name: str) -> Found | None:
-        """The model of that name, or None."""
+        """The model of that name, or None.
+
+        Raises LoadFailed for one that could not be brought a short time ago, Overloaded where too many are being looked for.
+        """
         ...
 
     def hint(self, name: str) -> str:
         """The end of the sentence that no such model is known; may be empty."""
         ...
 
-    def forget(self, name: str) -> None:
-        """Note that a model that was found is known no longer."""
+    def forget(self, name: str, why: BaseException | None = None) -> None:
+        """Note that a model that was found is known no longer; ``why`` is what kept it from coming, where something did."""
         ...
 
 
@@ -49,5 +52,5 @@ class NoFinder:
             return ""
         return f"; `textmill pull {name}` installs it, and a server with --auto-download fetches such models by itself"
 
-    def forget(self, name: str) -> None:
+    def forget(self, name: str, why: BaseException | None = None) -> None:
         """Nothing was found."""

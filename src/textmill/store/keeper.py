@@ -41,13 +41,16 @@ class Slot(Place, Generic[M]):
     """A model that is known by a name, loaded or not. ``load`` blocks, and raises what `textmill.load` raises.
 
     ``prepare`` comes before it: it brings what is to be loaded to this machine, blocks, and says how many bytes the model will take,
-    0 where it cannot tell. ``most`` requests may use the model at once, None for any number; others are told to come back after
-    ``retry_after`` seconds.
+    0 where it cannot tell; it is ``prepared`` once that has gone well. ``failed`` is told in the loop why a load has failed, before those
+    who wait for it are, and whether or not anyone still does. ``most`` requests may use the model at once, None for any number; others
+    are told to come back after ``retry_after`` seconds.
     """
 
     name: str
     load: Callable[[], M]
     prepare: Callable[[], int] | None = None
+    prepared: bool = False
+    failed: Callable[[BaseException], None] | None = None
     most: int | None = None
     retry_after: float = 1.0
     model: M | None = None
@@ -108,7 +111,7 @@ class Keeper(Generic[M]):
         Several threads may call it, for one slot each, where memory is not limited.
         """
         if slot.prepare is not None:
-            slot.need = max(slot.need, slot.prepare())
+            slot.need, slot.prepared = max(slot.need, slot.prepare()), True
         with self._starting:
             if slot.model is not None:
                 return
@@ -221,14 +224,14 @@ class Keeper(Generic[M]):
                 msg = f"{slot.name} could not be loaded: {slot.error}; the next attempt is possible in {wait:.0f} s"
                 raise LoadFailed(msg, retry_after=wait)
             slot.task = asyncio.create_task(self._load(slot))
-            slot.task.add_done_callback(_look)
+            slot.task.add_done_callback(partial(_told, slot))
         return await asyncio.shield(slot.task)  # who leaves does not end the load of the others
 
     async def _load(self, slot: Slot[M]) -> M:
         end = self._clock() + self._limits.patience_s
         try:
             if slot.prepare is not None:
-                slot.need = max(slot.need, await in_thread(slot.prepare))
+                slot.need, slot.prepared = max(slot.need, await in_thread(slot.prepare)), True
             async with self._loads:  # who waits longest comes first
                 await self._make_room(slot, end)
                 slot.loading = True
@@ -379,6 +382,13 @@ def _wake(slot: Slot[M]) -> None:
 def _measured(estimate: int, grown: int) -> int:
     """What a model takes, given how much more the process has used since it began to load; others may have done so too."""
     return min(max(estimate, grown), 2 * estimate) if estimate else max(0, grown)
+
+
+def _told(slot: Slot[Any], task: asyncio.Task[Any]) -> None:
+    """Tell who wants to know that a load has failed."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None and slot.failed is not None:
+        slot.failed(error)
 
 
 def _look(task: asyncio.Task[Any]) -> None:

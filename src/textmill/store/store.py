@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mappin
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from textmill.contract import Known, ModelInfo, Task
@@ -33,6 +34,11 @@ class _Entry:
     """Of the last time that it was loaded."""
     found: bool = False
     """It is known because a request named it; who names none does not mean it."""
+
+    @property
+    def came(self) -> bool:
+        """Whether it exists, as far as is known: a name that somebody has made up never loads."""
+        return not self.found or self.info is not None or self.slot.model is not None
 
     def fits(self, task: Task | None) -> bool:
         """Whether it can do that, as far as is known."""
@@ -107,18 +113,14 @@ class Store:
 
     def forget(self, name: str) -> None:
         """Know a model no longer; it answers the requests that it has, and leaves."""
-        entry = self._entries.pop(name, None)
-        self._keeper.forget(name)
-        self._named = None
-        if entry is not None and entry.found:
-            self._finder.forget(name)
+        self._drop(name, None)
 
     @asynccontextmanager
     async def lease(self, name: str | None = None, task: Task | None = None) -> AsyncIterator[Served]:
         """The model of that name, or by its hub id, folder or alias, loaded for it if need be; while this lasts it stays.
 
         No name means the default: the first that the store was made with, or else the only one that may do the ``task``. Raises
-        ModelNotFound, ModelUnclear where several might be meant, LoadFailed, Unavailable.
+        ModelNotFound, ModelUnclear where several might be meant, LoadFailed, Overloaded, Unavailable.
         """
         entry = self._asked(name, task)
         if entry.known.refusal is not None:  # before another model would make room for it
@@ -132,15 +134,13 @@ class Store:
 
     @asynccontextmanager
     async def _leased(self, entry: _Entry) -> AsyncIterator[Served]:
-        """The model of an entry; one that was looked for and that does not exist is known no longer."""
+        """The model of an entry. Raises ModelNotFound for one that was looked for and that does not exist, else what the keeper raises."""
         try:
             async with self._keeper.lease(entry.known.name) as model:
                 yield model
         except LoadFailed as error:
             if not entry.found or not isinstance(error.__cause__, ModelNotFound):
                 raise
-            if self._entries.get(entry.known.name) is entry:
-                self.forget(entry.known.name)
             raise error.__cause__ from None
 
     def names(self) -> Iterable[str]:
@@ -150,12 +150,12 @@ class Store:
     def known(self, *, everything: bool = False) -> Sequence[tuple[Known, ModelInfo | None, Served | None]]:
         """All models, the default first: what is known of each, what it said of itself when last loaded, and it itself if it is.
 
-        With ``everything`` those too that answer to their name and are not listed.
+        Those that were looked for only once they have loaded. With ``everything`` those too that answer to their name and are not listed.
         """
         return [
             (entry.known, entry.info, entry.slot.model)
             for entry in self._entries.values()
-            if everything or entry.known.listed or entry.slot.model is not None
+            if entry.came and (everything or entry.known.listed or entry.slot.model is not None)
         ]
 
     def memory(self, name: str) -> int:
@@ -205,7 +205,24 @@ class Store:
             with ThreadPoolExecutor(len(models)) as pool:
                 list(pool.map(lambda model: model.close(drain_s), models))
 
+    def _lost(self, entry: _Entry, error: BaseException) -> None:
+        """Know a model no longer that was looked for, where it does not exist or never came: others need the place."""
+        why = error.__cause__ if isinstance(error.__cause__, ModelNotFound) else error
+        name = entry.known.name
+        if self._entries.get(name) is entry and (why is not error or not entry.slot.prepared):
+            self._drop(name, why)
+
+    def _drop(self, name: str, why: BaseException | None) -> None:
+        entry = self._entries.pop(name, None)
+        self._keeper.forget(name)
+        self._named = None
+        if entry is not None and entry.found:
+            self._finder.forget(name, why)
+
     def _enter(self, known: Known, slot: Slot[Served], info: ModelInfo | None) -> None:
+        before = self._entries.get(known.name)
+        if before is not None and before.found:
+            self._finder.forget(known.name)
         self._keeper.add(slot)
         self._entries[known.name] = _Entry(known, slot, info)
         self._named = None
@@ -224,7 +241,9 @@ class Store:
         """What a request means, after a look for a model that is not known."""
         if name and name not in self._names and (found := self._finder.find(name)) is not None:
             self.add(found.known, found.slot)
-            self._entries[found.known.name].found = True
+            entry = self._entries[found.known.name]
+            entry.found = True
+            found.slot.failed = partial(self._lost, entry)
         return self._entry(name, task)
 
     def _entry(self, name: str | None, task: Task | None) -> _Entry:
@@ -253,7 +272,7 @@ class Store:
         raise ModelUnclear(msg, param="model")
 
     def _listed(self) -> str:
-        return _some([name for name, entry in self._entries.items() if entry.known.listed])
+        return _some([name for name, entry in self._entries.items() if entry.known.listed and entry.came])
 
     def _near(self, name: str) -> str:
         """The name that is nearest to a misspelt one; paths are nobody's business, and a long name is not misspelt."""
