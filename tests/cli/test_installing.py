@@ -69,6 +69,22 @@ def test_a_model_answers_right_after_its_job_and_jobs_outlive_the_process(tmp_pa
             assert client.get("/v1/models/late").status_code == 404
 
 
+def test_weights_that_the_server_uses_otherwise_outlive_the_models_that_are_deleted(tmp_path: Path) -> None:
+    models, elsewhere = tmp_path / "models", tmp_path / "all.yaml"
+    for name in ("given", "listed"):
+        tiny_bert(models / name)
+        (models / f"{name}-file.yaml").write_text(f"name: {name}-file\nparameters: {{model: {name}}}\n")
+    elsewhere.write_text("- name: theirs\n  parameters: {model: listed}\n")
+    options = ("--models-path", str(models), "--models-config-file", str(elsewhere))
+    with serving(str(models / "given"), *options) as client:
+        for name in ("given", "listed"):
+            assert ended(client, client.post(f"/models/delete/{name}-file").json()["uuid"])["error"] is None
+            assert "is used by" in ended(client, client.post(f"/models/delete/{name}").json()["uuid"])["error"]
+        for name in ("given", "theirs"):
+            assert client.post("/v1/embeddings", json={"input": "a", "model": name}).status_code == 200
+    assert sorted(path.name for path in models.iterdir() if not path.name.startswith(".")) == ["given", "listed"]
+
+
 def test_the_endpoint_can_be_switched_off(tmp_path: Path) -> None:
     given = tiny_bert(tmp_path / "given")
     with serving(str(given), "--disable-gallery-endpoint", "--models-path", str(tmp_path / "none")) as client:

@@ -225,6 +225,17 @@ def test_what_galleries_have_is_listed_installed_and_deleted(typed: Typed, model
     assert [path.name for path in models.iterdir() if path.name != ".textmill"] == []
 
 
+def test_what_a_model_of_a_file_elsewhere_uses_is_not_deleted(typed: Typed, models: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "all.yaml"
+    elsewhere.write_text("- name: theirs\n  parameters: {model: bert.gguf}\n")
+    typed("models", "install", "test@bert")
+    beside = ("--models-config-file", str(elsewhere))
+
+    assert "theirs" in typed("models", "list", *beside).stdout
+    assert "kept bert.gguf, which other models use" in typed("models", "rm", "bert", *beside).stdout
+    assert (models / "bert.gguf").exists()
+
+
 def test_a_gallery_that_cannot_be_read_is_no_empty_list(command: Typed, models: Path, server: FileServer) -> None:
     gallery = f"test={server.url('/none.yaml')}"
     result = command("models", "list", "--available", "--models-path", str(models), "--galleries", gallery)

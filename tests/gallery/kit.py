@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 import yaml
 
+from textmill.gallery.entry import Source
 from textmill.gallery.gallery import Gallery
 from textmill.gallery.install import Installed
+from textmill.gallery.modelfiles import Outside
 from textmill.gallery.progress import Report
 from textmill.gallery.remove import Removed
 from textmill.gallery.stop import Stop
@@ -58,6 +60,12 @@ class Kit:
         done = self.gallery.carry_out(Wish(delete=name))
         assert isinstance(done, Removed)
         return done
+
+    def beside(self, index: str = "/index.yaml", **outside: Any) -> Kit:
+        """The same folder, where a server has models besides it, and a gallery of that index."""
+        sources = (Source("beside", self.server.url(index)),)
+        gallery = Gallery(self.folder, sources=sources, access=self.gallery._access, outside=Outside(**outside))
+        return Kit(self.server, gallery, self.folder)
 
     def file(self, path: str, data: bytes = WEIGHTS, **fields: str) -> dict[str, str]:
         """A file entry for a file that the server has."""

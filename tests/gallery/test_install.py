@@ -191,6 +191,21 @@ def test_a_file_that_another_model_uses_is_not_renewed_under_its_feet(kit: Kit) 
     assert (kit.folder / "bert.gguf").read_bytes() == WEIGHTS
 
 
+def test_a_file_that_a_model_outside_of_the_folder_uses_is_neither_renewed_nor_removed(
+    kit: Kit, tmp_path: Path
+) -> None:
+    kit.install(id="bert")
+    (tmp_path / "all.yaml").write_text("- name: mine\n  parameters: {model: bert.gguf}\n")
+    beside = kit.beside("/new.yaml", config_files=(tmp_path / "all.yaml",))
+    kit.server.files["/new.yaml"] = yaml.safe_dump([{"name": "bert", "config_file": {"backend": "x"}}]).encode()
+
+    with pytest.raises(InvalidInput, match="exists and is another file"):
+        beside.install(id="bert", files=[kit.file("bert.gguf", b"GGUF other")])
+    beside.install(id="bert")
+
+    assert kit.names() == ["._gallery_bert.yaml", "bert.gguf", "bert.yaml"]
+
+
 def test_a_failing_download_leaves_no_model_file_and_is_taken_up_again(kit: Kit) -> None:
     kit.server.always["/bert.gguf"] = Fault(status=404)
     with pytest.raises(ModelNotFound):

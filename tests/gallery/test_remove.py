@@ -58,6 +58,72 @@ def test_a_word_that_only_looks_like_a_file_keeps_nothing(kit: Kit, other: str) 
     assert kit.delete("bert").kept == ()
 
 
+@pytest.mark.parametrize(
+    "model",
+    ["bert.gguf", "./bert.gguf", "{folder}/bert.gguf", "file://{folder}/bert.gguf", "link.gguf", "{folder}/link.gguf"],
+)
+def test_files_that_a_model_of_a_file_elsewhere_uses_stay(kit: Kit, tmp_path: Path, model: str) -> None:
+    kit.install(id="bert")
+    (kit.folder / "link.gguf").symlink_to("bert.gguf")
+    elsewhere = tmp_path / "bert.yaml"
+    elsewhere.write_text(f"- name: other\n  parameters: {{model: '{model.format(folder=kit.folder)}'}}\n- name: more\n")
+
+    removed = kit.beside(config_files=(elsewhere,)).delete("bert")
+
+    assert removed.kept == ("bert.gguf",)
+    assert (kit.names(), elsewhere.exists()) == (["bert.gguf", "link.gguf"], True)
+
+
+@pytest.mark.parametrize("given", ["weights", "linked", "weights/", "."])
+@pytest.mark.parametrize("spelled", ["absolute", "relative", "through a link"])
+def test_weights_that_a_server_was_given_stay(
+    kit: Kit, tmp_path: Path, given: str, spelled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (kit.folder / "weights/1_Pooling").mkdir(parents=True)
+    for name in ("model.safetensors", "1_Pooling/config.json"):
+        (kit.folder / "weights" / name).write_bytes(b"x")
+    (kit.folder / "linked").symlink_to("weights")
+    (tmp_path / "way").symlink_to(kit.folder)
+    (kit.folder / "whole.yaml").write_text("name: whole\nparameters: {model: weights}\n")
+    (kit.folder / "part.yaml").write_text("name: part\nparameters: {model: weights/model.safetensors}\n")
+    monkeypatch.chdir(tmp_path)
+    root = {"absolute": str(kit.folder), "relative": "models", "through a link": "way"}[spelled]
+    beside = kit.beside(models=("owner/repo", f"{root}/{given}"))
+
+    assert beside.delete("whole").kept == ("weights",)
+    assert beside.delete("part").kept == ("weights/model.safetensors",)
+    with pytest.raises(InvalidInput, match=r"weights is used by .* .given to the server at its start"):
+        beside.delete("weights")
+    assert kit.names()[-2:] == ["weights/1_Pooling/config.json", "weights/model.safetensors"]
+
+
+def test_a_model_of_a_file_elsewhere_is_not_deleted(kit: Kit, tmp_path: Path) -> None:
+    kit.install(id="bert")
+    elsewhere = tmp_path / "bert.yaml"
+    elsewhere.write_text("name: other\nparameters: {model: some.gguf}\n")
+    beside = kit.beside(config_files=(elsewhere,))
+
+    with pytest.raises(InvalidInput, match=r"other .of bert\.yaml, which --models-config-file names. is no model"):
+        beside.delete("other")
+    assert beside.delete("bert").kept == ()
+    assert elsewhere.exists()
+
+
+def test_a_file_elsewhere_that_cannot_be_read_leaves_everything_where_it_is(kit: Kit, tmp_path: Path) -> None:
+    kit.install(id="bert")
+
+    with pytest.raises(InvalidInput, match=r"all\.yaml, which --models-config-file names, cannot be read"):
+        kit.beside(config_files=(tmp_path / "all.yaml",)).delete("bert")
+    assert len(kit.names()) == 5
+
+
+def test_a_file_elsewhere_that_is_one_of_the_folders_own_keeps_nothing(kit: Kit) -> None:
+    kit.install(id="bert")
+
+    assert kit.beside(config_files=(kit.folder / "bert.yaml",)).delete("bert").kept == ()
+    assert kit.names() == []
+
+
 def test_deleting_never_leaves_the_folder(kit: Kit, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     (outside / "weights").mkdir(parents=True)

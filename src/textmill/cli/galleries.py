@@ -25,6 +25,7 @@ def open_gallery(options: ServeOptions, folders: Sequence[Path] = ()) -> Gallery
     Raises ConfigInvalid for galleries that are none.
     """
     from textmill.gallery.gallery import Gallery  # noqa: PLC0415 - not every server downloads
+    from textmill.gallery.modelfiles import Outside  # noqa: PLC0415
     from textmill.gallery.repository import HubCache  # noqa: PLC0415
 
     access = access_of(options)
@@ -35,7 +36,13 @@ def open_gallery(options: ServeOptions, folders: Sequence[Path] = ()) -> Gallery
         access=access,
         folders=folders,
         repositories=HubCache(access, cache),
+        outside=Outside(config_files(options), options.models),
     )
+
+
+def config_files(options: ServeOptions) -> tuple[Path, ...]:
+    """The YAML files elsewhere whose models have their weights in the models folder."""
+    return (Path(options.models_config_file),) if options.models_config_file else ()
 
 
 def access_of(options: ServeOptions) -> Access:

@@ -12,7 +12,7 @@ import click
 
 from textmill.cli.externals import externals
 from textmill.cli.flags import flags
-from textmill.cli.galleries import open_gallery
+from textmill.cli.galleries import config_files, open_gallery
 from textmill.cli.logs import start_logging
 from textmill.cli.pull import install as install_model
 from textmill.config import GALLERY_OPTIONS, ServeOptions, command_options
@@ -120,7 +120,7 @@ def remove(name: str, **given: Any) -> None:
 def _folder(options: ServeOptions) -> Folder:
     from textmill.folder.scan import scan  # noqa: PLC0415 - reads YAML
 
-    return scan(Path(options.models_path), external=externals(options))
+    return scan(Path(options.models_path), external=externals(options), config_files=config_files(options))
 
 
 def _unknown(name: str, folder: Folder) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from textmill.cli.externals import Externals, externals
-from textmill.cli.galleries import open_gallery
+from textmill.cli.galleries import config_files, open_gallery
 from textmill.cli.preload import preload
 from textmill.config import ServeOptions
 from textmill.contract import USUAL, EmbedDefaults
@@ -55,7 +55,6 @@ def open_store(options: ServeOptions, telemetry: Telemetry, looks: Looks | None 
         idle_s=options.idle_unload_seconds,
     )
     path = Path(options.models_path)
-    config_files = (Path(options.models_config_file),) if options.models_config_file else ()
     external = externals(options)
     gallery = open_gallery(options)
     gallery.sweep()  # of what a killed process has left there
@@ -77,7 +76,9 @@ def open_store(options: ServeOptions, telemetry: Telemetry, looks: Looks | None 
         store = Store(models, Keeper(limits, measure=resident, trim=trim))
         fetching = Fetching(gallery)
         loader = _Loader(options, telemetry, fetching)
-        offered = Offered(path, store, loader.load, fetching.fetch, loader.weigh, config_files, looks, external)
+        offered = Offered(
+            path, store, loader.load, fetching.fetch, loader.weigh, config_files(options), looks, external
+        )
         if options.auto_download:
             store.find_by(
                 OnDemand(gallery, loader.load, weigh=loader.weigh, taken=offered.has, offline=options.offline)
@@ -180,5 +181,4 @@ def given_models(options: ServeOptions, memory: int) -> tuple[str, ...]:
         raise ConfigInvalid(msg) from None
     if options.models or options.preload:
         return options.models
-    elsewhere = (Path(options.models_config_file),) if options.models_config_file else ()
-    return () if scan(path, config_files=elsewhere).files else _DEFAULT
+    return () if scan(path, config_files=config_files(options)).files else _DEFAULT

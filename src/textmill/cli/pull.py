@@ -11,7 +11,7 @@ import click
 from textmill.cli.downloads import carry_out, local_address
 from textmill.cli.externals import externals
 from textmill.cli.flags import flags
-from textmill.cli.galleries import access_of, open_gallery
+from textmill.cli.galleries import access_of, config_files, open_gallery
 from textmill.cli.logs import start_logging
 from textmill.config import GALLERY_OPTIONS, ServeOptions, command_options
 
@@ -58,7 +58,7 @@ def told(made: Installed, options: ServeOptions) -> str:
     from textmill.folder.scan import scan  # noqa: PLC0415 - with the gallery
     from textmill.gallery.logged import human  # noqa: PLC0415
 
-    folder = scan(Path(options.models_path), external=externals(options))
+    folder = scan(Path(options.models_path), external=externals(options), config_files=config_files(options))
     size = sum(path.stat().st_size for path in made.files)
     what = f" with {human(size)} in {_listed(made.files, folder.path)}" if made.files else ""
     lines = [f"installed {made.name} as {os.path.relpath(made.config)}{what}"]

@@ -21,7 +21,7 @@ Route = Annotated[str, Meta(pattern="^/")]
 
 GALLERY_OPTIONS = (
     *("models_path", "galleries", "download_host", "token", "offline", "cache_dir", "config"),
-    "external_grpc_backends",
+    *("models_config_file", "external_grpc_backends"),
 )
 """Those of `ServeOptions` that the commands about installed models take."""
 

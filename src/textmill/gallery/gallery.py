@@ -17,6 +17,7 @@ from textmill.gallery.entry import Entry, File, Source, completed
 from textmill.gallery.fetcher import Fetcher
 from textmill.gallery.index import Index, Problem
 from textmill.gallery.install import Installed, install
+from textmill.gallery.modelfiles import Outside
 from textmill.gallery.paths import STATE, safe_model
 from textmill.gallery.progress import Report, silent
 from textmill.gallery.reader import Reader
@@ -44,7 +45,8 @@ class Gallery:
     """Installs into one models folder. Safe for threads and beside other processes that use the same folder.
 
     ``sources`` are galleries in order, ``folders`` where ``file://`` may read besides the models folder, ``repositories`` keeps
-    whole repositories of the hub, huggingface_hub's cache if none is given. Nothing is fetched before it is asked for.
+    whole repositories of the hub, huggingface_hub's cache if none is given. What models ``outside`` of the folder use in it is neither
+    deleted nor written over. Nothing is fetched before it is asked for.
     """
 
     def __init__(
@@ -55,9 +57,11 @@ class Gallery:
         access: Access | None = None,
         folders: Sequence[Path] = (),
         repositories: Repositories | None = None,
+        outside: Outside | None = None,
     ) -> None:
         self.folder = folder
         self.sources = tuple(sources)
+        self._outside = outside or Outside()
         self._access = _trusting(access or Access(), self.sources)
         self._repositories = repositories or HubCache(self._access)
         self._lock = threading.Lock()
@@ -84,7 +88,7 @@ class Gallery:
         """
         wish, stop = wish.checked(), stop or Stop()
         with disk_faults(self.folder):
-            return remove(self.folder, wish.delete) if wish.delete else self._install(wish, report, stop)
+            return remove(self.folder, wish.delete, self._outside) if wish.delete else self._install(wish, report, stop)
 
     def _install(self, wish: Wish, report: Report, stop: Stop) -> Installed:
         entry, repository = self._entry(wish, stop)
@@ -96,7 +100,15 @@ class Gallery:
 
         source = wish.id or canonical(parse(wish.uri or wish.url, self._access))
         return install(
-            entry, wish, self.folder, self._fetcher, source=source, report=report, stop=stop, prepare=prepare
+            entry,
+            wish,
+            self.folder,
+            self._fetcher,
+            source=source,
+            report=report,
+            stop=stop,
+            outside=self._outside,
+            prepare=prepare,
         )
 
     def fetch(self, file: File, report: Report = silent, stop: Stop | None = None) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,15 @@ from textmill.gallery.entry import Entry, File, config_of
 from textmill.gallery.fetcher import Fetcher
 from textmill.gallery.files import write_whole
 from textmill.gallery.lock import changing, exclusive
-from textmill.gallery.modelfiles import ModelUse, models_of, note_path, noted_files, noted_hashes, noted_source
+from textmill.gallery.modelfiles import (
+    ModelUse,
+    Outside,
+    models_of,
+    note_path,
+    noted_files,
+    noted_hashes,
+    noted_source,
+)
 from textmill.gallery.paths import STATE, inside, safe_file, safe_model
 from textmill.gallery.progress import Progress, Report
 from textmill.gallery.remove import remove_unused
@@ -45,11 +53,12 @@ def install(
     source: str,
     report: Report,
     stop: Stop,
+    outside: Outside,
     prepare: Callable[[Stop], None] = lambda _: None,
 ) -> Installed:
     """Fetch an entry's files and write its model file, last, so that the model is there once all of it is.
 
-    ``source`` says what was asked for, in one spelling. ``prepare`` runs between. An interrupted installation is taken up by the
+    ``source`` says what was asked for, in one spelling. ``prepare`` runs between. Files that models of ``outside`` use are not written over. An interrupted installation is taken up by the
     same wish. Raises InvalidInput where the name or a file is taken by something else, or the model file was changed by hand since
     it was written, and what `Fetcher.fetch` raises.
     """
@@ -68,7 +77,7 @@ def install(
     with exclusive(target, folder / STATE, waiting), disk_faults(target):
         before = noted_files(folder, stem)
         _same_source(wish, source, folder, stem)
-        others = _others(folder, name, target, mine=_is_ours(folder, stem, target))
+        others = _others(models_of(folder, outside), name, target, mine=_is_ours(folder, stem, target))
         plan = _Plan(folder, fetcher, set(before or ()), others)
         while True:
             fetched = plan.fetch(list(files.values()), report, stop)
@@ -79,7 +88,7 @@ def install(
                     templates = plan.templates(entry)
                     _publish(folder, stem, _note(entry, files, source, name), write_yaml(config))
                     left = set(before or ()) - {*files, *(path.relative_to(folder).as_posix() for path in templates)}
-                    remove_unused(folder, sorted(left), models_of(folder))
+                    remove_unused(folder, sorted(left), models_of(folder, outside))
                     return Installed(name, target, (*fetched, *templates))
 
 
@@ -143,10 +152,9 @@ class _Plan:
         return paths
 
 
-def _others(folder: Path, name: str, target: Path, *, mine: bool) -> tuple[ModelUse, ...]:
-    """The other models of the folder; raises InvalidInput where one has the name already, or the model file is not ours."""
-    models = models_of(folder)
-    taken = next((model for model in models if model.name == name and model.path != target), None)
+def _others(models: Sequence[ModelUse], name: str, target: Path, *, mine: bool) -> tuple[ModelUse, ...]:
+    """The other models; raises InvalidInput where one of the folder has the name already, or the model file is not ours."""
+    taken = next((each for each in models if each.name == name and each.path != target and not each.outside), None)
     if taken is not None:
         msg = f"{taken.path.name} describes a model {name} already; give another name, or delete that model first"
         raise InvalidInput(msg, param="name")

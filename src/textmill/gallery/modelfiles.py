@@ -1,10 +1,11 @@
-"""The model files of a folder, as far as installing and deleting need them: names, and which files belong to whom."""
+"""Who uses which files of a models folder: its model files, and models that are served from elsewhere."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,10 +20,23 @@ _FILE_KEYS = ("model", "mmproj", "draft_model", "lora_adapter", "lora_base")
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """What a server serves besides a models folder, and what may use files in it all the same.
+
+    ``config_files`` are YAML files elsewhere whose models have their weights in the folder, ``models`` what was given by a path, or by
+    another name of which there is no such path.
+    """
+
+    config_files: tuple[Path, ...] = ()
+    models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ModelUse:
     """A model of a YAML file: ``files`` are those that belong to it, ``words`` all texts in which a file may be named.
 
-    ``alone`` says whether the YAML file describes no other.
+    ``alone`` says whether the YAML file describes no other. ``outside`` says, for a person, where a model comes from that is none of
+    the folder's own and is not deleted here; empty for others.
     """
 
     name: str
@@ -30,6 +44,12 @@ class ModelUse:
     files: tuple[str, ...]
     words: tuple[str, ...]
     alone: bool
+    outside: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its name, and where it comes from if that is outside of the folder."""
+        return f"{self.name} ({self.outside})" if self.outside else self.name
 
     def uses(self, file: str) -> bool:
         """Whether a file, or one inside or around it, may be meant by what the model says; rather too often than too rarely."""
@@ -37,13 +57,20 @@ class ModelUse:
         return any(named.search(word) or file.startswith(f"{word}/") for word in self.words)
 
 
-def models_of(folder: Path) -> tuple[ModelUse, ...]:
-    """The models of a folder's YAML files, in the order of the files' names. One that cannot be read uses what its text names."""
-    found = list[ModelUse]()
+def models_of(folder: Path, outside: Outside) -> tuple[ModelUse, ...]:
+    """The models of a folder's YAML files, in the order of the files' names, and those of elsewhere.
+
+    One that is not YAML uses what its text names. Raises InvalidInput where one of elsewhere is not there to be read.
+    """
+    found, own = list[ModelUse](), set[Path]()
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.suffix in (".yaml", ".yml") and not path.name.startswith(".") and path.is_file():
             found += _models_in(path, folder)
-    return tuple(found)
+            own.add(_place(path))
+    for path in outside.config_files:
+        if _place(path) not in own:
+            found += _models_elsewhere(path, folder)
+    return (*found, *(_given(name, folder) for name in outside.models))
 
 
 def note_path(folder: Path, stem: str) -> Path:
@@ -76,11 +103,16 @@ def noted_hashes(folder: Path, stem: str) -> tuple[str, ...] | None:
 
 def own_files(config: Mapping[str, Any]) -> tuple[str, ...]:
     """The files that a model file names as its own, with those that it has downloaded at start."""
+    return tuple(dict.fromkeys(name for name in _named(config) if _is_safe(name)))
+
+
+def _named(config: Mapping[str, Any]) -> list[str]:
+    """The files that a model file names as such, wherever they are."""
     parameters = config.get("parameters")
     inner = parameters if isinstance(parameters, Mapping) else {}
     named = [holder.get(key) for holder in (inner, config) for key in _FILE_KEYS]
     named += [each.get("filename") for each in _mappings(config.get("download_files"))]
-    return tuple(dict.fromkeys(str(name) for name in named if _is_safe(name)))
+    return [name for name in named if isinstance(name, str)]
 
 
 def _note(folder: Path, stem: str) -> Mapping[str, Any] | None:
@@ -95,7 +127,40 @@ def _note(folder: Path, stem: str) -> Mapping[str, Any] | None:
     return note if isinstance(note, Mapping) else {}
 
 
-def _models_in(path: Path, folder: Path) -> Iterator[ModelUse]:
+def _models_elsewhere(path: Path, folder: Path) -> Iterator[ModelUse]:
+    """The models of a YAML file elsewhere; what an installation has noted of files of that name is not about them."""
+    outside = f"of {path.name}, which --models-config-file names"
+    try:
+        for model in _models_in(path, folder, noted=False):
+            yield replace(model, files=(), outside=outside)
+    except OSError as error:
+        msg = f"{path.name}, which --models-config-file names, cannot be read ({error.strerror}), so that it is not known what its models use"
+        raise InvalidInput(msg) from None
+
+
+def _given(name: str, folder: Path) -> ModelUse:
+    """A model that was given by a path; one that is the folder itself uses whatever is there."""
+    path = Path(name).expanduser()
+    words = tuple(dict.fromkeys(_below(path, folder)))
+    if "." in words and folder.is_dir():
+        words = tuple(each.name for each in folder.iterdir())
+    return ModelUse(path.name or name, path, (), words, alone=False, outside="given to the server at its start")
+
+
+def _below(path: Path, folder: Path) -> Iterator[str]:
+    """What a path is called from the folder on, with and without its links; a dot for the folder, nothing for one outside of it."""
+    with suppress(OSError, ValueError, RuntimeError):  # no path at all, or links in a circle
+        roots = (_place(folder), folder.resolve())
+        for place in (_place(path), path.resolve()):
+            yield from (str(place.relative_to(root)) for root in roots if place.is_relative_to(root))
+
+
+def _place(path: Path) -> Path:
+    """The one spelling of a path whose last part may be a link."""
+    return path.absolute().parent.resolve() / path.name
+
+
+def _models_in(path: Path, folder: Path, *, noted: bool = True) -> Iterator[ModelUse]:
     try:
         document = _read(path)
     except InvalidInput:
@@ -105,9 +170,11 @@ def _models_in(path: Path, folder: Path) -> Iterator[ModelUse]:
     configs = [each for each in (document if isinstance(document, list) else [document]) if isinstance(each, Mapping)]
     for config in configs:
         name = str(config.get("name") or path.stem)
-        noted = noted_files(folder, path.stem) if len(configs) == 1 else None
-        words = (*_texts({key: config[key] for key in config if key not in _PROSE}), *(noted or ()))
-        yield ModelUse(name, path, tuple(dict.fromkeys((*own_files(config), *(noted or ())))), words, len(configs) == 1)
+        installed = (noted_files(folder, path.stem) if noted and len(configs) == 1 else None) or ()
+        files = tuple(dict.fromkeys((*own_files(config), *installed)))
+        texts = _texts({key: config[key] for key in config if key not in _PROSE})
+        ways = (way for file in _named(config) for way in _below(folder / file.removeprefix("file://"), folder))
+        yield ModelUse(name, path, files, tuple(dict.fromkeys((*texts, *installed, *ways))), len(configs) == 1)
 
 
 def _read(path: Path) -> Any:

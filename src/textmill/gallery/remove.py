@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from textmill.errors import InvalidInput, ModelNotFound
+from textmill.errors import InvalidInput, ModelNotFound, TextmillError
 from textmill.gallery.download import disk_faults, ledger_in
 from textmill.gallery.files import sync_folder, write_whole
 from textmill.gallery.lock import changing
-from textmill.gallery.modelfiles import ModelUse, models_of, note_path, noted_files
+from textmill.gallery.modelfiles import ModelUse, Outside, models_of, note_path, noted_files
 from textmill.gallery.part import Part
 from textmill.gallery.paths import STATE, inside, safe_file
 from textmill.gallery.yamltext import write_yaml
@@ -25,18 +25,19 @@ class Removed:
     kept: tuple[str, ...]
 
 
-def remove(folder: Path, name: str) -> Removed:
+def remove(folder: Path, name: str, outside: Outside) -> Removed:
     """Delete a model, by its name or by the name of a loose file or folder. Nothing outside the folder is touched.
 
-    The model file goes first: a crash leaves files that nobody names, never a model without its files. Raises ModelNotFound for
-    an unknown name, InvalidInput where a model shares its YAML file or a loose file is used by a model.
+    What models of ``outside`` use stays. The model file goes first: a crash leaves files that nobody names, never a model without
+    its files. Raises ModelNotFound for an unknown name, InvalidInput where a model shares its YAML file, is one of ``outside``, or a
+    loose file is used by a model.
     """
     if not folder.is_dir():
         msg = f"there is no folder {folder}, so there is no model {name!r}"
         raise ModelNotFound(msg)
     with changing(folder), disk_faults(folder):
-        models = models_of(folder)
-        own = [model for model in models if model.name == name]
+        models = models_of(folder, outside)
+        own = [model for model in models if model.name == name and not model.outside]
         if own:
             return _remove_model(folder, own, [model for model in models if model not in own])
         stem = name.replace("/", "__")
@@ -78,17 +79,25 @@ def _remove_model(folder: Path, own: Sequence[ModelUse], others: Sequence[ModelU
 
 def _remove_loose(folder: Path, name: str, models: Sequence[ModelUse]) -> Removed:
     if not _is_plain(name) or not (folder / name).exists():
-        msg = f"no model is called {name!r}; those with model files are {', '.join(each.name for each in models) or 'none'}"
-        raise ModelNotFound(msg)
-    users = [model.name for model in models if model.uses(name)]
+        raise _unknown(name, models)
+    users = [model.title for model in models if model.uses(name)]
     if users:
-        msg = f"{name} is used by {', '.join(users)}; delete that first"
+        msg = f"{name} is used by {', '.join(users)}; that has to go first"
         raise InvalidInput(msg, param="name")
     removed = remove_unused(folder, [name], ())
     if not removed.files:
         msg = f"{name} leads out of the models folder by a symbolic link, which textmill does not follow; remove it by hand"
         raise InvalidInput(msg, param="name")
     return removed
+
+
+def _unknown(name: str, models: Sequence[ModelUse]) -> TextmillError:
+    """What to say of a name that is no model of the folder."""
+    elsewhere = next((model.title for model in models if model.name == name and model.outside), None)
+    if elsewhere is not None:
+        return InvalidInput(f"{elsewhere} is no model of the models folder; take it out of there by hand", param="name")
+    own = ", ".join(model.name for model in models if not model.outside)
+    return ModelNotFound(f"no model is called {name!r}; those with model files are {own or 'none'}")
 
 
 def _is_plain(name: str) -> bool:
