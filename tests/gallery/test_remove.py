@@ -9,6 +9,8 @@ import yaml
 from tests.gallery.kit import Kit
 
 from textmill.errors import InvalidInput, ModelNotFound
+from textmill.testing.checkpoints import tiny_bert
+from textmill.testing.gguf import write_gguf
 
 
 def test_a_deleted_model_is_gone_with_its_files(kit: Kit) -> None:
@@ -80,8 +82,8 @@ def test_weights_that_a_server_was_given_stay(
     kit: Kit, tmp_path: Path, given: str, spelled: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (kit.folder / "weights/1_Pooling").mkdir(parents=True)
-    for name in ("model.safetensors", "1_Pooling/config.json"):
-        (kit.folder / "weights" / name).write_bytes(b"x")
+    for name in ("model.safetensors", "config.json", "1_Pooling/config.json"):
+        (kit.folder / "weights" / name).write_bytes(b"{}")
     (kit.folder / "linked").symlink_to("weights")
     (tmp_path / "way").symlink_to(kit.folder)
     (kit.folder / "whole.yaml").write_text("name: whole\nparameters: {model: weights}\n")
@@ -94,7 +96,7 @@ def test_weights_that_a_server_was_given_stay(
     assert beside.delete("part").kept == ("weights/model.safetensors",)
     with pytest.raises(InvalidInput, match=r"weights is used by .* .given to the server at its start"):
         beside.delete("weights")
-    assert kit.names()[-2:] == ["weights/1_Pooling/config.json", "weights/model.safetensors"]
+    assert len([name for name in kit.names() if name.startswith("weights/")]) == 3
 
 
 def test_a_model_of_a_file_elsewhere_is_not_deleted(kit: Kit, tmp_path: Path) -> None:
@@ -187,6 +189,64 @@ def test_a_loose_file_is_deleted_unless_a_model_uses_it(kit: Kit) -> None:
     (kit.folder / "m.yaml").unlink()
 
     assert kit.delete("loose.gguf").files == ("loose.gguf",)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "notes.txt",
+            "chat.tmpl",
+            "tokenizer.json",
+            "data",
+            "data/rows.csv",
+            "data/x.gguf",
+            "owner",
+            "owner/notes.txt",
+        ),
+        *("owner/tiny/config.json", "weights.bin", "link.gguf"),
+    ],
+)
+def test_a_file_that_is_no_model_is_not_deleted(kit: Kit, tmp_path: Path, name: str) -> None:
+    tiny_bert(kit.folder / "owner/tiny")
+    (kit.folder / "data").mkdir()
+    for file in ("notes.txt", "chat.tmpl", "tokenizer.json", "data/rows.csv", "owner/notes.txt", "weights.bin"):
+        (kit.folder / file).write_text("x")
+    write_gguf(kit.folder / "data/x.gguf", {"general.architecture": "bert"})
+    (kit.folder / "link.gguf").symlink_to(write_gguf(tmp_path / "x.gguf", {"general.architecture": "bert"}))
+    before = kit.names()
+
+    with pytest.raises(ModelNotFound):
+        kit.delete(name)
+    assert kit.names() == before
+
+
+def test_a_loose_model_is_deleted_with_all_that_is_its_own(kit: Kit) -> None:
+    tiny_bert(kit.folder / "owner/tiny")
+    tiny_bert(kit.folder / "small")
+    facts = {"general.architecture": "llama"}
+    for number in (1, 2, 3):
+        write_gguf(kit.folder / f"large-0000{number}-of-00003.gguf", facts)
+        write_gguf(kit.folder / f"other-large-0000{number}-of-00003.gguf", facts)
+    (kit.folder / "broken.gguf").write_bytes(b"GGUF")
+    (kit.folder / "old.bin").write_bytes(b"lmgg")
+
+    for name in ("owner/tiny", "small", "large-00001-of-00003.gguf", "broken.gguf", "old.bin"):
+        kit.delete(name)
+
+    assert kit.names() == [f"other-large-0000{number}-of-00003.gguf" for number in (1, 2, 3)]
+    assert not (kit.folder / "owner").exists()
+
+
+def test_a_loose_model_of_which_a_model_uses_a_part_stays(kit: Kit) -> None:
+    kit.folder.mkdir()
+    for number in (1, 2):
+        write_gguf(kit.folder / f"large-0000{number}-of-00002.gguf", {"general.architecture": "llama"})
+    (kit.folder / "m.yaml").write_text("name: m\nparameters: {model: large-00002-of-00002.gguf}\n")
+
+    with pytest.raises(InvalidInput, match="is used by m"):
+        kit.delete("large-00001-of-00002.gguf")
+    assert len(kit.names()) == 3
 
 
 @pytest.mark.parametrize("name", ["nothing", "../models", "..", ".", ".textmill", "/etc/passwd", "a\\b", " "])

@@ -16,7 +16,7 @@ from textmill.folder.fields import Fields
 from textmill.folder.location import Location, Refused, inside, on_hub
 from textmill.folder.model import ModelFile
 from textmill.folder.problem import Problem
-from textmill.folder.snapshot import Stamped, is_unfinished, stamps
+from textmill.folder.snapshot import Stamped, is_unfinished, stamps, take_paths
 from textmill.folder.weights import head, is_model_folder, look
 from textmill.folder.wishes import wishes
 
@@ -42,7 +42,7 @@ SKIPPED = (
 )
 """Endings of files that are no models by themselves."""
 _ABOUT = ("readme", "model_card")
-_PART = re.compile(r"-(\d{5})-of-\d{5}\.gguf$")
+_PART = re.compile(r"-(\d{5})-of-\d{5}\.gguf$", re.IGNORECASE)
 _SERVED_FILES = (".onnx", ".xml", ".safetensors", ".gguf", ".ggml", ".bin")
 _MAX_HUB_NAME = 256
 _MAGICS = (b"GGUF", b"lmgg", b"fmgg", b"tjgg", b"algg")
@@ -65,6 +65,21 @@ def loose_models(paths: Iterable[Path], root: Path, stamped: Stamped) -> Iterato
                 yield Problem("warning", path, 0, "", f"it cannot be read ({error.strerror}); it is left out")
         elif _is_weights(path):
             yield from _made(path, path.name, root, stamped)
+
+
+def loose_files(name: str, root: Path) -> tuple[str, ...]:
+    """What belongs to the loose model of that name, damaged or not, by paths below the folder: all parts of a file in parts.
+
+    Nothing where there is no such model. Raises OSError where the folder cannot be read.
+    """
+    found = loose_models(take_paths(root), root, {})
+    if not any((each.model if isinstance(each, Problem) else each.name) == name for each in found):
+        return ()
+    part = _PART.search(name)
+    if part is None:
+        return (name,)
+    pattern = re.compile(rf"{re.escape(name[: part.start(1)])}\d{{5}}{re.escape(name[part.end(1) :])}")
+    return tuple(path.name for path in take_paths(root) if pattern.fullmatch(path.name))
 
 
 def hub_model(name: str) -> ModelFile | None:

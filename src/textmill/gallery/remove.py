@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from textmill.errors import InvalidInput, ModelNotFound, TextmillError
+from textmill.folder.loose import loose_files
 from textmill.gallery.download import disk_faults, ledger_in
 from textmill.gallery.files import sync_folder, write_whole
 from textmill.gallery.lock import changing
@@ -26,7 +27,7 @@ class Removed:
 
 
 def remove(folder: Path, name: str, outside: Outside) -> Removed:
-    """Delete a model, by its name or by the name of a loose file or folder. Nothing outside the folder is touched.
+    """Delete a model, by its name, which is that of its file or folder where it is loose. Nothing outside the folder is touched.
 
     What models of ``outside`` use stays. The model file goes first: a crash leaves files that nobody names, never a model without
     its files. Raises ModelNotFound for an unknown name, InvalidInput where a model shares its YAML file, is one of ``outside``, or a
@@ -78,13 +79,15 @@ def _remove_model(folder: Path, own: Sequence[ModelUse], others: Sequence[ModelU
 
 
 def _remove_loose(folder: Path, name: str, models: Sequence[ModelUse]) -> Removed:
-    if not _is_plain(name) or not (folder / name).exists():
+    files = loose_files(name, folder.absolute()) if _is_plain(name) else ()
+    if not files:
         raise _unknown(name, models)
-    users = [model.title for model in models if model.uses(name)]
+    users = [model.title for model in models if any(model.uses(file) for file in files)]
     if users:
         msg = f"{name} is used by {', '.join(users)}; that has to go first"
         raise InvalidInput(msg, param="name")
-    removed = remove_unused(folder, [name], ())
+    # The first part last: by it a deletion that is cut off can be asked for again.
+    removed = remove_unused(folder, reversed(files), ())
     if not removed.files:
         msg = f"{name} leads out of the models folder by a symbolic link, which textmill does not follow; remove it by hand"
         raise InvalidInput(msg, param="name")
