@@ -7,6 +7,7 @@ import pytest
 
 from textmill.config import ModelOptions, ServeOptions
 from textmill.config.option import Option, options_of
+from textmill.errors import ConfigInvalid
 
 
 def test_secrets_do_not_show_when_options_are_printed() -> None:
@@ -23,7 +24,11 @@ def test_an_unset_secret_shows_that_it_is_unset() -> None:
 
 
 @pytest.mark.parametrize("option", options_of(ServeOptions), ids=lambda option: option.name)
-def test_every_default_is_a_value_that_may_be_given(option: Option) -> None:
+def test_every_default_is_a_value_that_may_be_given_but_no_keys_at_all(option: Option) -> None:
+    if option.guard and option.default == ():
+        with pytest.raises(ConfigInvalid, match="has no key in it"):
+            option.convert(option.default, option.name)
+        return
     assert option.default is None or option.convert(option.default, option.name) == option.default
 
 

@@ -211,3 +211,34 @@ def test_two_default_prompts_are_refused_by_where_they_stand(tmp_path: Path) -> 
         command_options(ServeOptions, {"config": str(file)}, {"TEXTMILL_DEFAULT_PROMPT_NAME": "query"})
     with pytest.raises(ConfigInvalid, match="default_prompt and default_prompt_name exclude each other"):
         model_options({"default_prompt": "a", "default_prompt_name": "b"}, {})
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"TEXTMILL_API_KEY": ","},
+        {"TEXTMILL_ADMIN_KEY": " , "},
+        {"TEXTMILL_API_KEY_FILE": ""},
+        {"TEXTMILL_ADMIN_KEY_FILE": " "},
+    ],
+)
+def test_a_variable_of_keys_without_a_key_does_not_open_the_server(environ: dict[str, str]) -> None:
+    [variable] = environ
+
+    with pytest.raises(ConfigInvalid, match=f"^{variable} is .*; (unset it|give it a key)"):
+        command_options(ServeOptions, {}, environ)
+
+
+@pytest.mark.parametrize("option", ["api_key", "admin_key", "api_key_file", "admin_key_file"])
+@pytest.mark.parametrize("text", ["", "[]", "[a, ' ']", "''"])
+def test_a_yaml_file_of_keys_without_a_key_does_not_open_the_server(tmp_path: Path, option: str, text: str) -> None:
+    file = tmp_path / "serve.yaml"
+    file.write_text(f"{option}: {text}\n")
+
+    with pytest.raises(ConfigInvalid, match=f"^{option} in "):
+        command_options(ServeOptions, {"config": str(file)}, {})
+
+
+def test_a_flag_of_blanks_is_no_key() -> None:
+    with pytest.raises(ConfigInvalid, match=r"^--admin-key is given but has no key in it"):
+        command_options(ServeOptions, {"admin_key": (" ",)}, {})

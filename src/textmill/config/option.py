@@ -23,7 +23,8 @@ WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": 
 class Option:
     """A field of a struct of options. ``kind`` is the bare type: bool, int, float, str, tuple or Literal.
 
-    ``group`` is the heading that it has in the help, ``short`` its flag of one letter or empty.
+    ``group`` is the heading that it has in the help, ``short`` its flag of one letter or empty. A ``guard`` keeps strangers out, so
+    that it must not be empty where it is stated.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Option:
     default: object
     help: str
     secret: bool
+    guard: bool
     group: str
     short: str
 
@@ -61,11 +63,15 @@ class Option:
             msg = f"{where} is {value!r}; it can be {' or '.join(self.choices)}{nearest(str(value), self.choices)}"
             raise ConfigInvalid(msg)
         try:
-            return msgspec.convert(value, self.annotation, strict=not isinstance(value, str))
+            converted = msgspec.convert(value, self.annotation, strict=not isinstance(value, str))
         except msgspec.ValidationError as error:
             shown = "" if self.secret else f" {value!r}"
             msg = f"{where} has an impossible value{shown}: {str(error).replace('`', '')}"
             raise ConfigInvalid(msg) from None
+        if self.guard and isinstance(converted, tuple) and not (converted and all(map(str.strip, converted))):
+            msg = f"{where} is given but has no key in it, or an empty one; give it a key, or leave it out to let everyone in"
+            raise ConfigInvalid(msg)
+        return converted
 
 
 @cache
@@ -104,6 +110,7 @@ def _option(field: msgspec.structs.FieldInfo, annotation: Any, group: str) -> Op
         default=field.default,
         help=next(meta.description for meta in metas if meta.description),
         secret=extra.get("secret", False),
+        guard=extra.get("guard", False),
         group=extra.get("group", group),
         short=extra.get("short", ""),
     )

@@ -1,6 +1,6 @@
 """Every option, once: its name, type, limits, default and help. Flags, environment and YAML are views of these structs.
 
-``extra`` says of an option that it is a ``secret``, which ``group`` of the help it and those behind it are in, and its ``short``
+``extra`` says of an option that it is a ``secret`` or a ``guard`` (see `Option`), which ``group`` of the help it and those behind it are in, and its ``short``
 flag.
 """
 
@@ -140,21 +140,23 @@ class ServeOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_field
         tuple[Word, ...],
         Meta(
             description="Key that requests must carry as a bearer token; give several to change them without a gap.",
-            extra={"secret": True},
+            extra={"secret": True, "guard": True},
         ),
     ] = ()
     api_key_file: Annotated[
-        Word | None, Meta(description="File of such keys, one a line; lines that begin with # are remarks.")
+        Word | None,
+        Meta(description="File of such keys, one a line; lines that begin with # are remarks.", extra={"guard": True}),
     ] = None
     admin_key: Annotated[
         tuple[Word, ...],
         Meta(
             description="Key that is needed to load, unload, install and delete models; without it every API key will do.",
-            extra={"secret": True},
+            extra={"secret": True, "guard": True},
         ),
     ] = ()
     admin_key_file: Annotated[
-        Word | None, Meta(description="File of such keys, one a line; lines that begin with # are remarks.")
+        Word | None,
+        Meta(description="File of such keys, one a line; lines that begin with # are remarks.", extra={"guard": True}),
     ] = None
     allow_insecure_public_bind: Annotated[
         bool,

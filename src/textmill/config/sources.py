@@ -76,7 +76,7 @@ def environment(kind: type[ModelOptions], environ: Environ) -> tuple[Layer, Laye
     values: dict[str, Stated] = {}
     for option in options_of(kind):
         text = own.get(option.variable, "")
-        if option.secret and option.variable in own:
+        if (option.secret or option.guard) and option.variable in own:
             refuse_blank(text, option.variable)
         if text:
             values[option.name] = Stated(option.convert(_listed(option, text), option.variable), option.variable)
@@ -84,7 +84,7 @@ def environment(kind: type[ModelOptions], environ: Environ) -> tuple[Layer, Laye
 
 
 def refuse_blank(text: str, variable: str) -> None:
-    """Raise ConfigInvalid for a secret that is set but blank: a script whose own variable is not set must not open the server."""
+    """Raise ConfigInvalid for what is set but blank: a script whose own variable is not set must not open the server."""
     if not text.strip():
         msg = f"{variable} is set but empty; unset it, or give it a value"
         raise ConfigInvalid(msg)
@@ -147,6 +147,8 @@ def _read_yaml(kind: type[ModelOptions], file: Path) -> Layer:
         if key not in options:
             msg = f"{file} has an unknown option {key!r}{nearest(str(key), options)}"
             raise ConfigInvalid(msg)
+        if content[key] is None and options[key].guard:
+            refuse_blank("", f"{key} in {file}")
     return {
         key: Stated(options[key].convert(value, f"{key} in {file}"), f"{key} in {file}")
         for key, value in content.items()
