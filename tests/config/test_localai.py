@@ -178,6 +178,15 @@ def test_files_that_localai_reads_and_names_that_nobody_knows_are_told_of(tmp_pa
     assert len(warnings) == 2
 
 
+def test_a_misspelt_name_alone_is_told_of_and_changes_nothing() -> None:
+    serving = serve_options({}, {"LOCALAI_API_KYE": "x", "THREADS": "3"})
+
+    assert serving.notes == (
+        (logging.WARNING, "LOCALAI_API_KYE is not taken: textmill does not know it; did you mean LOCALAI_API_KEY?"),
+    )
+    assert serving.options == serve_options({}, {}).options
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("15m", 900), ("1h30m", 5400), ("500ms", 0.5), ("1.5h", 5400)])
 def test_durations_are_gos(text: str, seconds: float) -> None:
     assert duration(text, "X") == seconds

@@ -66,12 +66,14 @@ def _localai(
     flags: Mapping[str, object], environ: Environ, given: Layer, variables: Layer, notes: list[Note]
 ) -> tuple[Layer, Layer]:
     """What was ``given`` with LocalAI's flags too, and what its variables state."""
+    notes += localai.unknown(
+        environ
+    )  # a name that is misspelt does not show that LocalAI is meant, and must not be silent
     path = stated([given, variables], "models_path")
     folder = Path(str(path.value) if path is not None else environ.get("MODELS_PATH") or "models")
     if not localai.meant(flags, environ, folder):
         return given, {}
     read = localai.environ_of(environ)
-    notes += localai.unknown(environ)
     notes += localai.env_files()
     device = stated([given, variables], "device")
     others = {**said(localai.TABLE, flags, read), **({} if device is None else {"device": str(device.value)})}
