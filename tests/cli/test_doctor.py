@@ -86,6 +86,31 @@ def test_addresses_show_without_their_secrets(command: Command, tmp_path: Path) 
         assert "***@host/m.yaml?***" in output
 
 
+@pytest.mark.parametrize(
+    "text", ["me:s3cret@host:3128", "http://me:s3@s3cret@host:1", "'me:s3cret@host'", "a=me:s3@s3cret@host/i"]
+)
+def test_users_show_nowhere(command: Command, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", text)
+
+    for arguments in (["--json"], []):
+        output = command("doctor", "--otlp-endpoint", text, "--galleries", f"b={text}", *arguments).output
+        assert "s3cret" not in output
+        assert output.count("***@host") == 3
+
+
+def test_what_is_no_user_is_shown(command: Command) -> None:
+    named = (
+        "github:owner/repo/index.yaml@branch",
+        "oci://ghcr.io/a/b:tag@sha256:00",
+        "localai@bert",
+        "a/b:q4@sha256:0",
+    )
+
+    output = command("doctor", "--json", *(part for name in named for part in ("--preload", name))).output
+
+    assert json.loads(output)["options"]["preload"]["value"] == list(named)
+
+
 def test_settings_that_stop_a_start_are_a_problem_and_no_crash(command: Command, tmp_path: Path) -> None:
     result = command("doctor", "--port", "x", "--models-path", str(tmp_path / "none"))
 

@@ -36,7 +36,22 @@ def test_a_cpu_is_told_by_its_first_core(tmp_path: Path) -> None:
     assert (found.model, found.features) == ("Big", ("avx2", "avx512", "amx"))
 
 
-def test_proxies_show_without_who_may_use_them() -> None:
-    assert network({"HTTPS_PROXY": "http://me:s3cret@proxy:1", "OTHER": "x", "NO_PROXY": ""}) == {
-        "HTTPS_PROXY": "http://***@proxy:1"
-    }
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://me:s3cret@proxy:1", "http://***@proxy:1"),
+        ("me:s3cret@proxy:3128", "***@proxy:3128"),
+        ("//me:s3cret@proxy:3128", "//***@proxy:3128"),
+        ("http://me:s3@cr/et?s3cret#s3cret@proxy:1", "http://***@proxy:1"),
+        ("HTTP://s3cret@proxy", "HTTP://***@proxy"),
+        ("proxy:3128", "proxy:3128"),
+    ],
+)
+def test_proxies_show_without_who_may_use_them(text: str, shown: str) -> None:
+    assert network({"HTTPS_PROXY": text, "OTHER": "x", "NO_PROXY": ""}) == {"HTTPS_PROXY": shown}
+
+
+def test_a_mirror_is_shown_and_so_are_files() -> None:
+    environ = {"HF_MIRROR": "me:s3cret@mirror", "SSL_CERT_FILE": "/home/me@example/ca.pem"}
+
+    assert network(environ) == {"HF_MIRROR": "***@mirror", "SSL_CERT_FILE": "/home/me@example/ca.pem"}

@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from textmill.folder.model import Folder, ModelFile
 
 _GB = 10**9
-_SECRETS = re.compile(r"(?<=//)[^/@\s\"]*@|(?<=[^\s\"?]{8})\?[^\s\"']*=[^\s\"']*")
+_SECRETS = re.compile(
+    r"""(?<=//)[^/\s"]*@                                        # of a URL, up to the last @ before its path
+    | (?<![^\s"'=,(\[{])[^\s"'=,(\[{/:@]+:[^\s"'/]*@(?!sha256:)  # the same without a scheme: user:password@
+    | (?<=[^\s"?]{8})\?[^\s"']*=[^\s"']*                       # a query""",
+    re.VERBOSE,
+)
 
 
 @click.command(cls=Grouped)

@@ -23,9 +23,10 @@ _FEATURES = {
 """Flags of /proc/cpuinfo, of x86 and of Arm, and what they are called."""
 _NETWORK = (
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
-    *("HF_ENDPOINT", "HF_HUB_OFFLINE", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+    *("HF_ENDPOINT", "HF_MIRROR", "HF_HUB_OFFLINE", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
 )
-_CREDENTIALS = re.compile(r"(?<=//)[^/@]*@")
+_CREDENTIALS = re.compile(r"(?!/[^/])(?P<scheme>(?:[a-z][a-z0-9+.-]*:)?//)?.*@", re.IGNORECASE | re.DOTALL)
+"""What stands before an address, up to its last @: a password may have any character in it. A path of a file has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,12 @@ def memory(root: Path = Path("/")) -> Memory:
 def network(environ: Mapping[str, str] | None = None) -> Mapping[str, str]:
     """The variables about the network that are set, without users and passwords in their URLs."""
     environ = os.environ if environ is None else environ  # noqa: TID251 - the room that reads the environment
-    return {name: _CREDENTIALS.sub("***@", environ[name]) for name in _NETWORK if environ.get(name)}
+    return {name: _without_user(environ[name].strip()) for name in _NETWORK if environ.get(name, "").strip()}
+
+
+def _without_user(address: str) -> str:
+    found = _CREDENTIALS.match(address)
+    return address if found is None else f"{found['scheme'] or ''}***@{address[found.end() :]}"
 
 
 def _limits(root: Path) -> list[int]:
