@@ -274,6 +274,13 @@ def test_a_damaged_record_is_dropped(bench: Bench, tmp_path: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
+def test_only_the_owner_reads_a_job_since_its_addresses_may_have_secrets(bench: Bench, tmp_path: Path) -> None:
+    jobs = bench.jobs(until_stopped)
+    key = jobs.submit(Wish(uri="https://h/x?token=s3cret"))
+
+    assert (tmp_path / f".textmill/jobs/{key}.json").stat().st_mode & 0o777 == 0o600
+
+
 def test_old_records_are_forgotten(bench: Bench, tmp_path: Path) -> None:
     jobs = bench.jobs(nothing, kept=5)
     keys = []

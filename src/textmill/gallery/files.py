@@ -23,12 +23,13 @@ def publish(temporary: Path, target: Path) -> None:
     sync_folder(target.parent)
 
 
-def write_whole(target: Path, data: bytes) -> None:
-    """Write a small file in one step. A temporary one that a crash leaves behind is hidden and removed by `sweep`."""
+def write_whole(target: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """Write a small file in one step, with what of ``mode`` the umask leaves. A temporary one that a crash leaves behind is hidden and removed by `sweep`."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name[:150]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        temporary.write_bytes(data)
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(data)
         publish(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)

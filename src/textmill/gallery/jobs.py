@@ -188,10 +188,10 @@ class Jobs:
         if not self._own():
             return
         try:
-            # One that has ended is not begun again, and its addresses may have secrets in them.
+            # One that has ended is not begun again, and its addresses may have secrets in them, as those of others may.
             saved = _Saved(Wish() if job.record.processed else job.wish, job.record, job.number)
             path = self._folder / f"{job.record.uuid}.json"
-            write_whole(path, msgspec.json.encode(saved))
+            write_whole(path, msgspec.json.encode(saved), mode=0o600)
             with self._lock:
                 forgotten = job.record.uuid not in self._jobs
             if forgotten:  # meanwhile, between its end and this
