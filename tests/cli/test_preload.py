@@ -11,6 +11,7 @@ import pytest
 
 from textmill.cli.preload import preload, wish_of
 from textmill.errors import ConfigInvalid
+from textmill.gallery.entry import File
 from textmill.gallery.gallery import Gallery
 from textmill.gallery.wish import Wish
 
@@ -26,13 +27,40 @@ from textmill.gallery.wish import Wish
     ],
 )
 def test_an_entry_is_a_name_an_address_or_an_object(text: str, wish: Wish) -> None:
-    assert wish_of(text) == wish
+    assert wish_of(text, 1) == wish
 
 
-@pytest.mark.parametrize("text", ["{", '{"id": 1}', '{"name": "x"}', '{"id": "a", "url": "b"}', '{"delete": "x"}'])
-def test_other_objects_are_refused_before_anything_is_installed(text: str) -> None:
-    with pytest.raises(ConfigInvalid, match=r"^--preload "):
-        wish_of(text)
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"url": "https://u:s3cret@h/m?k=s3cret"',
+        '{"id": 1, "url": "s3cret"}',
+        '{"name": "s3cret"}',
+        '{"id": "a", "url": "s3cret"}',
+        '{"delete": "s3cret"}',
+        '{"id": "https://u:s3cret@h/m"}',
+    ],
+)
+def test_other_objects_are_refused_by_their_number_before_anything_is_installed(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigInvalid, match=r"^entry 2 of --preload: ") as caught:
+        preload(["bert", text], Gallery(tmp_path))
+
+    assert "s3cret" not in str(caught.value)
+
+
+def test_null_is_as_good_as_absent() -> None:
+    text = '{"id": "x", "url": null, "name": null, "overrides": {"a": null}, "files": [{"filename": "f", "uri": "u", "sha256": null}]}'
+
+    assert wish_of(text, 1) == Wish(id="x", overrides={"a": None}, files=(File(filename="f", uri="u"),))
+
+
+def test_the_log_has_no_secret_of_an_address(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    preload(["u:s3cret@h/m.gguf", "ftp://u:s3cret@h/m.gguf"], Gallery(tmp_path))
+
+    assert "installing h/m.gguf" in caplog.messages
+    assert "s3cret" not in caplog.text
 
 
 def test_what_is_missing_is_installed_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

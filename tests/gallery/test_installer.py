@@ -74,6 +74,12 @@ def test_no_secret_of_an_address_is_shown(kit: Kit, make: Make, tmp_path: Path) 
             "name": "x",
             "url": f"http://u:SECRET@{server}/x.yaml?k=SECRET",
             "files": [{"filename": "f", "uri": "https://h.example/f?SECRET"}],
+            "urls": ["https://u:SECRET@h.example/page"],
+            "icon": "https://h.example/icon?sig=SECRET",
+            "overrides": {
+                "download_files": [{"uri": "https://h.example/f?SECRET"}],
+                "template": {"chat": "{a}? :// b"},
+            },
         }
     )
     gallery = Gallery(
@@ -84,11 +90,14 @@ def test_no_secret_of_an_address_is_shown(kit: Kit, make: Make, tmp_path: Path) 
     installer = make(gallery)
     shown = repr(installer.sources) + repr(installer.available())
     assert "index.yaml" in shown
+    assert "{a}? :// b" in shown
     for wish in (
         Wish(id="x"),
         Wish(url=kit.server.url("/none.yaml?token=SECRET")),
         Wish(uri="https://user:SECRET@h.example/f.gguf"),
         Wish(uri="ftp://user:SECRET@h.example/f.gguf"),
+        Wish(uri="user:SECRET@h.example/f.gguf"),
+        Wish(uri="https://h.example/?SECRET"),
         Wish(uri=kit.server.url("/none.gguf?SECRET"), files=(File(filename="f", uri="ftp://u:SECRET@h"),)),
     ):
         record = ended(installer, wish)

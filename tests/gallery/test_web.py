@@ -68,6 +68,11 @@ def test_a_status_that_is_no_file_is_told(server: FileServer, web: Web) -> None:
         ("https://u:p@h:1/x", "https://h:1/x"),
         ("https://h", "https://h"),
         ("https://h?x", "https://h"),
+        ("https://u:p?p#p@h/x?y", "https://h/x"),
+        ("u:p@p@h:1/x", "h:1/x"),
+        ("localai@bert", "localai@bert"),
+        ("github:o/r/f@b", "github:o/r/f@b"),
+        ("a:q4@sha256:0", "a:q4@sha256:0"),
     ],
 )
 def test_a_url_is_shown_without_what_may_be_secret(url: str, bare: str) -> None:

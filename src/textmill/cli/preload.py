@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -22,7 +22,7 @@ def preload(given: Sequence[str], gallery: Gallery) -> None:
 
     Raises ConfigInvalid, before anything is installed, for an entry that names no model.
     """
-    wishes = [wish_of(text) for text in given]
+    wishes = [wish_of(text, number) for number, text in enumerate(given, 1)]
     if not wishes:
         return
     from textmill.gallery.logged import Logged  # noqa: PLC0415 - few servers install models
@@ -41,22 +41,33 @@ def preload(given: Sequence[str], gallery: Gallery) -> None:
             _log.info("%s has been installed", wish.title)
 
 
-def wish_of(text: str) -> Wish:
-    """The model that an entry of --preload names: a name in a gallery, an address, or a JSON object. Raises ConfigInvalid."""
+def wish_of(text: str, number: int) -> Wish:
+    """The model that an entry of --preload names: a name in a gallery, an address, or a JSON object, in which null is as good as absent.
+
+    Raises ConfigInvalid, which names the entry by its ``number``, since what is in it may be secret.
+    """
     from textmill.gallery.wish import Wish  # noqa: PLC0415 - few servers install models
 
     if not text.lstrip().startswith("{"):
         address = ":" in text or (text.count("/") == 1 and "@" not in text)
         return Wish(uri=text) if address else Wish(id=text)
     try:
-        found = msgspec.json.decode(text, type=Wish).checked()
+        found = msgspec.convert(_without_nulls(msgspec.json.decode(text, type=dict[str, Any])), Wish).checked()
     except (msgspec.DecodeError, InvalidInput) as error:
-        msg = f"--preload {text}: {str(error).replace('`', '')}"
+        msg = f"entry {number} of --preload: {str(error).replace('`', '')}"
         raise ConfigInvalid(msg) from None
     if found.delete:
-        msg = f"--preload {text}: it installs models and deletes none"
+        msg = f"entry {number} of --preload: it installs models and deletes none"
         raise ConfigInvalid(msg)
     return found
+
+
+def _without_nulls(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry without fields of null, its files too; ``overrides`` are the model file's and stay as they are."""
+    given = {key: value for key, value in entry.items() if value is not None}
+    if isinstance(files := given.get("files"), list):
+        given["files"] = [_without_nulls(file) if isinstance(file, Mapping) else file for file in files]
+    return given
 
 
 def _is_there(wish: Wish, gallery: Gallery) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 HUB = "https://huggingface.co"
+_USER = re.compile(r"\A([a-z][a-z0-9+.-]*://)[^/]*@|\A[^/:@\s]+:[^/]*@(?!sha256:)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +63,5 @@ def host_and_port(url: str) -> str:
 
 
 def shown(url: str) -> str:
-    """A URL without what may be secret in it: credentials and the query."""
-    bare = url.partition("?")[0].partition("#")[0]
-    scheme, separator, rest = bare.partition("://")
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
+    """An address without what may be secret in it: user and password, also where it has no scheme, and the query."""
+    return _USER.sub(r"\1", url).partition("?")[0].partition("#")[0]

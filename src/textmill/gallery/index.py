@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from textmill.errors import InvalidInput, ModelNotFound, TextmillError
+from textmill.gallery.access import shown
 from textmill.gallery.entry import Entry, Source, read_entry
 from textmill.gallery.files import write_whole
 from textmill.gallery.reader import Reader
@@ -174,7 +175,7 @@ def read_index(data: bytes, source: Source) -> Catalogue:
     what = f"the index of {source.name}"
     document = read_yaml(data, what, most=_MOST_VALUES)
     if not isinstance(document, list):
-        msg = f"{what} ({source.url}) is not a list of models"
+        msg = f"{what} ({shown(source.url)}) is not a list of models"
         raise InvalidInput(msg)
     entries, problems = list[Entry](), list[Problem]()
     for number, raw in enumerate(document, 1):

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -100,7 +101,24 @@ def _below(path: Path, folder: Path) -> str:
 def _shown_entry(entry: Entry) -> Entry:
     files = tuple(msgspec.structs.replace(file, uri=shown(file.uri)) for file in entry.files)
     gallery = None if entry.gallery is None else _shown_source(entry.gallery)
-    return msgspec.structs.replace(entry, url=shown(entry.url), files=files, gallery=gallery)
+    return msgspec.structs.replace(
+        entry,
+        url=shown(entry.url),
+        urls=tuple(map(shown, entry.urls)),
+        icon=shown(entry.icon),
+        files=files,
+        overrides=_shown_values(entry.overrides),
+        gallery=gallery,
+    )
+
+
+def _shown_values(value: Any) -> Any:
+    """What a model file is to have, with its addresses without secrets; a text that has blanks is none."""
+    if isinstance(value, str):
+        return shown(value) if "://" in value and not any(map(str.isspace, value)) else value
+    if isinstance(value, Mapping):
+        return {key: _shown_values(each) for key, each in value.items()}
+    return list(map(_shown_values, value)) if isinstance(value, list) else value
 
 
 def _shown_source(source: Source) -> Source:

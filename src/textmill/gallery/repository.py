@@ -14,7 +14,7 @@ import msgspec
 from textmill.checkpoint.cache import find_snapshot
 from textmill.checkpoint.hub import resolve
 from textmill.errors import DownloadFailed, InvalidInput, ModelNotFound
-from textmill.gallery.access import Access
+from textmill.gallery.access import Access, shown
 from textmill.gallery.progress import Meter, Report
 from textmill.gallery.stop import Stop
 from textmill.gallery.uri import Repository
@@ -87,7 +87,7 @@ def listing(repository: Repository, web: Web, stop: Stop) -> tuple[str, ...]:
     try:
         return tuple(sibling.rfilename for sibling in msgspec.json.decode(body, type=_Listing).siblings)
     except msgspec.DecodeError as error:
-        msg = f"{url} is no list of files: {error}"
+        msg = f"{shown(url)} is no list of files: {error}"
         raise DownloadFailed(msg) from error
 
 

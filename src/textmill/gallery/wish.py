@@ -35,8 +35,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def title(self) -> str:
-        """What to call the wish in listings."""
-        return self.id or self.name or self.delete or shown(self.url or self.uri)
+        """What to call the wish in listings and logs, without what may be secret in an address."""
+        return shown(self.id) or self.name or shown(self.delete or self.url or self.uri)
 
     def checked(self) -> Wish:
         """The wish itself; raises InvalidInput unless it says exactly one thing, with names that stay in the folder."""
@@ -44,6 +44,9 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if len(given) != 1:
             msg = f"give exactly one of id, url and uri, not {', '.join(given) or 'none'}"
             raise InvalidInput(msg, param=given[1] if given else "id")
+        if "://" in self.id:
+            msg = "id is an address, not a gallery's model; give it as url where a document is there, and as uri where the model is"
+            raise InvalidInput(msg, param="id")
         if self.name:
             safe_model(self.name)
         for file in self.files:
@@ -79,7 +82,7 @@ def entry_of(address: str, access: Access) -> Entry:
     uri = parse(address, access)
     filename = file_name(uri)
     if not filename:
-        msg = f"{address} names no file"
+        msg = f"{shown(address)} names no file"
         raise InvalidInput(msg, param="uri")
     name = PurePosixPath(filename).stem if isinstance(uri, HubFile) else filename.removesuffix(".gguf")
     return Entry(
@@ -107,7 +110,7 @@ def wish_for(what: str, access: Access, *, name: str = "", variant: str = "", sh
     if not sha256:
         return Wish(uri=what, name=name, variant=variant)
     if isinstance(uri, (Repository, Image)) or is_document(uri):
-        msg = f"{what} is not one file that could have a sha256; leave --sha256 out"
+        msg = f"{shown(what)} is not one file that could have a sha256; leave --sha256 out"
         raise InvalidInput(msg, param="sha256")
     return Wish(uri=what, name=name, variant=variant, files=(File(filename=file_name(uri), uri=what, sha256=sha256),))
 
