@@ -206,6 +206,11 @@ def test_a_hub_out_of_reach_is_one_sentence_with_the_commands(tmp_path: Path) ->
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("endpoint", ["mirror.example", "http://127.0.0.1:port"])
+def test_a_hub_whose_address_is_none_is_one_sentence_too(tmp_path: Path, endpoint: str) -> None:
+    assert "fetching it from the hub failed" in refused("owner/name", tmp_path, endpoint=endpoint)
+
+
 def test_a_download_brings_what_the_model_needs_and_nothing_else(tmp_path: Path, hub: FakeHub) -> None:
     hub.folder = tiny_bert(tmp_path / "repository", modules=(DenseModule(8),))
     for extra in (

@@ -7,8 +7,9 @@ import pytest
 
 from textmill.cli.galleries import open_gallery, read_sources
 from textmill.config import ServeOptions, command_options
-from textmill.errors import ConfigInvalid, InvalidInput
+from textmill.errors import ConfigInvalid, DownloadFailed, InvalidInput
 from textmill.gallery.entry import File, Source
+from textmill.gallery.wish import Wish
 from textmill.testing.fileserver import FileServer, file_server
 
 LISTED = (
@@ -69,3 +70,23 @@ def test_a_private_host_may_be_fetched_from_only_where_it_is_named(tmp_path: Pat
     named = ServeOptions(models_path=str(tmp_path), download_host=(server.host,))
 
     assert open_gallery(named).fetch(file).read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("variable", ["HF_ENDPOINT", "HF_MIRROR", "HTTPS_PROXY"])
+def test_an_address_in_the_environment_that_is_no_url_is_told_when_something_is_fetched(
+    tmp_path: Path, server: FileServer, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "ftp://me:s3cret@there")
+    (tmp_path / "here.bin").write_bytes(b"x")
+    options = ServeOptions(models_path=str(tmp_path), download_host=(server.host,), cache_dir=str(tmp_path / "hub"))
+
+    gallery = open_gallery(options)
+
+    here = File(filename="here.bin", uri=f"file://{tmp_path}/here.bin")
+    assert gallery.fetch(here).read_bytes() == b"x"
+    for fetch in (
+        lambda: gallery.fetch(File(filename="x.bin", uri=server.url("/x.bin"))),
+        lambda: gallery.carry_out(Wish(uri="owner/repo")),
+    ):
+        with pytest.raises(DownloadFailed, match=f"^{variable} is no URL of http or https; "):
+            fetch()

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import logging
+
 import pytest
 
-from textmill.config import download_proxy, hub_endpoint, unproxied_hosts
+from textmill.config import download_proxy, hub_endpoint, network_fault, serve_options, unproxied_hosts
 from textmill.errors import ConfigInvalid
 
 
@@ -51,3 +53,21 @@ def test_a_proxy_of_another_kind_is_refused_without_its_password() -> None:
 
 def test_hosts_without_proxy_are_a_list() -> None:
     assert unproxied_hosts({"NO_PROXY": "localhost, .example.org,"}) == ("localhost", ".example.org")
+
+
+@pytest.mark.parametrize(
+    ("environ", "variable"),
+    [
+        ({}, ""),
+        ({"HF_ENDPOINT": "https://mirror", "HTTPS_PROXY": "proxy:1"}, ""),
+        ({"HF_MIRROR": "ftp://me:s3cret@mirror"}, "HF_MIRROR"),
+        ({"HTTPS_PROXY": "http://me:s3cret@proxy:port"}, "HTTPS_PROXY"),
+    ],
+)
+def test_what_is_no_url_stops_no_server_but_is_warned_of(environ: dict[str, str], variable: str) -> None:
+    fault = network_fault(environ)
+    warnings = [sentence for level, sentence in serve_options({}, environ).notes if level == logging.WARNING]
+
+    assert fault.startswith(f"{variable} is no URL of http or https" if variable else "")
+    assert [sentence.partition(";")[0] for sentence in warnings] == ([fault.partition(";")[0]] if variable else [])
+    assert "s3cret" not in fault + str(warnings)

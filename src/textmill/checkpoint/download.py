@@ -103,7 +103,7 @@ def _patterns(access: Access) -> list[tuple[str, ...]]:
 def _failures() -> tuple[type[Exception], ...]:
     """What huggingface_hub raises for a hub, a network or a disk that fails: of requests up to 0.x, of httpx since."""
     families: list[type[Exception]] = [OSError, ValueError]
-    for library, name in (("httpx", "HTTPError"), ("requests", "RequestException")):
+    for library, name in (("httpx", "HTTPError"), ("httpx", "InvalidURL"), ("requests", "RequestException")):
         if find_spec(library) is not None:
             families.append(getattr(import_module(library), name))
     return tuple(families)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from textmill.config import ServeOptions, download_proxy, hub_endpoint, unproxied_hosts
+from textmill.config import ServeOptions, download_proxy, hub_endpoint, network_fault, unproxied_hosts
 from textmill.errors import ConfigInvalid
 
 if TYPE_CHECKING:
@@ -46,13 +46,15 @@ def config_files(options: ServeOptions) -> tuple[Path, ...]:
 
 
 def access_of(options: ServeOptions) -> Access:
-    """How downloads may use the network. Raises ConfigInvalid for an endpoint or a proxy that is no URL."""
-    from textmill.gallery.access import Access  # noqa: PLC0415 - as above
+    """How downloads may use the network; not at all where the environment's endpoint or proxy is no URL."""
+    from textmill.gallery.access import HUB, Access  # noqa: PLC0415 - as above
 
+    fault = network_fault()
     return Access(
-        endpoint=hub_endpoint(),
+        endpoint=HUB if fault else hub_endpoint(),
         token=options.token,
-        proxy=download_proxy(),
+        proxy=None if fault else download_proxy(),
+        fault=fault,
         unproxied=unproxied_hosts(),
         offline=options.offline,
         allowed_hosts=frozenset(options.download_host),

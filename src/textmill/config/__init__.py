@@ -2,7 +2,7 @@
 
 from textmill.config.children import child_environment
 from textmill.config.keyfile import read_keys
-from textmill.config.network import download_proxy, hub_endpoint, unproxied_hosts
+from textmill.config.network import download_proxy, hub_endpoint, network_fault, unproxied_hosts
 from textmill.config.options import GALLERY_OPTIONS, ModelOptions, ServeOptions
 from textmill.config.process import available_threads, cache_folder, otlp_protocol, prepare_process
 from textmill.config.serving import Serving, serve_options
@@ -22,6 +22,7 @@ __all__ = [
     "download_proxy",
     "hub_endpoint",
     "model_options",
+    "network_fault",
     "otlp_protocol",
     "prepare_process",
     "read_keys",

@@ -41,6 +41,17 @@ def unproxied_hosts(environ: Environ | None = None) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
+def network_fault(environ: Environ | None = None) -> str:
+    """What is wrong with the hub's address or the proxy, so that nothing can be fetched; empty where nothing is."""
+    environ = environ_or(environ)
+    for read in (hub_endpoint, download_proxy):
+        try:
+            read(environ)
+        except ConfigInvalid as error:
+            return str(error)
+    return ""
+
+
 def _first(environ: Environ, variables: Iterable[str]) -> tuple[str, str]:
     """The first variable that is set to something, and its value; empty where none is."""
     return next(((name, value) for name in variables if (value := environ.get(name, "").strip())), ("", ""))
@@ -53,6 +64,6 @@ def _checked(url: str, variable: str, schemes: tuple[str, ...]) -> str:
     except ValueError:
         good = False
     if not good:
-        msg = f"{variable} is no URL of {' or '.join(schemes)}"
+        msg = f"{variable} is no URL of {' or '.join(schemes)}; give it one, such as {schemes[-1]}://host:port, or unset it"
         raise ConfigInvalid(msg)
     return url

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from textmill.config import localai, tei
 from textmill.config.layers import Layer, settle, stated
+from textmill.config.network import network_fault
 from textmill.config.options import ServeOptions
 from textmill.config.sources import Environ, environ_or, environment, flags_given, hub_defaults, yaml_file
 from textmill.config.spelled import Note, flags_spelled, join, said, variables_spelled
@@ -40,7 +42,9 @@ def serve_options(flags: Mapping[str, object], environ: Environ | None = None, *
     two that contradict each other; it names where they stand and repeats no secret.
     """
     environ = environ_or(environ)
-    notes: list[Note] = []
+    fault = network_fault(environ)
+    # Much serves without the network; what needs it fails with the same words.
+    notes: list[Note] = [(logging.WARNING, f"{fault}. Until then nothing is downloaded")] if fault else []
     theirs = {spelling.parameter for table in TABLES for spelling in table.spellings if spelling.own}
     own = flags_given(ServeOptions, {name: value for name, value in flags.items() if name not in theirs})
     variables, hub = environment(ServeOptions, environ)

@@ -32,13 +32,15 @@ class Access:
     ``endpoint`` is the Hugging Face hub or its mirror, ``token`` the access token for it, which nothing else gets.
     ``allowed_hosts`` (``host`` or ``host:port``) may have private addresses; all others must have public ones. ``proxy`` is the
     URL of an HTTP proxy; it resolves names then, so that only addresses written in URLs can be checked here. ``unproxied`` are
-    hosts, or ends of their names, that are reached without it; ``*`` is all.
+    hosts, or ends of their names, that are reached without it; ``*`` is all. Where ``fault`` says what is wrong with that, nothing is
+    fetched.
     """
 
     endpoint: str = HUB
     token: str | None = field(default=None, repr=False)
     proxy: str | None = field(default=None, repr=False)
     unproxied: tuple[str, ...] = ()
+    fault: str = ""
     offline: bool = False
     allowed_hosts: frozenset[str] = frozenset()
     github: str = "https://raw.githubusercontent.com"

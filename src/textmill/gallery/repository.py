@@ -49,8 +49,13 @@ class HubCache:
         return found is not None and not found.missing
 
     def fetch(self, repository: Repository, report: Report, stop: Stop) -> None:
-        """Put a repository into the cache. Once large files come, ``report`` knows how large they are together."""
+        """Put a repository into the cache. Once large files come, ``report`` knows how large they are together.
+
+        Raises DownloadFailed where the network is set up wrongly, and what `resolve` raises.
+        """
         access = self._access
+        if access.fault and not access.offline and not self.has(repository):
+            raise DownloadFailed(access.fault)
         resolve(
             repository.repo,
             revision=repository.revision,

@@ -82,6 +82,8 @@ class Web:
         if self.access.offline:
             msg = f"textmill is offline and does not fetch {shown(url)}"
             raise DownloadFailed(msg)
+        if self.access.fault:
+            raise DownloadFailed(self.access.fault)
         sent = dict(headers)
         if self.access.token and host_and_port(url) == self._hub and "Authorization" not in sent:
             sent["Authorization"] = f"Bearer {self.access.token}"
