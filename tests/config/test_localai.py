@@ -50,6 +50,9 @@ ROWS: list[tuple[dict[str, str], str, object]] = [
     ({"WATCHDOG_IDLE": "true"}, "idle_unload_seconds", 900),
     ({"WATCHDOG_IDLE": "true", "WATCHDOG_IDLE_TIMEOUT": "1h30m"}, "idle_unload_seconds", 5400),
     ({"WATCHDOG_IDLE_TIMEOUT": "5m"}, "idle_unload_seconds", None),
+    ({"WATCHDOG_IDLE": "true", "WATCHDOG_IDLE_TIMEOUT": "0s"}, "idle_unload_seconds", None),
+    ({"WATCHDOG_IDLE": "true", "WATCHDOG_IDLE_TIMEOUT": "0"}, "idle_unload_seconds", None),
+    ({"WATCHDOG_IDLE": "true", "WATCHDOG_IDLE_TIMEOUT": "1ms"}, "idle_unload_seconds", 1),
     ({"LOCALAI_MAX_CONCURRENT_BACKEND_REQUESTS": "9"}, "max_concurrent_requests", 9),
     ({"LOCALAI_DEBUG": "true"}, "log_level", "debug"),
     ({"LOCALAI_DEBUG": "true", "LOG_LEVEL": "warn"}, "log_level", "warning"),
@@ -94,14 +97,14 @@ def test_a_model_file_in_the_folder_shows_that_localai_is_meant(tmp_path: Path) 
     assert serve_options({}, {"THREADS": "3"}).options.threads == 3
 
 
-@pytest.mark.parametrize(("name", "text"), [("DEBUG", "express:*"), ("THREADS", "many"), ("ADDRESS", "unix:/run/x")])
+@pytest.mark.parametrize(
+    ("name", "text"), [("DEBUG", "express:*"), ("THREADS", "many"), ("ADDRESS", "unix:/run/x"), ("AUTH", "true")]
+)
 def test_a_common_name_with_an_impossible_value_is_anothers(name: str, text: str) -> None:
     serving = serve_options({}, {"LOCALAI_GALLERIES": "[]", name: text})
 
-    assert any(
-        level == logging.WARNING and f"LOCALAI_{name} is read by textmill alone" in said
-        for level, said in serving.notes
-    )
+    [warning] = [said for level, said in serving.notes if level == logging.WARNING]
+    assert f"LOCALAI_{name} is read by textmill alone" in warning
     with pytest.raises(ConfigInvalid, match=f"LOCALAI_{name}"):
         serve_options({}, {f"LOCALAI_{name}": text})
 

@@ -100,17 +100,24 @@ def _single(said: Said) -> object:
 def _watchdog(said: Said) -> object:
     timeout = said.others.get("watchdog-idle-timeout")
     seconds = duration(timeout, "WATCHDOG_IDLE_TIMEOUT") if timeout else _IDLE_SECONDS
-    return max(1, round(seconds)) if _is_true(said) else None
+    return _whole(seconds) if _is_true(said) else None
 
 
 def _idle(said: Said) -> object:
     seconds = duration(said.text, said.where)
     on = WORDS.get(said.others.get("enable-watchdog-idle", "false").strip().lower(), False)
-    return max(1, round(seconds)) if on else None
+    return _whole(seconds) if on else None
+
+
+def _whole(seconds: float) -> int | None:
+    """Whole seconds, at least one; None for none at all, which never unloads: a model that leaves at once would load for each request."""
+    return max(1, round(seconds)) if seconds else None
 
 
 def duration(text: str, where: str) -> float:
-    """Seconds of a duration as Go writes it, such as 15m, 1h30m or 500ms. Raises ConfigInvalid."""
+    """Seconds of a duration as Go writes it, such as 15m, 1h30m, 500ms or 0. Raises ConfigInvalid."""
+    if text.strip() == "0":
+        return 0.0
     parts = _DURATION.findall(text.strip())
     if not parts or "".join(number + unit for number, unit in parts) != text.strip():
         msg = f"{where} is {text!r}, which is no duration such as 15m, 1h30m or 90s"
@@ -218,11 +225,16 @@ SPELLINGS = (
         switch=True,
         help="Unload models that were idle for 15 minutes, or for the next.",
     ),
-    _row("watchdog-idle-timeout", "idle_unload_seconds", read=_idle, help="Such as 15m; with the former only."),
+    _row(
+        "watchdog-idle-timeout",
+        "idle_unload_seconds",
+        read=_idle,
+        help="Such as 15m, 0 for never; with the former only.",
+    ),
     _row("max-concurrent-backend-requests", "max_concurrent_requests", read=_none_if_zero),
     _row("debug", "log_level", read=_debug, shared=True, switch=True, help="The same as --log-level debug."),
     _row("log-level", "log_level", read=log_level, ignored="names no level"),
-    _none("auth", switch=True, refusal=_USERS),
+    _none("auth", switch=True, shared=True, refusal=_USERS),
     *(
         _none(name, switch=True)
         for name in (
@@ -263,7 +275,6 @@ _OF_A_SERVICE = re.compile(
 _COMMON = {
     *(row.variables[-1] for row in SPELLINGS if row.shared),
     *(
-        "AUTH",
         "API_KEY",
         "CONFIG_DIR",
         "LOG_LEVEL",

@@ -90,23 +90,27 @@ class _Reading:
 
     def read(self, spelling: Spelling, value: object, where: str) -> None:
         """Read a value; one that is to be ignored leaves a warning only."""
-        if spelling.option is None:
-            if spelling.refusal and WORDS.get(_text(value).strip().lower()):
-                msg = f"{where}: {spelling.refusal}"
-                raise ConfigInvalid(msg)
-            if where not in self._idle:
-                self._idle.append(where)
-            return
         if not (spelling.shared and where == spelling.variables[-1]):
-            self._take(spelling, spelling.option, value, where)
+            self._read(spelling, value, where)
             return
         try:
-            self._take(spelling, spelling.option, value, where)
+            self._read(spelling, value, where)
         except ConfigInvalid as error:
             sentence = (
                 f"{error}; it is taken to be meant for other software: {spelling.variable} is read by textmill alone"
             )
-            self._notes.append((logging.WARNING, sentence))
+            if (note := (logging.WARNING, sentence)) not in self._notes:  # of several rows for one variable
+                self._notes.append(note)
+
+    def _read(self, spelling: Spelling, value: object, where: str) -> None:
+        if spelling.option is not None:
+            self._take(spelling, spelling.option, value, where)
+            return
+        if spelling.refusal and WORDS.get(_text(value).strip().lower()):
+            msg = f"{where}: {spelling.refusal}"
+            raise ConfigInvalid(msg)
+        if where not in self._idle:
+            self._idle.append(where)
 
     def _take(self, spelling: Spelling, name: str, value: object, where: str) -> None:
         option = self._options[name]
