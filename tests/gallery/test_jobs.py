@@ -9,9 +9,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.gallery.kit import Kit
 
-from textmill.errors import InvalidInput, ModelBroken, ModelNotFound, Overloaded
-from textmill.gallery.jobs import WAITING, Jobs
+from textmill.errors import DownloadFailed, InvalidInput, ModelBroken, ModelNotFound, Overloaded
+from textmill.gallery.jobs import Jobs
 from textmill.gallery.progress import Progress, Report
 from textmill.gallery.record import Record
 from textmill.gallery.stop import Stop
@@ -27,8 +28,8 @@ class Bench:
         self.folder = folder
         self.made: list[Jobs] = []
 
-    def jobs(self, work: Work, workers: int = 2, kept: int = 200, waiting: int = WAITING) -> Jobs:
-        self.made.append(Jobs(work, self.folder, workers=workers, kept=kept, waiting=waiting))
+    def jobs(self, work: Work, folder: Path | None = None, **limits: int) -> Jobs:
+        self.made.append(Jobs(work, folder or self.folder, **limits))
         return self.made[-1]
 
     def close(self) -> None:
@@ -122,6 +123,31 @@ def test_a_job_that_fails_says_why(bench: Bench) -> None:
     record = ended(jobs, jobs.submit(Wish(delete="x")))
 
     assert (record.error, record.message, record.deletion) == ("the file is broken", "error: the file is broken", True)
+
+
+def test_an_error_names_the_models_folder_by_its_name_alone(bench: Bench, tmp_path: Path) -> None:
+    there = tmp_path.resolve()
+
+    def work(*_: object) -> None:
+        msg = f"{there}/a.gguf cannot be written; file://{there}/x is not in {there}, nor {there}-other, https://h{there}/y"
+        raise DownloadFailed(msg)
+
+    jobs = bench.jobs(work)
+
+    assert ended(jobs, jobs.submit(Wish(id="x"))).error == (
+        f"{there.name}/a.gguf cannot be written; file://{there.name}/x is not in {there.name}, nor {there}-other, https://h{there}/y"
+    )
+
+
+def test_a_folder_that_cannot_be_written_is_named_in_a_job_as_in_answers(kit: Kit, bench: Bench) -> None:
+    kit.folder.mkdir(exist_ok=True)
+    (kit.folder / "bert.gguf.part").mkdir()
+    jobs = bench.jobs(kit.gallery.carry_out, folder=kit.folder)
+
+    error = ended(jobs, jobs.submit(Wish(id="test@bert"))).error
+
+    assert error is not None
+    assert error.startswith(f"{kit.folder.name}/bert.gguf cannot be written: ")
 
 
 def test_a_bug_is_in_the_log_and_not_in_the_record(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import uuid
 from collections.abc import Callable, Mapping
@@ -147,12 +148,22 @@ class Jobs:
             # A cancelled job's record is final already; one that the process's end interrupts stays unfinished.
             return
         except TextmillError as error:
-            self._end(job, str(error))
+            self._end(job, self._told(str(error)))
         except Exception:  # noqa: BLE001 - the end of a thread: the record must say that it failed
             _log.exception("job %s failed", job.record.uuid)
             self._end(job, "internal error; the server's log has the details")
         else:
             self._end(job, None)
+
+    def _told(self, error: str) -> str:
+        """An error for clients: where this machine has the models folder is not their business."""
+        folder = self._folder.parents[1]
+        for path in {folder.resolve(), folder.absolute()}:
+            if path.name:
+                # Not where it is part of another path, or of a URL's.
+                whole = rf"(?<![\w.\]-]){re.escape(str(path))}(?![\w-]|\.\w)"
+                error = re.sub(whole, path.name.replace("\\", r"\\"), error)
+        return error
 
     def _tell(self, job: _Job, progress: Progress) -> None:
         self._change(job, lambda record: record.with_progress(progress))
