@@ -39,8 +39,14 @@ def _here(row: Spelling, options: Sequence[str | None]) -> str:
     if not options:
         return "without effect"
     ours = ", ".join(f"`--{str(option).replace('_', '-')}`" for option in options)
-    told = "" if row.help.startswith("The same as") or not row.own else f": {row.help[0].lower()}{row.help[1:-1]}"
+    told = "" if row.help.startswith("The same as") or not row.own else f": {_inside(row.help)}"
     return ours + told
+
+
+def _inside(sentence: str) -> str:
+    """A sentence as the rest of another: without its full stop and its capital, unless that begins an abbreviation."""
+    first = sentence[0] if sentence[1].isupper() else sentence[0].lower()
+    return first + sentence[1:-1]
 
 
 if __name__ == "__main__":

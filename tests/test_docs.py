@@ -127,6 +127,7 @@ def test_the_table_of_localais_settings_is_made_from_the_code() -> None:
     text = PAGE.read_text()
 
     assert page(text) == text
+    assert re.findall(r"\b[a-z][A-Z]{2,}", text) == []  # an abbreviation keeps its capital
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))

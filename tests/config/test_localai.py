@@ -208,3 +208,9 @@ def test_a_value_that_changes_nothing_is_said_to_have_no_effect() -> None:
         "taken from the environment, as LocalAI names them: WATCHDOG_IDLE, WATCHDOG_IDLE_TIMEOUT",
         "taken, but without effect in textmill: LOCALAI_F16, LOCALAI_DEBUG",
     ]
+
+
+def test_the_mirror_which_downloads_go_to_is_not_said_to_be_without_effect() -> None:
+    notes = serve_options({}, {"LOCALAI_DEBUG": "true", "HF_MIRROR": "https://mirror.example"}).notes
+
+    assert not any("HF_MIRROR" in said for _, said in notes)
