@@ -93,6 +93,7 @@ def test_no_secret_of_an_address_is_shown(kit: Kit, make: Make, tmp_path: Path) 
     assert "{a}? :// b" in shown
     for wish in (
         Wish(id="x"),
+        Wish(id="user:SECRET@h.example/x"),
         Wish(url=kit.server.url("/none.yaml?token=SECRET")),
         Wish(uri="https://user:SECRET@h.example/f.gguf"),
         Wish(uri="ftp://user:SECRET@h.example/f.gguf"),

@@ -196,6 +196,7 @@ def _key(name: str) -> str:
 
 
 def _unknown(name: str, catalogue: Catalogue, sources: Sequence[Source]) -> str:
+    name = shown(name)  # whoever takes an address for a name need not read its password in a log
     if not sources:
         return f"no gallery is configured, so there is no model {name!r} to install; name a gallery or give the model's URI"
     import difflib  # noqa: PLC0415 - for the rare mistake only
