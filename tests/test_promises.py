@@ -175,8 +175,14 @@ def _(server: httpx.Client) -> None:
 
 @line("T1", WRITES)
 def _(server: httpx.Client) -> None:
-    for path in ("/v1/chat/completions", "/v1/completions", "/v1/edits"):
-        assert server.post(path, json={"model": "ov"}).status_code == 404
+    asked: dict[str, dict[str, Any]] = {
+        "/v1/chat/completions": {"messages": [{"role": "user", "content": "x"}]},
+        "/v1/completions": {"prompt": "x"},
+        "/v1/edits": {"instruction": "x"},
+    }
+    for path, fields in asked.items():
+        answer = server.post(path, json={"model": "ov"} | fields)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "load_failed")
 
 
 @line("T2", WORKS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -199,8 +199,8 @@ Event = Piece | Ended | Spent
 class Chat(Protocol):
     """Goes on with a conversation."""
 
-    def chat(self, messages: Sequence[Message], options: ChatOptions) -> AsyncIterator[Event]:
-        """What the model says; closing the iterator stops it within a token.
+    def chat(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Event]:
+        """What the model says; closing the generator stops it within a token.
 
         The call, or what comes out, raises InvalidInput for what the model cannot do, with a prompt that is too long among it, Overloaded, Unavailable, ForwardFailed.
         """
@@ -210,6 +210,6 @@ class Chat(Protocol):
 class Complete(Protocol):
     """Goes on with a text."""
 
-    def complete(self, prompt: str | Sequence[int], options: CompleteOptions) -> AsyncIterator[Event]:
+    def complete(self, prompt: str | Sequence[int], options: CompleteOptions) -> AsyncGenerator[Event]:
         """What comes behind a text, or behind the model's own token ids; as `Chat.chat` otherwise."""
         ...

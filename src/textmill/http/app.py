@@ -19,11 +19,24 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from textmill.errors import TextmillError
-from textmill.http import localai, localai_gallery, models, openai, probes, rerank, site, tei, tokens
+from textmill.http import (
+    chat,
+    completions,
+    edits,
+    localai,
+    localai_gallery,
+    models,
+    openai,
+    probes,
+    rerank,
+    site,
+    tei,
+    tokens,
+)
 from textmill.http.address import in_order, matches
 from textmill.http.cors import Cors
 from textmill.http.endpoint import Endpoint
-from textmill.http.failures import Forbidden, NoRoute, Unauthorised, WrongMethod, failure, kind_of
+from textmill.http.failures import Forbidden, NoRoute, Unauthorised, WrongMethod, kind_of
 from textmill.http.middleware import Count
 from textmill.http.openai import OPENAI
 from textmill.http.openapi import openapi
@@ -60,6 +73,9 @@ def create_app(
 
     operations: Sequence[Operation[Any]] = (
         *openai.OPERATIONS,
+        *chat.OPERATIONS,
+        *completions.OPERATIONS,
+        *edits.OPERATIONS,
         *rerank.OPERATIONS,
         *tokens.OPERATIONS,
         *tei.OPERATIONS,
@@ -152,9 +168,7 @@ class _Refusals:
 
     async def refused(self, request: Request, error: Exception) -> Response:
         """Answer an error; log it where the caller is not to blame."""
-        settings = self._service.settings
-        shown = failure(error, settings.tei_compat, tei_only=settings.as_tei)
-        answer = _dialect(request).refuse(shown)
+        answer = _dialect(request).refuse(self._service.refuse(error))
         if isinstance(error, TextmillError) and kind_of(error).status == HTTPStatus.INTERNAL_SERVER_ERROR:
             _log.error("%s %s: %s", request.method, request.url.path, error)
         response = Response(answer.body, answer.status, dict(answer.headers))

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from typing import Generic, TypeVar
 
 from starlette.types import Receive, Scope, Send
 
-from textmill.errors import Unavailable
+from textmill.errors import ForwardFailed, TextmillError, Unavailable
 from textmill.http.address import AddressDecoder
+from textmill.http.answer import Answer, Streamed
 from textmill.http.body import BodyDecoder, check_content_type, read_body
 from textmill.http.failures import ClientLeft
-from textmill.http.operation import Answer, Operation
+from textmill.http.operation import Operation
 from textmill.http.service import Service
+from textmill.http.stream import respond as stream
 
 T = TypeVar("T")
+
+_log = logging.getLogger("textmill.http")
 
 
 class Endpoint(Generic[T]):
@@ -31,24 +36,29 @@ class Endpoint(Generic[T]):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
-            answer = await self._answer(scope, receive)
+            answer = await self._answer(scope, receive, send)
         except asyncio.CancelledError:  # by the server, when a drain has reached its deadline
             msg = "the server is shutting down and did not get to this request in time"
             late = Unavailable(msg)
             self._count(scope, late)
+            if "textmill.begun" in scope:
+                return  # the client has been told within its stream
             raise late from None
         except BaseException as error:
             self._count(scope, error)
             raise
-        scope["textmill.model"] = answer.model
-        await respond(answer, send)
+        if answer is not None:
+            scope["textmill.model"] = answer.model
+            await respond(answer, send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> Answer | None:
+        """The answer; None where it has been sent already, bit by bit."""
         self._service.rights.check(self.operation.right, scope["method"], scope["headers"])
         async with AsyncExitStack() as held:
-            return await self._handled(scope, receive, self._service.asked(held, scope))
+            answer = await self._handled(scope, receive, send, self._service.asked(held, scope))
+            return None if isinstance(answer, Streamed) else answer
 
-    async def _handled(self, scope: Scope, receive: Receive, service: Service) -> Answer:
+    async def _handled(self, scope: Scope, receive: Receive, send: Send, service: Service) -> Answer | Streamed:
         operation = self.operation
         if not operation.bodied:
             body = await read_body(scope, receive, service.settings.body_limit) if operation.either else b""
@@ -58,7 +68,26 @@ class Endpoint(Generic[T]):
                 check_content_type(scope["headers"])
             taken = self._body.decode(await read_body(scope, receive, service.settings.body_limit))
             service.form = None if operation.form is None else operation.form(taken)
-            return await while_connected(receive, operation.handle(service, taken))
+            return await while_connected(receive, self._made(operation.handle(service, taken), scope, send))
+
+    async def _made(self, making: Awaitable[Answer | Streamed], scope: Scope, send: Send) -> Answer | Streamed:
+        """The answer of a handler, sent already if it is one that comes bit by bit."""
+        answer = await making
+        if isinstance(answer, Streamed):
+            failed = await stream(answer, self._refuse, scope, send)
+            if failed is not None:
+                self._count(scope, failed)
+                self._tell(scope, failed)
+        return answer
+
+    def _refuse(self, error: Exception) -> Answer:
+        return self.operation.dialect.refuse(self._service.refuse(error))
+
+    def _tell(self, scope: Scope, error: Exception) -> None:
+        """Log an error of a stream that is not its client's, as the app does with others."""
+        if not isinstance(error, TextmillError) or isinstance(error, ForwardFailed):
+            bug = None if isinstance(error, TextmillError) else error
+            _log.error("%s %s: %s", scope["method"], scope["path"], error, exc_info=bug)
 
     def _count(self, scope: Scope, error: BaseException) -> None:
         """Count an error of a request that has its model: TEI's routes see none before."""

@@ -10,8 +10,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from textmill.errors import ModelNotFound
+from textmill.http.answer import Answer
 from textmill.http.openai import OPENAI
-from textmill.http.operation import Answer, Operation
+from textmill.http.operation import Operation
 from textmill.http.service import Service
 from textmill.store.memory import resident
 

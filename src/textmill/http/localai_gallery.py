@@ -13,8 +13,9 @@ from textmill.errors import InvalidInput
 from textmill.gallery.entry import Entry, File, Source
 from textmill.gallery.record import Record
 from textmill.gallery.wish import Wish
+from textmill.http.answer import Answer
 from textmill.http.openai import OPENAI
-from textmill.http.operation import Answer, Operation
+from textmill.http.operation import Operation
 from textmill.http.service import Installer, Service
 
 

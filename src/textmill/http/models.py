@@ -12,8 +12,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from textmill.contract import Known, ModelInfo
 from textmill.errors import InvalidInput
+from textmill.http.answer import Answer
 from textmill.http.openai import OPENAI
-from textmill.http.operation import Answer, Operation
+from textmill.http.operation import Operation
 from textmill.http.service import Model, Service
 
 _PATIENCE_S = 0.2

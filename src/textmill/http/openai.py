@@ -10,11 +10,12 @@ import orjson
 from msgspec import Meta, Struct
 
 from textmill.contract import EmbedOptions, Input, TokenPooling
+from textmill.http.answer import JSON, Answer
 from textmill.http.backend import BackendName, check_backend
 from textmill.http.conversation import Message, conversation
 from textmill.http.failures import Failure, WrongShape
 from textmill.http.inputs import Inputs, as_batch, form_of, inputs_schema, refuse_empty
-from textmill.http.operation import JSON, Answer, Operation
+from textmill.http.operation import Operation
 from textmill.http.overflow import OnOverflow, Overlap, Window, policy
 from textmill.http.service import Service
 from textmill.http.timing import timing_headers

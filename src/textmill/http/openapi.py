@@ -11,7 +11,8 @@ import msgspec
 import orjson
 
 from textmill.http.address import names_in, shown
-from textmill.http.operation import JSON, Operation
+from textmill.http.answer import JSON
+from textmill.http.operation import Operation
 from textmill.http.schema import with_exact
 
 _MODEL = "A name of `/v1/models`, where the body names none."

@@ -6,33 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
+from textmill.http.answer import Answer, Streamed
 from textmill.http.failures import Failure
 from textmill.http.rights import Right
 from textmill.http.service import Service
 from textmill.telemetry.tei import Form
 
 T = TypeVar("T")
-
-JSON = "application/json"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A response: its bytes, and the name of the model that made it, for metrics."""
-
-    body: bytes = b""
-    status: int = 200
-    content_type: str = JSON
-    headers: tuple[tuple[str, str], ...] = ()
-    model: str = ""
-
-    def raw_headers(self) -> list[tuple[bytes, bytes]]:
-        """All headers as ASGI takes them."""
-        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.headers]
-        raw.append((b"content-length", b"%d" % len(self.body)))
-        if self.body:
-            raw.append((b"content-type", self.content_type.encode("latin-1")))
-        return raw
 
 
 class Dialect(Protocol):
@@ -77,7 +57,7 @@ class Operation(Generic[T]):
     method: Literal["GET", "POST", "DELETE"]
     paths: tuple[str, ...]
     dialect: Dialect
-    handle: Callable[[Service, T], Awaitable[Answer]]
+    handle: Callable[[Service, T], Awaitable[Answer | Streamed]]
     takes: type[T]
     gives: Any
     summary: str

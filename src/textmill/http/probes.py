@@ -6,7 +6,8 @@ from types import NoneType
 from typing import Any
 
 from textmill.errors import Unavailable
-from textmill.http.operation import Answer, Operation
+from textmill.http.answer import Answer
+from textmill.http.operation import Operation
 from textmill.http.service import Service
 from textmill.http.site import SITE
 

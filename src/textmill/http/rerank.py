@@ -13,10 +13,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from textmill.contract import RerankOptions, Scores
 from textmill.errors import EmptyInput, InvalidInput, WrongTask
+from textmill.http.answer import Answer
 from textmill.http.backend import BackendName, check_backend
 from textmill.http.inputs import check_count
 from textmill.http.openai import OPENAI, Usage
-from textmill.http.operation import Answer, Operation
+from textmill.http.operation import Operation
 from textmill.http.schema import exactly
 from textmill.http.service import Model, Service
 from textmill.http.timing import timing_headers

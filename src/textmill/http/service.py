@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, ParamSpec, Protocol, Self, TypeVar
 
 from starlette.types import Scope
@@ -30,6 +30,7 @@ from textmill.contract import (
 )
 from textmill.errors import ModelNotFound
 from textmill.http.address import base_url, query_of
+from textmill.http.failures import Failure, failure
 from textmill.http.keys import bearer
 from textmill.http.rights import Rights
 from textmill.http.settings import HttpSettings
@@ -259,11 +260,23 @@ class Service:
 
     async def compute(self, model: Model, verb: Callable[P, Awaitable[A]], *given: P.args, **options: P.kwargs) -> A:
         """Have a model compute, as one of those that may do so at once, and count what it did. Raises Overloaded."""
-        with nullcontext() if self._permitted else self.permits.compute():
+        with self.place():
             started = time.perf_counter()
             made = await verb(*given, **options)
         self.telemetry.observe_answer(model.info.name, made, time.perf_counter() - started)
         return made
+
+    def place(self) -> AbstractContextManager[None]:
+        """One of the places of those that may compute at once; the request's own where it holds one. Raises Overloaded."""
+        return nullcontext() if self._permitted else self.permits.compute()
+
+    def note(self, model: Model) -> None:
+        """Have metrics know which model answers a request whose answer comes bit by bit."""
+        self._scope["textmill.model"] = model.info.name
+
+    def refuse(self, error: Exception) -> Failure:
+        """What to say about an error."""
+        return failure(error, self.settings.tei_compat, tei_only=self.settings.as_tei)
 
     @contextmanager
     def computing(self, model: Model) -> Iterator[Self]:

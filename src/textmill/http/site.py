@@ -7,7 +7,8 @@ from importlib.resources import files
 from types import NoneType
 from typing import Any
 
-from textmill.http.operation import JSON, Answer, Operation
+from textmill.http.answer import JSON, Answer
+from textmill.http.operation import Operation
 from textmill.http.service import Service
 from textmill.http.tei_dialect import FAILURES, TEI
 

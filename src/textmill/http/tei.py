@@ -11,7 +11,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from textmill.contract import ModelInfo
 from textmill.errors import Unavailable
 from textmill.http import tei_embed, tei_rank, tei_root, tei_similarity, tei_tokens
-from textmill.http.operation import Answer, Operation
+from textmill.http.answer import Answer
+from textmill.http.operation import Operation
 from textmill.http.service import Service
 from textmill.http.tei_dialect import FAILURES, TEXT_EMBEDDINGS_INFERENCE
 

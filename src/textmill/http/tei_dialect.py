@@ -10,8 +10,8 @@ from msgspec import Meta, Struct
 
 from textmill.contract import Side, Task
 from textmill.errors import WrongTask
+from textmill.http.answer import JSON, Answer
 from textmill.http.failures import Failure
-from textmill.http.operation import JSON, Answer
 from textmill.http.service import Model, Service
 
 _PLAIN = "text/plain; charset=utf-8"

@@ -19,8 +19,9 @@ from textmill.contract import (
     TextOptions,
 )
 from textmill.errors import InvalidInput, WrongTask
+from textmill.http.answer import Answer
 from textmill.http.inputs import Inputs, as_batch, check_count, form_of, inputs_schema, refuse_empty
-from textmill.http.operation import Answer, Operation
+from textmill.http.operation import Operation
 from textmill.http.overflow import OnOverflow, Overlap, Window, policy
 from textmill.http.service import Model, Service
 from textmill.http.tei_dialect import (

@@ -9,8 +9,8 @@ import orjson
 from msgspec import Meta, Struct
 
 from textmill.contract import ClassifyOptions, Scoring, ZeroShotOptions
+from textmill.http.answer import Answer
 from textmill.http.inputs import check_count, refuse_empty
-from textmill.http.operation import Answer
 from textmill.http.service import Service
 from textmill.http.tei_dialect import ModelName, Truncate, cuts, require
 from textmill.http.tei_rank import (

@@ -14,9 +14,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from textmill.contract import Classifications, ClassifyOptions, Input, Pair, RerankOptions
 from textmill.errors import EmptyInput
+from textmill.http.answer import Answer
 from textmill.http.failures import WrongShape
 from textmill.http.inputs import check_count
-from textmill.http.operation import Answer, Operation
+from textmill.http.operation import Operation
 from textmill.http.schema import exactly
 from textmill.http.service import Service
 from textmill.http.tei_dialect import (

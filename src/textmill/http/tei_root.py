@@ -11,10 +11,11 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from textmill.contract import ModelInfo
 from textmill.errors import InvalidInput
+from textmill.http.answer import Answer
 from textmill.http.body import BodyDecoder
 from textmill.http.failures import NotJson, WrongShape
 from textmill.http.inputs import check_count
-from textmill.http.operation import Answer, Operation
+from textmill.http.operation import Operation
 from textmill.http.service import Model, Service
 from textmill.http.settings import MAX_INPUTS
 from textmill.http.tei_dialect import FAILURES, TEXT_EMBEDDINGS_INFERENCE, ModelName

@@ -12,8 +12,9 @@ from msgspec import Meta, Struct
 
 from textmill.contract import Embeddings, EmbedOptions, Input, SparseEmbeddings, SparseOptions, SparseVector
 from textmill.errors import EmptyInput
+from textmill.http.answer import Answer
 from textmill.http.inputs import check_count, refuse_empty
-from textmill.http.operation import Answer, Operation
+from textmill.http.operation import Operation
 from textmill.http.service import Model, Service
 from textmill.http.tei_dialect import (
     FAILURES,

@@ -10,9 +10,10 @@ from msgspec import Meta, Struct
 
 from textmill.contract import Token, TokenizeOptions
 from textmill.errors import EmptyInput
+from textmill.http.answer import Answer
 from textmill.http.failures import WrongShape
 from textmill.http.inputs import TokenId, check_count, refuse_empty
-from textmill.http.operation import Answer, Operation
+from textmill.http.operation import Operation
 from textmill.http.schema import exactly
 from textmill.http.service import Service
 from textmill.http.tei_dialect import FAILURES, TEXT_EMBEDDINGS_INFERENCE, ModelName, PromptName

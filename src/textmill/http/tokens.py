@@ -9,9 +9,10 @@ import orjson
 from msgspec import Meta, Struct
 
 from textmill.contract import TokenizeOptions
+from textmill.http.answer import Answer
 from textmill.http.inputs import TokenId
 from textmill.http.openai import OPENAI
-from textmill.http.operation import Answer, Operation
+from textmill.http.operation import Operation
 from textmill.http.service import Service
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import NoReturn
 
 from textmill.contract import (
@@ -85,12 +85,12 @@ class RefusesAll:
         del inputs, skip_special_tokens
         self._refuse("decode")
 
-    def chat(self, messages: Sequence[Message], options: ChatOptions) -> AsyncIterator[Event]:
+    def chat(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Event]:
         """Refused."""
         del messages, options
         self._refuse("chat")
 
-    def complete(self, prompt: str | Sequence[int], options: CompleteOptions) -> AsyncIterator[Event]:
+    def complete(self, prompt: str | Sequence[int], options: CompleteOptions) -> AsyncGenerator[Event]:
         """Refused."""
         del prompt, options
         self._refuse("complete")

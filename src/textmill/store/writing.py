@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import NoReturn
 
 from textmill.contract import ChatOptions, CompleteOptions, Event, Message, Task
@@ -15,12 +15,12 @@ class NoWritingVerbs:
 
     _verbs: Verbs
 
-    def chat(self, messages: Sequence[Message], options: ChatOptions) -> AsyncIterator[Event]:
+    def chat(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Event]:
         """Refused."""
         del messages, options
         self._refuse("chat")
 
-    def complete(self, prompt: str | Sequence[int], options: CompleteOptions) -> AsyncIterator[Event]:
+    def complete(self, prompt: str | Sequence[int], options: CompleteOptions) -> AsyncGenerator[Event]:
         """Refused."""
         del prompt, options
         self._refuse("complete")

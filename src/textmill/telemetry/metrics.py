@@ -10,13 +10,14 @@ from http import HTTPStatus
 from threading import Lock
 from typing import Protocol
 
-from textmill.contract import Answered, BatchReport, ModelInfo, Timings
+from textmill.contract import Answered, BatchReport, Ended, ModelInfo, Spent, Timings
 from textmill.errors import ForwardFailed, TextmillError
 from textmill.telemetry.computing import SECONDS, Computing
 from textmill.telemetry.request import CURRENT, Request
 from textmill.telemetry.series import CONTENT_TYPE, counter, gauge, histogram
 from textmill.telemetry.tei import Family, Form, TeiSeries, err_of
 from textmill.telemetry.tracer import Headers, Tracer, Value
+from textmill.telemetry.writing import Writing
 
 _log = logging.getLogger("textmill.request")
 
@@ -62,6 +63,7 @@ class Telemetry:
         self._requests = counter("textmill_requests_total", "model", "route", "status", text="Requests answered.")
         self._request_seconds = histogram("textmill_request_seconds", SECONDS, "route", text="Time of a whole request.")
         self._computing = Computing()
+        self._writing = Writing()
         self._spans = counter(
             "textmill_spans_total", "outcome", text="Spans sent to the collector, and spans that it did not take."
         )
@@ -150,6 +152,19 @@ class Telemetry:
             self._tei.spent(timings)
             self._computing.of(model).spent(timings)
 
+    def observe_first_piece(self, model: str, seconds: float) -> None:
+        """Count an answer of a model that writes, whose first piece took that long."""
+        with self._lock:
+            self._writing.began(model, seconds)
+
+    def observe_written(self, model: str, event: Ended | Spent, seconds: float) -> None:
+        """Count a choice's end, or what a whole answer took, that long after its first piece."""
+        with self._lock:
+            if isinstance(event, Ended):
+                self._writing.ended(model, event)
+            else:
+                self._writing.spent(model, event, seconds)
+
     def observe_batch(self, model: str, report: BatchReport) -> None:
         """Count a batch, and tell the requests in it that are traced."""
         if report.traced and self.tracer is not None:
@@ -225,6 +240,7 @@ class Telemetry:
             lines = [line for series in (self._requests, self._spans, *gauges) for line in series.lines()]
             lines += self._request_seconds.lines()
             lines += self._computing.lines()
+            lines += self._writing.lines()
             lines += self._tei.lines(rows)
         return "\n".join((*lines, "")).encode(), CONTENT_TYPE
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from textmill.contract import ChatOptions, CompleteOptions, Ended, Event, Message, Piece, Spent
 
@@ -11,32 +11,34 @@ from textmill.contract import ChatOptions, CompleteOptions, Ended, Event, Messag
 class ScriptedWriter:
     """Writes a script, event by event, whatever it is asked. Mixed into `textmill.testing.served.RecordingModel`.
 
-    An exception in the ``script`` is raised at its place, an asyncio.Event waited for. ``asked`` has the conversations and prompts with
-    their options; ``closed`` is set when a caller leaves before the end.
+    An exception in the ``script`` is raised at its place, an asyncio.Event waited for, with ``waits`` set meanwhile. ``asked`` has the
+    conversations and prompts with their options; ``closed`` is set when a caller leaves before the end.
     """
 
     def __init__(self) -> None:
         self.script: Sequence[Event | Exception | asyncio.Event] = says("The mill", " turns.")
         self.asked: list[tuple[Sequence[Message] | str | Sequence[int], ChatOptions | CompleteOptions]] = []
+        self.waits = asyncio.Event()
         self.closed = asyncio.Event()
 
-    def chat(self, messages: Sequence[Message], options: ChatOptions) -> AsyncIterator[Event]:
+    def chat(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Event]:
         """The script."""
         self.asked.append((tuple(messages), options))
         return self._write()
 
-    def complete(self, prompt: str | Sequence[int], options: CompleteOptions) -> AsyncIterator[Event]:
+    def complete(self, prompt: str | Sequence[int], options: CompleteOptions) -> AsyncGenerator[Event]:
         """The script."""
         self.asked.append((prompt, options))
         return self._write()
 
-    async def _write(self) -> AsyncIterator[Event]:
+    async def _write(self) -> AsyncGenerator[Event]:
         whole = False
         try:
             for each in self.script:
                 if isinstance(each, Exception):
                     raise each
                 if isinstance(each, asyncio.Event):
+                    self.waits.set()
                     await each.wait()
                 else:
                     yield each
