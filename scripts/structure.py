@@ -23,6 +23,7 @@ ROOMS = (
         "checkpoint",
         "arch",
         "folder",
+        "prompting",
     ),
     *("config", "telemetry", "contract", "typed", "errors", "testing"),
 )

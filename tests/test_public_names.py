@@ -24,6 +24,7 @@ NAMES = {
     "ModelNotFound",
     "ModelUnclear",
     "Overloaded",
+    "TemplateBroken",
     "TextmillError",
     "TooManyInputs",
     "Unavailable",

@@ -9,6 +9,7 @@
     ├── ModelNotFound         no model of that name is loaded or can be found
     ├── LoadFailed            a model that is known cannot be loaded now; the message says why
     ├── ModelBroken           the files of a model are missing, damaged or of a kind textmill does not run
+    │   └── TemplateBroken    a prompt template of a model file has a fault; the message has its place
     ├── DownloadFailed        a file could not be fetched or stored; the message says why and whether trying again helps
     ├── ConfigInvalid         an option is unknown or has an impossible value
     ├── ExtraMissing          an optional dependency is not installed; the message has the pip command
@@ -63,6 +64,19 @@ class ModelNotFound(TextmillError):
 
 class ModelBroken(TextmillError):
     """A model's files are missing, damaged, or describe something that textmill does not run."""
+
+
+class TemplateBroken(ModelBroken):
+    """A prompt template cannot be read, or cannot be filled with what a request brings.
+
+    ``template`` is its name, ``line`` and ``column`` count from 1; the message begins with the three.
+    """
+
+    def __init__(self, message: str, *, template: str, line: int, column: int) -> None:
+        super().__init__(message)
+        self.template = template
+        self.line = line
+        self.column = column
 
 
 class LoadFailed(TextmillError):
