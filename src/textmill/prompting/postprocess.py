@@ -12,22 +12,20 @@ from textmill.prompting.re2 import compiled
 from textmill.prompting.sprig_text import trimmed
 from textmill.prompting.trouble import Trouble
 
-SECONDS = 2.0
-"""What one regular expression may take on one answer."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Expression:
-    """A regular expression and what errors call it, such as ``cutstrings[0]``."""
+    """A regular expression, what errors call it, such as ``cutstrings[0]``, and how long it may take."""
 
     name: str
     pattern: regex.Pattern[str]
+    seconds: float
 
-    def apply(self, use: Callable[[regex.Pattern[str], str], str], text: str) -> str:
+    def apply(self, use: Callable[[regex.Pattern[str], str, float], str], text: str) -> str:
         try:
-            return use(self.pattern, text)
+            return use(self.pattern, text, self.seconds)
         except TimeoutError:
-            msg = f"{self.name} takes more than {SECONDS:g} seconds on an answer; write the expression so that it can match in one way only"
+            msg = f"{self.name} takes more than {self.seconds:g} seconds on an answer; write the expression so that it can match in one way only"
             raise ModelBroken(msg) from None
 
 
@@ -50,15 +48,18 @@ class Cleaning:
         trimspace: Sequence[str] = (),
         trimsuffix: Sequence[str] = (),
         reply_prefix: str = "",
+        seconds: float = 2.0,
     ) -> Cleaning:
-        """What the fields of a model file say.
+        """What the fields of a model file say; each expression may take so many seconds on an answer.
 
         Raises:
             ModelBroken: An expression is none of RE2; the message names the field and the entry.
 
         """
-        cuts = tuple(_expression(f"cutstrings[{index}]", text) for index, text in enumerate(cutstrings))
-        extracts = tuple(_expression(f"extract_regex[{index}]", text) for index, text in enumerate(extract_regex))
+        cuts = tuple(_expression(f"cutstrings[{index}]", text, seconds) for index, text in enumerate(cutstrings))
+        extracts = tuple(
+            _expression(f"extract_regex[{index}]", text, seconds) for index, text in enumerate(extract_regex)
+        )
         return cls(cuts, extracts, tuple(trimspace), tuple(trimsuffix), reply_prefix)
 
     def clean(self, answer: str, *, echo: str = "") -> str:
@@ -84,18 +85,19 @@ class Cleaning:
         return text
 
 
-def _cut(pattern: regex.Pattern[str], text: str) -> str:
-    return str(pattern.sub("", text, timeout=SECONDS))
+# concurrent lets other threads run meanwhile: one answer's expression must not hold up the server.
+def _cut(pattern: regex.Pattern[str], text: str, seconds: float) -> str:
+    return str(pattern.sub("", text, timeout=seconds, concurrent=True))
 
 
-def _first(pattern: regex.Pattern[str], text: str) -> str:
-    match = pattern.search(text, timeout=SECONDS)
+def _first(pattern: regex.Pattern[str], text: str, seconds: float) -> str:
+    match = pattern.search(text, timeout=seconds, concurrent=True)
     return str(match.group()) if match else ""
 
 
-def _expression(name: str, text: str) -> _Expression:
+def _expression(name: str, text: str, seconds: float) -> _Expression:
     try:
-        return _Expression(name, compiled(text))
+        return _Expression(name, compiled(text), seconds)
     except Trouble as error:
         msg = f"{name}: {error}: {text[:200]!r}"
         raise ModelBroken(msg) from None

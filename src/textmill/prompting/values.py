@@ -6,6 +6,7 @@ A string is ``str``, int and float64 are ``int`` and ``float``, a slice is ``lis
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -72,10 +73,13 @@ def from_json(data: object, depth: int = 0) -> Value:
 
 def _float(number: float) -> float:
     try:
-        return float(number)
+        value = float(number)
     except OverflowError:
-        msg = "the data has a number that is too large"
-        raise Trouble(msg) from None
+        value = math.inf
+    if math.isfinite(value):
+        return value
+    msg = "the data has a number that is too large, or is none"
+    raise Trouble(msg)
 
 
 def truth(value: Value) -> bool:
