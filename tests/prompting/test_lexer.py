@@ -70,6 +70,10 @@ def test_tokens_have_their_kinds_and_places() -> None:
         ("{{1)}}", "t:1:4: this ) has no ("),
         ("{{$x : 1}}", "t:1:6: a colon cannot stand alone; variables are made with :="),
         ("{{.x?}}", "t:1:5: '?' cannot follow '.x'; put a space or an operator such as | between them"),
+        (
+            "{{-.Input}}",
+            "t:1:3: a - that trims needs a space on its inner side, as in {{- .Input -}}; one of a number needs its digits behind it",
+        ),
         ("{{ ? }}", "t:1:4: '?' means nothing inside {{ }}; put text in quotes"),
     ],
 )

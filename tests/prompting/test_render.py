@@ -199,3 +199,28 @@ def test_what_is_nested_without_end_is_the_callers_mistake(
         prompt(Templates(chat="{{.Input}}", chat_message=chat_message), message, tools=tools)
 
     assert caught.value.param == "messages"
+
+
+def test_faults_that_are_only_told_leave_the_template_out_as_in_localai() -> None:
+    told: list[str] = []
+    templates = Templates(
+        chat="{{.RoleName}}",
+        chat_message='{{if .FunctionCall}}{{index .FunctionCall "name"}}{{else}}<{{.Content}}>{{end}}',
+        completion="{{-.Input}}",
+        edit="{{.Text}}",
+        roles={"assistant": "A:"},
+    )
+    prompts = Prompts.of(templates, tell=lambda fault: told.append(str(fault).partition(": ")[0]))
+
+    assert prompts.of_chat(Conversation(messages=(USER, CALL))) == f"<Hi <you>>\nA: {CALL_JSON}"
+    assert prompts.of_completion("x") == "x"
+    assert prompts.of_edit("x", "y") == Prompts.of(Templates()).of_edit("x", "y")
+    assert told == ["template.completion:1:3", "template.chat_message:1:23", "template.chat:1:3", "template.edit:1:3"]
+
+
+def test_a_system_message_whose_template_fails_suppresses_the_system_prompt() -> None:
+    templates = Templates(chat="{{.SuppressSystemPrompt}}", chat_message="{{.Text}}")
+    prompts = Prompts.of(templates, tell=lambda _: None)
+
+    assert prompts.of_chat(Conversation(messages=(SYSTEM, USER))) == "true"
+    assert prompts.of_chat(Conversation(messages=(USER,))) == "false"

@@ -82,6 +82,7 @@ _UNFINISHED = {
     "`": "a text that begins with ` needs a closing `",
     "'": "a character that begins with ' needs a closing ' on the same line",
     ":": "a colon cannot stand alone; variables are made with :=",
+    "-": "a - that trims needs a space on its inner side, as in {{- .Input -}}; one of a number needs its digits behind it",
     "/": "a comment must begin right behind {{ or {{-",
 }
 
