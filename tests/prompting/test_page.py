@@ -12,7 +12,7 @@ import yaml
 
 from textmill.prompting import Conversation, Message, Prompts, Templates, Tool, ToolCall
 from textmill.prompting.functions import FUNCTIONS, REFUSED
-from textmill.prompting.limits import MOST_CHARACTERS, MOST_NESTING, MOST_SOURCE, MOST_STEPS
+from textmill.prompting.limits import MOST_CHARACTERS, MOST_NESTING, MOST_SOURCE, MOST_STEPS, MOST_VARIABLES
 from textmill.prompting.records import message_record, prompt_record
 
 PAGE = (Path(__file__).parents[2] / "docs/prompt-templates.md").read_text()
@@ -77,6 +77,7 @@ def test_the_page_has_the_limits() -> None:
         f"{MOST_SOURCE:,} characters",
         f"{MOST_NESTING} levels",
         f"{MOST_STEPS:,} steps",
+        f"{MOST_VARIABLES} variables",
         f"{MOST_CHARACTERS:,}",
     ):
         assert text in PAGE

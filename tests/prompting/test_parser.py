@@ -97,6 +97,11 @@ def test_the_deepest_nesting_is_filled() -> None:
     assert GoTemplate.read(source).fill(None) == "x1"
 
 
-def test_a_template_of_a_megabyte_is_refused() -> None:
-    with pytest.raises(TemplateBroken, match="more than 1,048,576 characters"):
+def test_a_crowd_of_variables_is_refused() -> None:
+    with pytest.raises(TemplateBroken, match="more than 500 variables here"):
+        GoTemplate.read("".join(f"{{{{$v{index} := 1}}}}" for index in range(600)))
+
+
+def test_a_template_that_is_too_long_is_refused() -> None:
+    with pytest.raises(TemplateBroken, match="more than 262,144 characters"):
         GoTemplate.read("x" * (MOST_SOURCE + 1))

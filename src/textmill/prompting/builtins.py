@@ -102,5 +102,7 @@ BUILTINS: Mapping[str, Signature] = {
     "printf": Signature("sa*", lambda budget, text, *values: formatted(text, values, budget), spends=True),
     "html": Signature("a*", html, spends=True),
     "js": Signature("a*", javascript, spends=True),
-    "urlquery": Signature("a*", lambda budget, *values: quote_plus(escapable(values, budget)), spends=True),
+    "urlquery": Signature(
+        "a*", lambda budget, *values: quote_plus(escapable(values, budget), errors="replace"), spends=True
+    ),
 }

@@ -15,6 +15,7 @@ from textmill.prompting.values import MISSING, Record, Value, kind
 
 _VERB = re.compile(r"%([-+# 0]*)([0-9]*)(?:(\.)([0-9]*))?(.?)", re.DOTALL)
 _WIDEST = 10_000
+_DIGITS = 9
 _ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\\": "\\\\"}
 _TYPES = {"slice": "[]interface {}", "map": "map[string]interface {}"}
 _BASES = {"d": "d", "b": "b", "o": "o", "x": "x", "X": "X"}
@@ -65,8 +66,8 @@ def _one(match: re.Match[str], left: list[Value], budget: Budget) -> str:
         raise Trouble(msg)
     if not left:
         return f"%!{verb}(MISSING)"
-    if max(int(width or 0), int(precision or 0)) > _WIDEST:
-        msg = f"{match.group()} asks for more than {_WIDEST:,} characters"
+    if max(len(width), len(precision or "")) > _DIGITS or max(int(width or 0), int(precision or 0)) > _WIDEST:
+        msg = f"{match.group()[:40]} asks for more than {_WIDEST:,} characters"
         raise Trouble(msg)
     spec = _Spec(flags, int(width or 0), int(precision or 0) if point else None, verb)
     return _value(left.pop(0), spec, budget)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from textmill.prompting.trouble import Trouble
 
-MOST_SOURCE = 1 << 20
+MOST_SOURCE = 1 << 18
 """Characters of a template."""
 
 MOST_NESTING = 64
 """Levels of blocks, parentheses, calls of templates, and values within values."""
+
+MOST_VARIABLES = 500
+"""Variables that can be seen at one place."""
 
 MOST_STEPS = 200_000
 """Actions, commands, rounds of a loop and values looked at while a template is filled."""

@@ -16,6 +16,8 @@ _FLOAT = re.compile(r"[+-]?(?:[0-9]+(?:_[0-9]+)*)?\.?(?:[0-9]+(?:_[0-9]+)*)?(?:[
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-7]{3})|(.))", re.DOTALL)
 _SIMPLE = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\"}
 _LARGEST = (1 << 63) - 1
+_LONGEST = 1000
+"""Characters of a number; Python refuses to read very long ones."""
 
 
 def number(text: str) -> int | float:
@@ -26,7 +28,7 @@ def number(text: str) -> int | float:
 
     """
     match = _INTEGER.fullmatch(text)
-    if match:
+    if match and len(text) <= _LONGEST:
         digits, base = next(
             (group, base) for group, base in zip(match.groups()[1:], _BASES, strict=True) if group is not None
         )
@@ -36,13 +38,13 @@ def number(text: str) -> int | float:
             msg = f"{text} does not fit into 64 bits"
             raise Trouble(msg)
         return value
-    if _FLOAT.fullmatch(text) and not text.isdigit() and any(each.isdigit() for each in text):
+    if len(text) <= _LONGEST and _FLOAT.fullmatch(text) and not text.isdigit() and any(each.isdigit() for each in text):
         result = float(text.replace("_", ""))
         if math.isinf(result):
             msg = f"{text} is too large for a number"
             raise Trouble(msg)
         return result
-    msg = f"{text} is not a number that templates understand, such as 3, -1.5 or 0x1f"
+    msg = f"{text[:40]} is not a number that templates understand, such as 3, -1.5 or 0x1f"
     raise Trouble(msg)
 
 

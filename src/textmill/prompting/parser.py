@@ -8,13 +8,13 @@ from collections.abc import Collection, Mapping
 from textmill.errors import TemplateBroken
 from textmill.prompting import nodes
 from textmill.prompting.lexer import Kind, Token, tokens
-from textmill.prompting.limits import MOST_NESTING, MOST_SOURCE
+from textmill.prompting.limits import MOST_NESTING, MOST_SOURCE, MOST_VARIABLES
 from textmill.prompting.literals import character, number, string
 from textmill.prompting.trouble import Trouble, broken
 
 _CONTROLS = frozenset(("if", "range", "with", "template", "block", "break", "continue"))
 _STOPS = ("end", "else")
-_MOST_VARIABLES = {"range": 2}
+_AT_ONCE = {"range": 2}
 
 
 def parse(name: str, source: str, functions: Collection[str], refused: Mapping[str, str]) -> dict[str, nodes.Body]:
@@ -258,7 +258,7 @@ class _Parser:
         while self._skip().kind is Kind.VARIABLE:
             found.append(self._next())
             sign = self._skip()
-            if sign.kind is Kind.COMMA and len(found) < _MOST_VARIABLES.get(what, 1):
+            if sign.kind is Kind.COMMA and len(found) < _AT_ONCE.get(what, 1):
                 self._next()
                 continue
             if sign.kind is Kind.COMMA:
@@ -270,6 +270,8 @@ class _Parser:
             for token in found if assigns else ():
                 self._known(token)
             self._variables += [token.text for token in found]
+            if len(self._variables) > MOST_VARIABLES:
+                raise self._fault(found[0].pos, f"the template has more than {MOST_VARIABLES} variables here")
             return tuple(token.text for token in found), assigns
         if len(found) > 1:
             raise self._fault(found[-1].pos, "behind two variables comes := and what to go through")

@@ -18,6 +18,7 @@ from textmill.prompting.trouble import Trouble
 MOST_CHARACTERS = 10_000
 MOST_NESTING = 100
 MOST_REPEATS = 1000
+_DIGITS = 4
 
 _REPEAT = re.compile(r"[*+?]|\{[0-9]+(?:,[0-9]*)?\}")
 _GROUP = re.compile(r"\(\?(?:P?<(?P<name>\w+)>|(?P<flags>[imsU]*(?:-[imsU]+)?)(?P<end>[:)]))")
@@ -125,9 +126,12 @@ class _Translator:
         if match is None:
             return ""
         self._at = match.end()
-        bounds = [int(each) for each in re.findall("[0-9]+", match.group())]
+        bounds = [
+            int(each[-9:]) if len(each.lstrip("0")) <= _DIGITS else MOST_REPEATS + 1
+            for each in re.findall("[0-9]+", match.group())
+        ]
         if max(bounds, default=0) > MOST_REPEATS or bounds != sorted(bounds):
-            msg = f"{match.group()} is no number of times; the most is {MOST_REPEATS}, and the smaller comes first"
+            msg = f"{match.group()[:40]} is no number of times; the most is {MOST_REPEATS}, and the smaller comes first"
             raise Trouble(msg)
         lazy = self._text.startswith("?", self._at)
         self._at += lazy

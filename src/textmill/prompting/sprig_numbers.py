@@ -13,6 +13,7 @@ from textmill.prompting.trouble import Trouble
 from textmill.prompting.values import Value
 
 _BITS = 64
+_DIGITS = 19
 _DECIMAL = re.compile(r"([-+]?([0-9]*))\.[0-9]*")
 
 
@@ -39,15 +40,19 @@ def floating(value: Value) -> float:
     """Any value as a number with a point; 0 for what is none."""
     if isinstance(value, str):
         try:
-            return float(value) if value == value.strip() else 0.0
+            return float(value) if value == value.strip() and "_" not in value else 0.0
         except ValueError:
             return 0.0
     return float(value) if isinstance(value, bool | int | float) else 0.0
 
 
 def _atoi(text: str) -> int:
-    digits = text[1:] if text[:1] in ("+", "-") else text
-    return int(text) if digits.isascii() and digits.isdigit() and wrapped(int(text)) == int(text) else 0
+    sign = text[:1] if text[:1] in ("+", "-") else ""
+    digits = text.removeprefix(sign)
+    if not (digits.isascii() and digits.isdigit()) or len(digits.lstrip("0")) > _DIGITS:
+        return 0
+    value = int(sign + (digits.lstrip("0") or "0"))
+    return value if wrapped(value) == value else 0
 
 
 def _product(first: Value, *others: Value) -> int:
@@ -80,11 +85,10 @@ def steps(start: int, stop: int, step: int) -> list[Value]:
     """
     if step == 0 or (stop < start) != (step < 0):
         return []
-    numbers = range(start, stop, step)
-    if len(numbers) > MOST_STEPS:
+    if (stop - start) // step > MOST_STEPS:
         msg = f"the template asks for more than {MOST_STEPS:,} numbers"
         raise Trouble(msg)
-    return list(numbers)
+    return list(range(start, stop, step))
 
 
 NUMBER_FUNCTIONS: Mapping[str, Signature] = {
