@@ -43,8 +43,12 @@ def main() -> None:
     templates = [{"template": case.template, "shape": case.shape, **_known(answer)} for case, answer in pairs]
     both = zip(EXPRESSIONS, result["expressions"], strict=True)
     expressions = [{"expression": each, "text": text, **_known(answer)} for (each, text), answer in both]
-    golden = {"go": result["go"], "sprig": "3.3.0", "templates": templates, "expressions": expressions}
+    golden = {"go": result["go"], "sprig": _sprig(), "templates": templates, "expressions": expressions}
     GOLDEN.write_text(json.dumps(golden, indent=1, ensure_ascii=False) + "\n")
+
+
+def _sprig() -> str:
+    return next(line.split()[1] for line in (SOURCE / "go.mod").read_text().splitlines() if "/sprig/" in line)
 
 
 def _known(answer: dict[str, str]) -> dict[str, str]:
