@@ -1,0 +1,229 @@
+"""One connection to an HTTP/1.1 server, for one request after the other: parsed by httptools, read as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import cast
+
+from httptools import HttpParserError, HttpResponseParser
+
+MOST_WAITING = 256 * 1024
+"""Bytes of a body that wait for their reader before the server is made to wait."""
+_LONGEST_HEAD = 64 * 1024
+_NO_BODY = (204, 304)
+
+
+class Broken(Exception):
+    """The connection ended, or what came is no HTTP. ``begun`` says whether anything of the answer had come."""
+
+    def __init__(self, message: str, *, begun: bool) -> None:
+        super().__init__(message)
+        self.begun = begun
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a server listens: a path of a Unix socket, or a host and a port, with TLS where a context is given."""
+
+    host: str
+    port: int
+    uds: str = ""
+    tls: ssl.SSLContext | None = None
+
+    async def connect(self) -> Connection:
+        """A new connection. Raises OSError, of which TimeoutError and those of TLS are some."""
+        loop = asyncio.get_running_loop()
+        if self.uds:
+            return (await loop.create_unix_connection(Connection, self.uds))[1]
+        name = self.host if self.tls is not None else None
+        return (await loop.create_connection(Connection, self.host, self.port, ssl=self.tls, server_hostname=name))[1]
+
+
+class Connection(asyncio.Protocol):
+    """A connection that is open. Belongs to the event loop that made it; one request at a time."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.whole = False
+        """Whether the whole answer has come."""
+        self.framed = False
+        """Whether the answer says itself where it ends; otherwise it ends with the connection, cut off or not."""
+        self._transport: asyncio.Transport | None = None
+        self._parser = HttpResponseParser(self)
+        self._chunks: list[bytes] = []
+        self._waiting_bytes = 0
+        self._head_bytes = 0
+        self._headed = self._begun = self._paused = False
+        self._keep = True
+        self._unread = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._broken: Broken | None = None
+        self._read_s = 0.0
+        self._heard = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._at_end: Callable[[], None] | None = None
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request can be sent."""
+        open_ = self._broken is None and self._transport is not None and not self._transport.is_closing()
+        return open_ and self._keep
+
+    def send(self, request: bytes, read_s: float) -> None:
+        """Send a whole request; the server may be silent for at most ``read_s`` seconds until its answer is whole."""
+        if self._transport is None or self._broken is not None:
+            raise self._broken or Broken("the connection is closed", begun=False)
+        self._parser = HttpResponseParser(self)
+        self.status, self.headers = 0, {}
+        self._head_bytes = 0
+        self.whole = self.framed = self._headed = self._begun = self._keep = self._unread = False
+        self._chunks.clear()
+        self._waiting_bytes = 0
+        self._read_s, self._heard = read_s, self.loop.time()
+        self._timer = self.loop.call_later(read_s, self._look)
+        self._transport.write(request)
+
+    async def head(self) -> None:
+        """Wait for status and headers. Raises Broken, TimeoutError."""
+        while not self._headed:
+            await self._wait()
+
+    async def read(self) -> bytes:
+        """What has come of the body and was not read yet; empty at its end. Raises Broken, TimeoutError."""
+        while not self._chunks:
+            if self.whole:
+                return b""
+            await self._wait()
+        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        self._go_on()
+        return data
+
+    def when_whole(self, then: Callable[[], None], seconds: float) -> None:
+        """Read no more; call that once the answer is whole, or close the connection where it is not within so many seconds."""
+        self._unread = True
+        if self.whole:
+            then()
+            return
+        self._go_on()
+        self._at_end = then
+        self.loop.call_later(seconds, self._close_unless_whole)
+
+    def close(self) -> None:
+        """Close it at once; what is unsent is dropped."""
+        self._stop_timer()
+        self._broken = self._broken or Broken("the connection was closed", begun=self._begun)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _go_on(self) -> None:
+        self._waiting_bytes = 0
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def _close_unless_whole(self) -> None:
+        if not self.whole:
+            self.close()
+
+    async def _wait(self) -> None:
+        if self._broken is not None:
+            raise self._broken
+        self._waiter = self.loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _look(self) -> None:
+        """Whether the server has been silent for too long: one timer an answer is cheaper than one a chunk."""
+        left = self._heard + self._read_s - self.loop.time()
+        if left > 0 or self._paused:
+            self._timer = self.loop.call_later(max(left, 0.01), self._look)
+            return
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(TimeoutError())
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Of asyncio."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by their class
+
+    def data_received(self, data: bytes) -> None:
+        """Of asyncio."""
+        self._heard = self.loop.time()
+        self._begun = True
+        if not self._headed:
+            self._head_bytes += len(data)
+        try:
+            if self.whole:
+                self._fail("the server spoke without being asked")
+            elif not self._headed and self._head_bytes > _LONGEST_HEAD:
+                self._fail("the headers of its answer do not end")
+            else:
+                self._parser.feed_data(data)
+        except HttpParserError as error:
+            self._fail(f"its answer is no HTTP ({error})")
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Of asyncio."""
+        self._stop_timer()
+        if self._headed and not self.whole and not self.framed and exc is None:
+            self.whole = True
+        if self._broken is None:
+            why = f" ({exc})" if exc is not None else ""
+            self._broken = Broken(f"the connection ended{why}", begun=self._begun)
+        self._wake()
+
+    def _fail(self, message: str) -> None:
+        self._broken = Broken(message, begun=True)
+        self.close()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Of httptools."""
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        """Of httptools; what comes before an answer, such as 100 Continue, is passed over."""
+        self.status = self._parser.get_status_code()
+        if self.status >= 200:  # noqa: PLR2004 - the classes of HTTP
+            self._headed = True
+            self.framed = bool({"content-length", "transfer-encoding"} & set(self.headers)) or self.status in _NO_BODY
+
+    def on_body(self, data: bytes) -> None:
+        """Of httptools."""
+        if self._unread:
+            return
+        self._chunks.append(data)
+        self._waiting_bytes += len(data)
+        if self._waiting_bytes > MOST_WAITING and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        """Of httptools."""
+        if not self._headed:
+            self.headers = {}
+            return
+        self.whole = True
+        self._keep = self._parser.should_keep_alive()  # later it has forgotten the headers
+        self._stop_timer()
+        then, self._at_end = self._at_end, None
+        if then is not None:
+            with suppress(OSError):
+                then()

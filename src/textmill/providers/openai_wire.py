@@ -1,0 +1,347 @@
+"""The way to one server that speaks OpenAI's protocol, over TCP, TLS or a Unix socket.
+
+It is our own small client over asyncio and httptools, since httpx takes too much of the cores that the model computes on: see
+`bench/wire.py`, which compares the two on the same streams.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import orjson
+
+from textmill.errors import ConfigInvalid, ForwardFailed, Unavailable
+from textmill.providers.http_connection import Broken, Connection, Place
+from textmill.providers.openai_errors import ServerName, error_of, stream_error
+from textmill.providers.server_events import EventReader
+
+MOST_BYTES = 512 * 1024 * 1024
+"""Of an answer that is no stream: some thousand vectors of some thousand numbers as text."""
+_ERROR_BYTES = 64 * 1024
+_TAIL_S = 2.0
+_MARGIN_S = 1.0
+_DONE = b"[DONE]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """Seconds: to connect, and that a server may be silent, before its first byte or between two."""
+
+    connect_s: float = 10.0
+    read_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A server: ``base_url`` is what stands in front of ``/chat/completions``, such as ``http://127.0.0.1:8000/v1``.
+
+    With ``uds`` it is reached over that Unix socket, and host and port of the URL only go into the Host header. ``name`` is how errors
+    call it. ``key`` goes as ``Authorization: Bearer``; ``key_setting`` names where it comes from, such as OPENAI_API_KEY, in errors.
+    ``idle`` is how many connections are kept open for later, for ``idle_s`` seconds at most; 0 closes each behind its request, which is
+    right for servers that hold a thread for each connection, as llama.cpp's does, and costs little over a Unix socket.
+    """
+
+    base_url: str
+    uds: str = ""
+    name: str = ""
+    key: str = field(default="", repr=False)
+    key_setting: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    patience: Patience = Patience()
+    idle: int = 16
+    idle_s: float = 60.0
+
+
+class Wire:
+    """HTTP to one server; makes no connection before the first call. Its signatures are what other providers build on.
+
+    Connections belong to the event loop of the call that made them: calls from another loop make their own, and the idle ones of the
+    loop before are closed. Errors of all calls: InvalidInput and WrongTask where the server refuses the request, Overloaded with its
+    Retry-After, Unavailable where it cannot be reached, wants another key or is starting, ForwardFailed where it fails, is silent for
+    too long or its answer breaks off. No message has the key. Raises ConfigInvalid for a URL, a key or a header that is none.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._place, self._prefix, host = _place_of(target)
+        self.server = ServerName(target.name or host, "" if target.uds else host, target.key_setting, target.key)
+        self._head = _head_of(target, host)
+        self._idle: list[tuple[float, Connection]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+
+    async def get(self, path: str) -> Any:
+        """The JSON behind a path below the base URL, None for an empty body."""
+        return _json(self.server, await self._whole(f"GET {self._prefix}{path}", b""), path)
+
+    async def get_root(self, path: str) -> Any:
+        """As `get`, for a path from the server's root, such as ``/health``."""
+        return _json(self.server, await self._whole(f"GET {path}", b""), path)
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The JSON object that answers a body sent to a path below the base URL."""
+        read = _json(self.server, await self._whole(f"POST {self._prefix}{path}", _dumped(body)), path)
+        if not isinstance(read, dict):
+            msg = f"{self.server.title} answered {path} with no JSON object"
+            raise ForwardFailed(msg)
+        if read.get("error"):
+            raise stream_error(self.server, read["error"])
+        return read
+
+    async def stream(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+        """The JSON objects of the events that answer a body, as they come, up to ``[DONE]`` or the answer's proper end.
+
+        Closing the iterator closes the connection at once, by which servers see that they can stop. An error inside of the stream, and
+        an end in its middle, are raised.
+        """
+        connection = await self._asked(f"POST {self._prefix}{path}", _dumped(body))
+        reader = EventReader()
+        kept = False
+        try:
+            await self._expect_stream(connection, path)
+            while True:
+                data = await self._read(connection)
+                for event in reader.feed(data) if data else reader.end():
+                    if event == _DONE:
+                        kept = True
+                        return
+                    yield _event(self.server, event)
+                if not data:
+                    if not connection.framed:
+                        msg = f"{self.server.title} broke off its answer"
+                        raise ForwardFailed(msg)
+                    kept = True
+                    return
+        finally:
+            if kept:
+                connection.when_whole(lambda: self._put_back(connection), _TAIL_S)
+            else:
+                connection.close()
+
+    async def close(self) -> None:
+        """Close the idle connections; those in use close behind their requests."""
+        self.close_soon()
+        await asyncio.sleep(0)  # the loop closes sockets in its next round
+
+    def close_soon(self) -> None:
+        """As `close`, from any thread, and without waiting."""
+        self._closed = True
+        self._drop_idle()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _expect_stream(self, connection: Connection, path: str) -> None:
+        """Raise the error of an answer that is no stream of events."""
+        if connection.status != 200:  # noqa: PLR2004
+            raise error_of(
+                self.server, connection.status, connection.headers, await self._body(connection, _ERROR_BYTES), path
+            )
+        kind = connection.headers.get("content-type", "")
+        if "event-stream" in kind:
+            return
+        told = await self._body(connection, _ERROR_BYTES)
+        try:
+            read = orjson.loads(told)
+        except orjson.JSONDecodeError:
+            read = None
+        if isinstance(read, dict) and read.get("error"):
+            raise stream_error(self.server, read["error"])
+        msg = f"{self.server.title} was asked for a stream and answered {path} with {kind or 'no type'}"
+        raise ForwardFailed(msg)
+
+    async def _whole(self, line: str, body: bytes) -> bytes:
+        """The body of a good answer."""
+        connection = await self._asked(line, body)
+        good = 200 <= connection.status < 300  # noqa: PLR2004
+        try:
+            read = await self._body(connection, MOST_BYTES if good else _ERROR_BYTES)
+        finally:
+            self._put_back(connection)  # which closes one whose answer is not whole
+        if not good:
+            raise error_of(self.server, connection.status, connection.headers, read, line.split()[1])
+        return read
+
+    async def _asked(self, line: str, body: bytes) -> Connection:
+        """A connection on which the request was sent and the head of its answer came.
+
+        An idle connection may be closed by the server just as it is used: then the request goes out again on a new one, once.
+        """
+        request = b"".join((line.encode("ascii"), self._head, b"Content-Length: %d\r\n\r\n" % len(body), body))
+        idle = self._take_idle()
+        if idle is not None:
+            try:
+                return await self._sent(idle, request)
+            except Broken as error:
+                if error.begun:
+                    raise self._failed(error) from error
+        fresh = await self._connect()
+        try:
+            return await self._sent(fresh, request)
+        except Broken as error:
+            raise self._failed(error) from error
+
+    async def _sent(self, connection: Connection, request: bytes) -> Connection:
+        """Raises Broken where the connection ends before the head of the answer is whole."""
+        try:
+            connection.send(request, self._target.patience.read_s)
+            await connection.head()
+        except TimeoutError:
+            connection.close()
+            raise self._silent() from None
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    async def _connect(self) -> Connection:
+        seconds = self._target.patience.connect_s
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._place.connect()
+        except TimeoutError:
+            msg = f"{self.server.title} cannot be reached within {seconds:g} seconds"
+            raise Unavailable(msg) from None
+        except OSError as error:
+            why = error.strerror or str(error) or type(error).__name__
+            msg = f"{self.server.title} cannot be reached: {why}"
+            raise Unavailable(msg) from error
+
+    async def _read(self, connection: Connection) -> bytes:
+        try:
+            return await connection.read()
+        except TimeoutError:
+            raise self._silent() from None
+        except Broken as error:
+            raise self._failed(error) from error
+
+    async def _body(self, connection: Connection, most: int) -> bytes:
+        parts, size = [], 0
+        while data := await self._read(connection):
+            parts.append(data)
+            size += len(data)
+            if size > most:
+                connection.close()
+                break
+        return b"".join(parts)
+
+    def _failed(self, error: Broken) -> ForwardFailed:
+        return ForwardFailed(f"{self.server.title} broke off: {error}")
+
+    def _silent(self) -> ForwardFailed:
+        return ForwardFailed(f"{self.server.title} was silent for {self._target.patience.read_s:g} seconds")
+
+    def _take_idle(self) -> Connection | None:
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._drop_idle()
+            self._loop = loop
+        now = monotonic()
+        while self._idle:
+            until, connection = self._idle.pop()
+            if until > now and connection.reusable:
+                return connection
+            connection.close()
+        return None
+
+    def _put_back(self, connection: Connection) -> None:
+        """Keep a connection for later, or close it."""
+        fits = not self._closed and self._loop is connection.loop and len(self._idle) < self._target.idle
+        if not (fits and connection.whole and connection.reusable):
+            connection.close()
+            return
+        now = monotonic()
+        for until, old in self._idle[:1]:
+            if until < now or not old.reusable:
+                del self._idle[0]
+                old.close()
+        self._idle.append((now + min(self._target.idle_s, _kept_for(connection)), connection))
+
+    def _drop_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        for _, connection in idle:
+            with suppress(RuntimeError):  # a loop that is closed
+                connection.loop.call_soon_threadsafe(connection.close)
+
+
+def _place_of(target: Target) -> tuple[Place, str, str]:
+    """Where the server listens, the path in front of each request's, and its name for the Host header."""
+    try:
+        parts = urlsplit(target.base_url)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
+        msg = f"the address of {target.name or 'a server'} is no URL of http or https without a user, a query and a fragment"
+        raise ConfigInvalid(msg)
+    secure = parts.scheme == "https"
+    tls = ssl.create_default_context() if secure and not target.uds else None
+    place = Place(parts.hostname, port or (443 if secure else 80), target.uds, tls)
+    return place, parts.path.rstrip("/"), parts.netloc
+
+
+def _head_of(target: Target, host: str) -> bytes:
+    """The end of the request line and all headers but the body's length."""
+    headers = {"Host": host, "User-Agent": "textmill", "Accept": "application/json, text/event-stream"}
+    headers |= {"Content-Type": "application/json", **target.headers}
+    if target.key:
+        headers["Authorization"] = f"Bearer {target.key}"
+    if not target.idle:
+        headers["Connection"] = "close"
+    for name, value in headers.items():
+        if not (name.isascii() and value.isascii() and name.isprintable() and value.isprintable()):
+            what = (
+                f"the key of {target.key_setting or 'a server'}" if name == "Authorization" else f"the header {name!r}"
+            )
+            msg = f"{what} has signs that no header may have, such as the end of a line"
+            raise ConfigInvalid(msg)
+    lines = [" HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), ""]
+    return "\r\n".join(lines).encode("ascii")
+
+
+def _dumped(body: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+
+
+def _json(server: ServerName, body: bytes, path: str) -> Any:
+    if not body.strip():
+        return None
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        msg = f"{server.title} answered {path} with no JSON"
+        raise ForwardFailed(msg) from None
+
+
+def _event(server: ServerName, event: bytes) -> dict[str, Any]:
+    """The object of an event; raises what it says where it is an error."""
+    try:
+        read = orjson.loads(event)
+    except orjson.JSONDecodeError:
+        msg = f"{server.title} sent an event that is no JSON"
+        raise ForwardFailed(msg) from None
+    if not isinstance(read, dict):
+        msg = f"{server.title} sent an event that is no JSON object"
+        raise ForwardFailed(msg)
+    if read.get("error"):
+        raise stream_error(server, read["error"])
+    return read
+
+
+def _kept_for(connection: Connection) -> float:
+    """The seconds for which the server says that it keeps a connection, less a margin."""
+    for part in connection.headers.get("keep-alive", "").split(","):
+        name, _, value = part.partition("=")
+        if name.strip().lower() == "timeout" and value.strip().isdigit():
+            return max(0.0, float(value) - _MARGIN_S)
+    return float("inf")
