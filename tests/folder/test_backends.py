@@ -22,12 +22,10 @@ def engine(name: str) -> str:
         ),
         *((name, "ours") for name in ("bert", "bert-embeddings", "sentencetransformers", "huggingface-embeddings")),
         *((name, "ours") for name in ("transformers", "rerankers", "onnx", "openvino", "mamba")),
-        *(
-            (name, "elsewhere")
-            for name in ("vllm", "exllama", "exllama2", "autogptq", "sglang", "mlx", "gpt4all", "petals")
-        ),
+        *((name, "elsewhere") for name in ("exllama", "exllama2", "autogptq", "sglang", "mlx", "gpt4all", "petals")),
         *((name, "elsewhere") for name in ("whisper", "stablediffusion")),
         *((name, "remote") for name in ("openai", "cohere", "jina", "tei", "langchain-huggingface")),
+        ("vllm", "vllm"),
     ],
 )
 def test_every_name_of_old_means_an_engine(name: str, wanted: str) -> None:
@@ -67,5 +65,6 @@ def test_a_backend_that_does_not_run_here_says_what_to_do(name: str) -> None:
     assert isinstance(backend, Backend)
     why = missing(backend)
 
-    assert (why is None) == (backend.engine == "ours")
-    assert why is None or re.search("needs|take|serves text", why)
+    runs = backend.engine in ("ours", "vllm") or (backend.engine == "remote" and not backend.instead)
+    assert (why is None) == runs
+    assert why is None or re.search("needs|take|serves text|backend: remote", why)

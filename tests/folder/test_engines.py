@@ -42,8 +42,11 @@ def test_the_content_of_weights_comes_before_the_name_of_a_backend(backend: str)
     ("at", "backend", "can", "engine", "words"),
     [
         (Location(repo="o/n"), "", EMBEDS, "ours", ""),
+        (Location(repo="o/n"), "sglang", EMBEDS, "ours", ""),
+        (Location(repo="o/n"), "sglang", WRITES, "elsewhere", "SGLang"),
         (Location(repo="o/n"), "vllm", EMBEDS, "ours", ""),
-        (Location(repo="o/n"), "vllm", WRITES, "elsewhere", "vLLM"),
+        (Location(repo="o/n"), "vllm", WRITES, "vllm", ""),
+        (Location(path=Path("/none/x")), "vllm", WRITES, "vllm", "no x in"),
         (Location(repo="o/n"), "transformers", WRITES, "ours", "writes text"),
         (Location(repo="o/n"), "llama", EMBEDS, "gguf", "GGUF engine"),
         (Location(repo="o/n", file="x.Q4.gguf"), "", WRITES, "gguf", "GGUF engine"),
@@ -54,7 +57,8 @@ def test_the_content_of_weights_comes_before_the_name_of_a_backend(backend: str)
         (Location(path=Path("/none/x"), awaited=True), "", EMBEDS, "ours", ""),
         (Location(path=Path("/none/x")), "", EMBEDS, "ours", "no x in"),
         (Location(path=Path("/none/x")), "exllama", WRITES, "elsewhere", "GPTQ"),
-        (Location(named="gpt"), "openai", WRITES, "remote", "providers"),
+        (Location(named="gpt"), "openai", WRITES, "remote", ""),
+        (Location(named="claude"), "anthropic", WRITES, "remote", "protocol of its own"),
     ],
 )
 def test_weights_that_are_not_here_go_by_names(

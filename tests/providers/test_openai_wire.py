@@ -18,7 +18,7 @@ from textmill.errors import (
     Unavailable,
     WrongTask,
 )
-from textmill.providers.openai_wire import Patience, Target, Wire
+from textmill.providers.openai_wire import Patience, Retries, Target, Wire
 from textmill.testing.openai_server import (
     Answer,
     Asked,
@@ -263,6 +263,75 @@ async def test_an_overloaded_server_says_when_to_come_back(status: int, headers:
     with pytest.raises(Overloaded) as raised:
         await posted(Answer(status=status, body={"error": {"message": "later"}}, headers=headers))
     assert raised.value.retry_after == wait
+
+
+def refusing(times: int, answer: Answer) -> tuple[Script, list[Asked]]:
+    """Gives that answer so often, then a good one."""
+    seen: list[Asked] = []
+
+    def script(asked: Asked) -> Answer:
+        seen.append(asked)
+        return answer if len(seen) <= times else Answer(body={"ok": True})
+
+    return script, seen
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_request_goes_out_again_when_the_server_says(status: int) -> None:
+    script, seen = refusing(
+        2, Answer(status=status, body={"error": {"message": "later"}}, headers={"Retry-After": "0"})
+    )
+    async with openai_server(script) as server, wire_to(server.base_url, retries=Retries(times=2)) as wire:
+        assert await wire.post("/x", {}) == {"ok": True}
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "retries"),
+    [
+        (429, {"Retry-After": "0"}, Retries(times=1)),
+        (429, {"Retry-After": "9"}, Retries(times=5, seconds=5)),
+        (429, {"Retry-After": "0", "x-should-retry": "false"}, Retries(times=5)),
+        (503, {}, Retries(times=5)),
+        (500, {"Retry-After": "0"}, Retries(times=5)),
+        (400, {"Retry-After": "0"}, Retries(times=5)),
+    ],
+)
+async def test_a_request_does_not_go_out_again_for_ever(status: int, headers: dict[str, str], retries: Retries) -> None:
+    script, seen = refusing(9, Answer(status=status, body={"error": {"message": "later"}}, headers=headers))
+    async with openai_server(script) as server, wire_to(server.base_url, retries=retries) as wire:
+        with pytest.raises(TextmillError, match="later"):
+            await wire.post("/x", {})
+    assert len(seen) == 1 + (retries.times == 1)
+
+
+async def test_a_server_that_comes_up_late_is_reached(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    wire = Wire(Target(base_url="http://x/v1", uds=path, idle=0, retries=Retries(times=3)))
+    asked = asyncio.create_task(wire.post("/x", {}))
+    await asyncio.sleep(0)
+    async with openai_server(always(Answer(body={"ok": True})), uds=path):
+        assert await asked == {"ok": True}
+
+
+async def test_nothing_goes_out_again_once_something_has_come() -> None:
+    async with (
+        openai_server(always(Answer(steps=[{"n": 1}, Break()]))) as server,
+        wire_to(server.base_url, retries=Retries(times=5)) as wire,
+    ):
+        with pytest.raises(ForwardFailed):
+            await streamed(wire)
+        assert len(server.asked) == 1
+
+
+async def test_a_key_may_have_a_header_of_its_own() -> None:
+    async with (
+        openai_server(always(Answer(body={}))) as server,
+        wire_to(server.base_url, key_header="api-key") as wire,
+    ):
+        await wire.post("/x", {})
+        assert server.asked[0].headers["api-key"] == KEY
+        assert "authorization" not in server.asked[0].headers
 
 
 async def test_a_prompt_that_is_too_long_is_told_with_both_numbers() -> None:

@@ -27,7 +27,7 @@ from textmill.testing.heads import tiny_reranker
 
 YAML = """
 - {name: text-embedding-ada-002, backend: sentencetransformers, parameters: {model: tiny}}
-- {name: gpt-4, backend: vllm, parameters: {model: owner/name}}
+- {name: gpt-4, backend: sglang, parameters: {model: owner/name}}
 - {name: off, disabled: true, parameters: {model: tiny}}
 - {name: ada, alias: text-embedding-ada-002}
 """
@@ -81,7 +81,7 @@ async def test_no_name_means_the_only_one_that_can_do_it_and_be_served(models: P
         await store.lease(None, None).__aenter__()
 
 
-@pytest.mark.parametrize(("name", "why"), [("gpt-4", "vllm"), ("off", "disabled")])
+@pytest.mark.parametrize(("name", "why"), [("gpt-4", "sglang"), ("off", "disabled")])
 async def test_what_cannot_be_served_says_why(name: str, why: str, models: Path, store: Store) -> None:
     Offered(models, store, load)
     with pytest.raises(LoadFailed, match=why) as caught:

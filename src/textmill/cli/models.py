@@ -16,6 +16,7 @@ import msgspec
 from textmill.cli.externals import Externals, externals
 from textmill.cli.galleries import config_files, open_gallery
 from textmill.cli.preload import preload
+from textmill.cli.servers import ENGINES, load_served
 from textmill.config import ServeOptions
 from textmill.contract import USUAL, EmbedDefaults
 from textmill.errors import ConfigInvalid
@@ -126,11 +127,18 @@ class _Loader:
 
             with self._telemetry.loading(file.name):
                 return counted(self._externals.load(file, file.external), self._telemetry)
+        if file.engine in ENGINES:
+            from textmill.telemetry.counted import counted  # noqa: PLC0415
+
+            with self._telemetry.loading(file.name):
+                return counted(load_served(file), self._telemetry)
         bar = self._fetching.bar(file.name)
         return _loaded(file.model, self._of(file), self._telemetry, file.name, file.defaults, bar)
 
     def weigh(self, file: ModelFile) -> int:
-        """How many bytes its weights have, on this machine from now on."""
+        """How many bytes its weights have, on this machine from now on; 0 where they are not in this process."""
+        if file.engine in ENGINES:
+            return 0
         from textmill.store.load import weigh  # noqa: PLC0415 - imports the runtime
 
         return weigh(file.model, self._of(file).for_model(), self._fetching.bar(file.name))

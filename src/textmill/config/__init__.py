@@ -5,6 +5,7 @@ from textmill.config.keyfile import read_keys
 from textmill.config.network import download_proxy, hub_endpoint, network_fault, unproxied_hosts
 from textmill.config.options import GALLERY_OPTIONS, ModelOptions, ServeOptions
 from textmill.config.process import available_threads, cache_folder, otlp_protocol, prepare_process
+from textmill.config.provider_keys import provider_key
 from textmill.config.serving import Serving, serve_options
 from textmill.config.sources import command_options, model_options
 from textmill.config.tei import DEFAULTS as TEI_DEFAULTS
@@ -25,6 +26,7 @@ __all__ = [
     "network_fault",
     "otlp_protocol",
     "prepare_process",
+    "provider_key",
     "read_keys",
     "serve_options",
     "unproxied_hosts",

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from textmill.folder.state import ACTS, GENERATION, GGUF, IDLE
+from textmill.folder.state import ACTS, GGUF, IDLE
 
-_GGUF, _GENERATION = f"comes with {GGUF}", f"comes with {GENERATION}"
+_GGUF = f"comes with {GGUF}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,29 @@ OPTIONS = (
     BackendOption(("enable_reasoning",), _GGUF, "Allow reasoning"),
     BackendOption(("reasoning_budget",), _GGUF, "Tokens of reasoning at most"),
     BackendOption(("prefill_assistant",), _GGUF, "Go on with the last message"),
-    BackendOption(("tool_parser",), _GENERATION, "How vLLM finds calls of tools"),
-    BackendOption(("reasoning_parser",), _GENERATION, "How vLLM finds reasoning"),
+    BackendOption(("tool_parser",), ACTS, "How vLLM finds calls of tools (`--tool-call-parser`)"),
+    BackendOption(("reasoning_parser",), ACTS, "How vLLM finds reasoning"),
+    BackendOption(
+        ("base_url",),
+        ACTS,
+        "Of servers elsewhere: what stands in front of `/chat/completions`, such as `http://host:8000/v1`",
+    ),
+    BackendOption(("api_key_env",), ACTS, "Variable with their key, or with `_FILE` behind its name the file of it"),
+    BackendOption(
+        ("api_key_header",),
+        ACTS,
+        "Header that the key stands in by itself, such as `api-key`; by default it is a bearer's",
+    ),
+    BackendOption(
+        ("server",),
+        ACTS,
+        "What they understand beside the protocol: openai, compatible, llama.cpp, vllm, mistral or ollama",
+    ),
+    BackendOption(("timeout",), ACTS, "Seconds that they may be silent, 600 by default"),
+    BackendOption(("connect_timeout",), ACTS, "Seconds to reach them, 10 by default"),
+    BackendOption(("retries",), ACTS, "Times that a request goes out again before anything was answered, 2 by default"),
+    BackendOption(("retry_seconds",), ACTS, "Seconds that all waits for that may take, 20 by default"),
+    BackendOption(("inputs_per_request",), ACTS, "Texts in one request for embeddings"),
     BackendOption(("max_cache_entries",), IDLE, "Of MLX"),
     BackendOption(("max_kv_size",), IDLE, "Of MLX"),
     BackendOption(("trust_remote_code",), IDLE, "textmill never runs code from a model's repository"),

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
-Engine = Literal["ours", "gguf", "remote", "external", "elsewhere"]
-"""``ours`` are textmill's runtimes, ``external`` a process that speaks LocalAI's gRPC, ``elsewhere`` an engine of other software."""
+Engine = Literal["ours", "gguf", "remote", "vllm", "external", "elsewhere"]
+"""``ours`` are textmill's runtimes, ``remote`` is a server of OpenAI's protocol, ``vllm`` one that is started, ``external`` a process that speaks LocalAI's gRPC,
+``elsewhere`` an engine of other software."""
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -30,7 +31,7 @@ _VARIANT = re.compile(
 class Backend:
     """What a name means. ``task`` is what every model of it does, ``type`` a class of transformers that it implies, ``runtime`` one of ours.
 
-    ``instead`` is what to do where the engine is not a part of textmill.
+    ``instead`` is what to do where the engine is not a part of textmill, or not for this backend.
     """
 
     name: str
@@ -53,6 +54,12 @@ def _elsewhere(name: str, instead: str) -> Backend:
     return Backend(name, "elsewhere", instead=instead)
 
 
+_OWN_PROTOCOL = (
+    "it has a protocol of its own, which this version of textmill does not speak yet; backend: remote speaks OpenAI's"
+)
+_TEI_INSTEAD = (
+    "for embeddings take backend: remote with the option base_url:http://HOST:PORT/v1, whose protocol TEI speaks too"
+)
 _MEDIA_INSTEAD = "it is for images or sound, and textmill serves text"
 _MEDIA = (
     *(
@@ -83,7 +90,7 @@ _KNOWN = (
     *(
         _elsewhere(name, _TEXT_INSTEAD.format(called))
         for name, called in (
-            *(("vllm", "vLLM"), ("vllm-omni", "vLLM"), ("vllm-cpp", "vLLM"), ("sglang", "SGLang"), ("mlx", "MLX")),
+            *(("vllm-omni", "vLLM"), ("vllm-cpp", "vLLM"), ("sglang", "SGLang"), ("mlx", "MLX")),
             *(("mlx-vlm", "MLX"), ("mlx-distributed", "MLX"), ("tinygrad", "tinygrad"), ("petals", "Petals")),
         )
     ),
@@ -93,20 +100,10 @@ _KNOWN = (
         for name in ("gpt4all", "gptj", "gpt2", "dolly", "mpt", "replit", "starcoder", "falcon", "gptneox", "bloomz")
     ),
     *(_elsewhere(name, _MEDIA_INSTEAD) for name in _MEDIA),
-    *(
-        Backend(name, "remote")
-        for name in (
-            "openai",
-            "anthropic",
-            "cohere",
-            "jina",
-            "voyage",
-            "mistral",
-            "ollama",
-            "tei",
-            "huggingface-inference",
-        )
-    ),
+    Backend("vllm", "vllm"),
+    *(Backend(name, "remote") for name in ("remote", "openai", "mistral", "ollama", "huggingface-inference")),
+    *(Backend(name, "remote", instead=_OWN_PROTOCOL) for name in ("anthropic", "cohere", "jina", "voyage")),
+    Backend("tei", "remote", instead=_TEI_INSTEAD),
 )
 _ALIASES = {
     **dict.fromkeys(
@@ -124,7 +121,7 @@ _ALIASES = {
     **dict.fromkeys(("reranker", "cross-encoder", "crossencoder"), "rerankers"),
     **dict.fromkeys(("gpt4all-llama", "gpt4all-mpt", "gpt4all-j"), "gpt4all"),
     **dict.fromkeys(("langchain-huggingface", "hf-inference"), "huggingface-inference"),
-    **dict.fromkeys(("openai-compatible", "openai_compatible"), "openai"),
+    **dict.fromkeys(("openai-compatible", "openai_compatible"), "remote"),
     **dict.fromkeys(("text-embeddings-inference",), "tei"),
     **dict.fromkeys(("ov",), "openvino"),
     **dict.fromkeys(("onnxruntime", "ort"), "onnx"),
@@ -139,7 +136,6 @@ NAMES = (*BACKENDS, *_ALIASES)
 COMING: Mapping[Engine, str] = MappingProxyType(
     {
         "gguf": "it needs the GGUF engine, which this version of textmill does not have yet",
-        "remote": "it needs providers on other machines, which this version of textmill does not have yet",
     }
 )
 """Engines that textmill is to have; whoever adds one deletes its line."""
@@ -184,4 +180,6 @@ def missing(backend: Backend) -> str | None:
     """Why no model of the backend can be served, or None: which engine is needed, and what to do."""
     if backend.engine == "elsewhere":
         return f"the backend is no part of textmill; {backend.instead}"
+    if backend.instead:
+        return backend.instead
     return COMING.get(backend.engine)

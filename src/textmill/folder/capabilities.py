@@ -39,6 +39,8 @@ _EMBEDDING_GGUF = re.compile(
     r"(?:nomic-|jina-|modern-?|neo-|euro)?bert(?:-.+)?|gemma-embedding|t5encoder|.*-embed(?:ding)?"
 )
 _RERANKS = re.compile(r"rerank|cross-?encoder", re.IGNORECASE)
+_EMBEDS = re.compile(r"embed|\bbge-|\be5-|\bgte-|minilm", re.IGNORECASE)
+"""What providers' names of embedding models have in them."""
 _LATE = ("ColBERT", "MultiVectorEncoder")
 _SPARSE = ("SpladePooling", "SparseStaticEmbedding", "SparseAutoEncoder")
 _WRITERS = ("ForCausalLM", "LMHeadModel")
@@ -157,6 +159,8 @@ def _by_name(backend: Backend | None, name: str) -> frozenset[Capability]:
         return frozenset({"rerank"})
     if backend is not None and backend.engine == "external":
         return frozenset()  # it is asked when it has the model
+    if backend is not None and backend.engine == "remote" and _EMBEDS.search(name):
+        return frozenset({"embeddings"})
     if backend is None:
         return (
             WRITES if name.lower().endswith((".gguf", ".bin")) or "gguf" in name.lower() else frozenset({"embeddings"})

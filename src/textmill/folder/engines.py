@@ -24,6 +24,9 @@ _NOT_RUN = {
     "config.json, tokenizer.json and safetensors or ONNX files",
 }
 
+_NOT_VLLM = ("gguf", "ggml", "exl2", "pickle", "unknown")
+"""Forms of weights that vLLM is not given."""
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -44,6 +47,9 @@ def choose_engine(
         return Choice("external", f"backend is {backend.name}, a process of its own", refusal)
     if backend is not None and backend.engine == "remote":
         return Choice(backend.engine, f"backend is {backend.name}", _needed(backend))
+    if backend is not None and _is_for_vllm(backend, facts, can):
+        missing_at = location.path if facts is None and not location.comes else None
+        return Choice("vllm", "backend is vllm", nothing_there(missing_at) if missing_at is not None else None)
     if facts is not None:
         return _by_facts(backend, facts, can)
     if location.path is not None and not location.comes:
@@ -51,6 +57,11 @@ def choose_engine(
         needed = _needed(backend) if backend is not None else None
         return Choice(engine, "nothing is at its path", needed or nothing_there(location.path))
     return _by_name(backend, location, can)
+
+
+def _is_for_vllm(backend: Backend, facts: Facts | None, can: Collection[Capability]) -> bool:
+    """Models that embed, rank or classify run here, whatever their file names."""
+    return backend.engine == "vllm" and bool(set(can) & WRITES) and (facts is None or facts.form not in _NOT_VLLM)
 
 
 def _by_facts(backend: Backend | None, facts: Facts, can: Collection[Capability]) -> Choice:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from textmill.errors import ModelBroken
+from textmill.errors import ConfigInvalid, ModelBroken
 from textmill.folder.backend_options import read_options
 from textmill.folder.backends import NAME, Backend, Unknown, find_backend, outside
 from textmill.folder.capabilities import USECASES, capabilities, usecase
@@ -20,9 +20,10 @@ from textmill.folder.model import Alias, ModelFile
 from textmill.folder.nodes import Node, Table
 from textmill.folder.problem import Problems
 from textmill.folder.prompts import ArtifactSource
+from textmill.folder.remote import remote_of
 from textmill.folder.snapshot import Stamped, stamps
 from textmill.folder.weights import Facts, look
-from textmill.folder.wishes import wishes
+from textmill.folder.wishes import Note, wishes
 
 _MAX_NAME = 256
 _PATHS = ("mmproj", "draft_model", "lora_adapter", "lora_base", "prompt_cache_path")
@@ -103,9 +104,9 @@ def _model(entry: Entry, name: str, fields: Fields) -> ModelFile | None:
         entry.warn("options", note)
     can = capabilities(fields, backend, facts, _words(location))
     wished = wishes(fields, said, backend, can)
-    for key, sentence in wished.errors:
-        entry.error(key, sentence)
     choice = _unknown(found) if isinstance(found, Unknown) else choose_engine(backend, location, facts, can)
+    for key, sentence in (*wished.errors, *_of_server(choice, backend, said)):
+        entry.error(key, sentence)
     runs = choice.engine == "ours" and (choice.refusal is None or location.missing)
     for key, sentence in wished.warnings if runs else ():
         entry.warn(key, sentence)
@@ -134,6 +135,15 @@ def _model(entry: Entry, name: str, fields: Fields) -> ModelFile | None:
         refusal=choice.refusal,
         reasons=(choice.why,),
     )
+
+
+def _of_server(choice: Choice, backend: Backend | None, said: Mapping[str, str]) -> Iterator[Note]:
+    """What is wrong with the options of a server elsewhere."""
+    if choice.engine == "remote" and choice.refusal is None and backend is not None:
+        try:
+            remote_of(backend.name, said)
+        except ConfigInvalid as error:
+            yield "options", str(error)
 
 
 def _backend(entry: Entry, fields: Fields) -> Backend | Unknown | None:
@@ -255,7 +265,7 @@ def _words(location: Location) -> str:
     """The words that may say what a model is for."""
     if location.path is not None and not location.uri:
         return location.path.name
-    return f"{location.repo} {location.file} {location.uri}"
+    return f"{location.repo} {location.file} {location.uri} {location.named}".strip()
 
 
 def _missing(entry: Entry, location: Location) -> None:

@@ -19,7 +19,7 @@ import orjson
 
 from textmill.errors import ConfigInvalid, ForwardFailed, Unavailable
 from textmill.providers.http_connection import Broken, Connection, Place
-from textmill.providers.openai_errors import ServerName, error_of, stream_error
+from textmill.providers.openai_errors import ServerName, error_of, retry_after, stream_error
 from textmill.providers.server_events import EventReader
 
 MOST_BYTES = 512 * 1024 * 1024
@@ -27,6 +27,8 @@ MOST_BYTES = 512 * 1024 * 1024
 _ERROR_BYTES = 64 * 1024
 _TAIL_S = 2.0
 _MARGIN_S = 1.0
+_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 8.0
+_OVERLOADED, _NOT_NOW = 429, 503
 _DONE = b"[DONE]"
 
 
@@ -39,11 +41,24 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Retries:
+    """How often a request goes out again before anything of an answer was given on, and for how many seconds it waits in all.
+
+    That is where the server could not be reached, where it says 429, and where it says 503 and when to come back. A server that asks to
+    wait for longer than is left, or says ``x-should-retry: false``, is not asked again.
+    """
+
+    times: int = 0
+    seconds: float = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """A server: ``base_url`` is what stands in front of ``/chat/completions``, such as ``http://127.0.0.1:8000/v1``.
 
     With ``uds`` it is reached over that Unix socket, and host and port of the URL only go into the Host header. ``name`` is how errors
-    call it. ``key`` goes as ``Authorization: Bearer``; ``key_setting`` names where it comes from, such as OPENAI_API_KEY, in errors.
+    call it. ``key`` goes as ``Authorization: Bearer``, or by itself in the header ``key_header``; ``key_setting`` names where it comes
+    from, such as OPENAI_API_KEY, in errors.
     ``idle`` is how many connections are kept open for later, for ``idle_s`` seconds at most; 0 closes each behind its request, which is
     right for servers that hold a thread for each connection, as llama.cpp's does, and costs little over a Unix socket.
     """
@@ -53,8 +68,10 @@ class Target:
     name: str = ""
     key: str = field(default="", repr=False)
     key_setting: str = ""
+    key_header: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     patience: Patience = Patience()
+    retries: Retries = Retries()
     idle: int = 16
     idle_s: float = 60.0
 
@@ -173,11 +190,30 @@ class Wire:
         return read
 
     async def _asked(self, line: str, body: bytes) -> Connection:
-        """A connection on which the request was sent and the head of its answer came.
-
-        An idle connection may be closed by the server just as it is used: then the request goes out again on a new one, once.
-        """
+        """A connection on which the request was sent and the head of its answer came, after as many attempts as are allowed."""
         request = b"".join((line.encode("ascii"), self._head, b"Content-Length: %d\r\n\r\n" % len(body), body))
+        retries = self._target.retries
+        times, seconds = retries.times, retries.seconds
+        backoff = _FIRST_BACKOFF_S
+        while True:
+            try:
+                connection = await self._asked_once(request)
+                wait = None if times <= 0 else _wait_of(connection, backoff)
+            except Unavailable:
+                if times <= 0 or backoff > seconds:
+                    raise
+                connection, wait = None, backoff
+            if connection is not None:
+                if wait is None or wait > seconds:
+                    return connection
+                connection.close()
+            times -= 1
+            seconds -= wait or 0.0
+            backoff = min(2 * backoff, _LONGEST_BACKOFF_S)
+            await asyncio.sleep(wait or 0.0)
+
+    async def _asked_once(self, request: bytes) -> Connection:
+        """An idle connection may be closed by the server just as it is used: then the request goes out on a new one."""
         idle = self._take_idle()
         if idle is not None:
             try:
@@ -285,9 +321,19 @@ def _place_of(target: Target) -> tuple[Place, str, str]:
         msg = f"the address of {target.name or 'a server'} is no URL of http or https without a user, a query and a fragment"
         raise ConfigInvalid(msg)
     secure = parts.scheme == "https"
-    tls = ssl.create_default_context() if secure and not target.uds else None
+    tls = _trusting() if secure and not target.uds else None
     place = Place(parts.hostname, port or (443 if secure else 80), target.uds, tls)
     return place, parts.path.rstrip("/"), parts.netloc
+
+
+def _trusting() -> ssl.SSLContext:
+    """What the system trusts, and the authorities of the package certifi, for systems that have none."""
+    context = ssl.create_default_context()
+    with suppress(ImportError):
+        import certifi  # noqa: PLC0415 - only where TLS is
+
+        context.load_verify_locations(certifi.where())
+    return context
 
 
 def _head_of(target: Target, host: str) -> bytes:
@@ -295,7 +341,7 @@ def _head_of(target: Target, host: str) -> bytes:
     headers = {"Host": host, "User-Agent": "textmill", "Accept": "application/json, text/event-stream"}
     headers |= {"Content-Type": "application/json", **target.headers}
     if target.key:
-        headers["Authorization"] = f"Bearer {target.key}"
+        headers |= {target.key_header: target.key} if target.key_header else {"Authorization": f"Bearer {target.key}"}
     if not target.idle:
         headers["Connection"] = "close"
     for name, value in headers.items():
@@ -336,6 +382,14 @@ def _event(server: ServerName, event: bytes) -> dict[str, Any]:
     if read.get("error"):
         raise stream_error(server, read["error"])
     return read
+
+
+def _wait_of(connection: Connection, backoff: float) -> float | None:
+    """The seconds after which a request may go out again that was answered so; None where the answer is to be taken."""
+    if connection.status not in (_OVERLOADED, _NOT_NOW) or connection.headers.get("x-should-retry") == "false":
+        return None
+    told = retry_after(connection.headers)
+    return told if told is not None or connection.status == _NOT_NOW else backoff
 
 
 def _kept_for(connection: Connection) -> float:

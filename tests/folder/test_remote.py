@@ -1,0 +1,94 @@
+"""Servers elsewhere as model files describe them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from textmill.errors import ConfigInvalid
+from textmill.folder.remote import Remote, remote_of
+from textmill.folder.scan import scan
+
+URL = "http://127.0.0.1:8000/v1"
+
+
+def test_a_backend_has_its_usual_server() -> None:
+    openai = remote_of("openai", {})
+    assert (openai.base_url, openai.kind, openai.key_variable) == (
+        "https://api.openai.com/v1",
+        "openai",
+        "OPENAI_API_KEY",
+    )
+    assert remote_of("ollama", {}).key_variable == ""
+    assert remote_of("remote", {"base_url": f"{URL}/"}) == Remote(base_url=URL)
+
+
+def test_a_usual_key_goes_to_its_usual_server_only() -> None:
+    assert remote_of("openai", {"base_url": "https://elsewhere/v1"}).key_variable == ""
+    named = remote_of("openai", {"base_url": "https://elsewhere/v1", "api_key_env": "MINE_API_KEY"})
+    assert named.key_variable == "MINE_API_KEY"
+    assert remote_of("openai", {"base_url": "https://api.openai.com/v1/"}).key_variable == "OPENAI_API_KEY"
+
+
+def test_options_change_it() -> None:
+    options = {
+        "base_url": URL, "server": "VLLM", "timeout": "5", "connect_timeout": "0.5", "retries": "0", "retry_seconds": "1",
+        "inputs_per_request": "8", "api_key_header": "api-key",
+    }  # fmt: skip
+    assert remote_of("remote", options) == Remote(
+        base_url=URL, kind="vllm", timeout_s=5, connect_s=0.5, retries=0, retry_s=1, inputs_per_request=8, key_header="api-key",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({}, "needs the option base_url"),
+        ({"base_url": "ftp://x"}, "URL of http"),
+        ({"base_url": "http://user:secret@x/v1"}, "api_key_env"),
+        ({"base_url": "http://x/v1?key=secret"}, "query"),
+        ({"base_url": "http://x:99999/v1"}, "URL"),
+        ({"base_url": URL, "server": "vlm"}, "did you mean vllm"),
+        ({"base_url": URL, "timeout": "0"}, "from 1 to"),
+        ({"base_url": URL, "timeout": "soon"}, "a number"),
+        ({"base_url": URL, "timeout": "nan"}, "a number"),
+        ({"base_url": URL, "retries": "1.5"}, "whole number from 0 to 10"),
+        ({"base_url": URL, "api_key_header": "a b"}, "name of a header"),
+        *(
+            ({"base_url": URL, "api_key_env": name}, "must name a variable")
+            for name in ("API_KEY", "TEXTMILL_API_KEY", "LOCALAI_API_KEY", "PATH", "AWS_SECRET_ACCESS_KEY", "sk-123")
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(options: dict[str, str], says: str) -> None:
+    with pytest.raises(ConfigInvalid, match=says) as raised:
+        remote_of("remote", options)
+    assert "secret" not in str(raised.value)
+
+
+def test_a_model_file_with_a_bad_server_is_a_problem_at_its_options(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "name: m\nbackend: remote\nparameters: {model: x}\noptions: ['retries:99', 'base_url:http://x/v1']\n"
+    )
+    folder = scan(tmp_path)
+    assert folder.files == ()
+    [problem] = folder.problems
+    assert (problem.line, problem.key) == (4, "options")
+
+
+@pytest.mark.parametrize("backend", ["remote", "openai-compatible", "openai", "mistral", "ollama", "hf-inference"])
+def test_models_on_servers_elsewhere_can_be_served(backend: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        f"{{name: m, backend: {backend}, parameters: {{model: there}}, options: ['base_url:{URL}']}}"
+    )
+    [model] = scan(tmp_path).files
+    assert (model.engine, model.refusal, model.model) == ("remote", None, "there")
+    assert model.capabilities == ("chat", "completion", "edit", "tokenize")
+
+
+@pytest.mark.parametrize("backend", ["anthropic", "cohere", "jina", "voyage", "tei"])
+def test_servers_with_a_protocol_of_their_own_are_refused(backend: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(f"{{name: m, backend: {backend}, parameters: {{model: there}}}}")
+    [model] = scan(tmp_path).files
+    assert "backend: remote" in str(model.refusal)
