@@ -58,7 +58,7 @@ def test_a_file_becomes_a_model_and_the_command_says_what_it_is(typed: Typed, se
     assert result.exit_code == 0
     assert (models / "x.gguf").read_bytes() == server.files["/x.gguf"]
     assert "installed mine as" in result.stdout
-    assert "cannot be served yet: it needs the GGUF engine" in result.stdout
+    assert "and name mine in requests" in result.stdout
 
 
 def test_a_repository_that_can_be_served_says_how(

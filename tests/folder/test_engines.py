@@ -27,7 +27,7 @@ def choose(
 def test_every_form_runs_here_or_says_why_not(form: Form) -> None:
     choice = choose(Facts(form))
 
-    assert (choice.refusal is None) == (form in (*FOLDERS, "pytorch"))
+    assert (choice.refusal is None) == (form in (*FOLDERS, "pytorch", "gguf"))
     assert choice.engine == ("gguf" if form == "gguf" else "ours" if choice.refusal is None else "elsewhere")
 
 
@@ -48,11 +48,11 @@ def test_the_content_of_weights_comes_before_the_name_of_a_backend(backend: str)
         (Location(repo="o/n"), "vllm", WRITES, "vllm", ""),
         (Location(path=Path("/none/x")), "vllm", WRITES, "vllm", "no x in"),
         (Location(repo="o/n"), "transformers", WRITES, "ours", "writes text"),
-        (Location(repo="o/n"), "llama", EMBEDS, "gguf", "GGUF engine"),
-        (Location(repo="o/n", file="x.Q4.gguf"), "", WRITES, "gguf", "GGUF engine"),
-        (Location(path=Path("/none/gemma.gguf"), uri="ollama://gemma"), "", WRITES, "gguf", "GGUF engine"),
+        (Location(repo="o/n"), "llama", EMBEDS, "gguf", "name one"),
+        (Location(repo="o/n", file="x.Q4.gguf"), "", WRITES, "gguf", ""),
+        (Location(path=Path("/none/gemma.gguf"), uri="ollama://gemma"), "", WRITES, "gguf", ""),
         (Location(path=Path("/none/x.zip"), uri="https://h/x.zip"), "", EMBEDS, "ours", ""),
-        (Location(path=Path("/none/x.zip"), uri="https://h/x.zip"), "llama", EMBEDS, "gguf", "GGUF engine"),
+        (Location(path=Path("/none/x.zip"), uri="https://h/x.zip"), "llama", EMBEDS, "gguf", ""),
         (Location(path=Path("/none/x.zip"), uri="https://h/x.zip"), "autogptq", WRITES, "elsewhere", "GPTQ"),
         (Location(path=Path("/none/x"), awaited=True), "", EMBEDS, "ours", ""),
         (Location(path=Path("/none/x")), "", EMBEDS, "ours", "no x in"),

@@ -167,7 +167,8 @@ def test_a_uri_waits_for_its_download(one: One) -> None:
     waits = one("{name: m, embeddings: true, parameters: {model: 'https://host/x.zip'}}")
 
     assert (waits.refusal, waits.location.comes, waits.facts) == (None, True, None)
-    assert "GGUF engine" in str(one("{name: m, parameters: {model: 'hf://owner/repo/x.gguf'}}").refusal)
+    gguf = one("{name: m, parameters: {model: 'hf://owner/repo/x.gguf'}}")
+    assert (gguf.engine, gguf.refusal, gguf.location.comes) == ("gguf", None, True)
 
 
 @pytest.mark.parametrize(("target", "comes"), [("new/config.json", True), ("new", True), ("newer/config.json", False)])

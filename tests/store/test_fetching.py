@@ -154,10 +154,10 @@ async def test_offline_nothing_is_fetched_and_what_is_there_loads(
 
 
 async def test_files_whose_engine_is_missing_are_not_downloaded(models: Path, server: FileServer, store: Store) -> None:
-    (models / "g.yaml").write_text(f"{{name: g, parameters: {{model: '{server.url('/x.gguf')}'}}}}")
+    (models / "g.yaml").write_text(f"{{name: g, backend: autogptq, parameters: {{model: '{server.url('/x.zip')}'}}}}")
     Offered(models, store, load, fetching(models, server).fetch)
 
-    with pytest.raises(LoadFailed, match="GGUF engine"):
+    with pytest.raises(LoadFailed, match="GPTQ"):
         await dimensions(store, "g")
 
     assert server.asked == []

@@ -78,7 +78,15 @@ def open_store(options: ServeOptions, telemetry: Telemetry, looks: Looks | None 
         fetching = Fetching(gallery)
         loader = _Loader(options, telemetry, fetching)
         offered = Offered(
-            path, store, loader.load, fetching.fetch, loader.weigh, config_files(options), looks, external
+            path,
+            store,
+            loader.load,
+            fetching.fetch,
+            loader.weigh,
+            config_files(options),
+            looks,
+            external,
+            needs=loader.needs,
         )
         if options.auto_download:
             store.find_by(
@@ -122,16 +130,19 @@ class _Loader:
 
     def load(self, file: ModelFile) -> Served:
         """The model, in memory or in the backend that runs it."""
-        if file.external is not None:
-            from textmill.telemetry.counted import counted  # noqa: PLC0415
+        from textmill.telemetry.counted import counted  # noqa: PLC0415
 
+        if file.external is not None:
             with self._telemetry.loading(file.name):
                 return counted(self._externals.load(file, file.external), self._telemetry)
         if file.engine in ENGINES:
-            from textmill.telemetry.counted import counted  # noqa: PLC0415
-
             with self._telemetry.loading(file.name):
                 return counted(load_served(file), self._telemetry)
+        if file.engine == "gguf":
+            from textmill.cli.llamacpp import load_gguf  # noqa: PLC0415
+
+            with self._telemetry.loading(file.name):
+                return counted(load_gguf(file, self._options), self._telemetry)
         bar = self._fetching.bar(file.name)
         return _loaded(file.model, self._of(file), self._telemetry, file.name, file.defaults, bar)
 
@@ -139,9 +150,23 @@ class _Loader:
         """How many bytes its weights have, on this machine from now on; 0 where they are not in this process."""
         if file.engine in ENGINES:
             return 0
+        if file.engine == "gguf":
+            from textmill.store.offered import stamped  # noqa: PLC0415
+
+            return stamped(file)
         from textmill.store.load import weigh  # noqa: PLC0415 - imports the runtime
 
         return weigh(file.model, self._of(file).for_model(), self._fetching.bar(file.name))
+
+    def needs(self, file: ModelFile, weights: int) -> int:
+        """The memory that it takes."""
+        from textmill.store.offered import usual_need  # noqa: PLC0415
+
+        if file.engine == "gguf":
+            from textmill.cli.llamacpp import gguf_need  # noqa: PLC0415
+
+            return gguf_need(file, self._options, weights)
+        return usual_need(file, weights)
 
     def _of(self, file: ModelFile) -> ServeOptions:
         return msgspec.structs.replace(self._options, **file.options)

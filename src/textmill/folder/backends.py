@@ -133,12 +133,6 @@ BACKENDS: Mapping[str, Backend] = MappingProxyType({backend.name: backend for ba
 NAMES = (*BACKENDS, *_ALIASES)
 """Every name that a model file may have for one, without those of builds."""
 
-COMING: Mapping[Engine, str] = MappingProxyType(
-    {
-        "gguf": "it needs the GGUF engine, which this version of textmill does not have yet",
-    }
-)
-"""Engines that textmill is to have; whoever adds one deletes its line."""
 GENERATION = "it writes text, which this version of textmill does not do yet; it embeds, ranks and classifies"
 """Said of models of our own runtimes; whoever adds text generation deletes it."""
 
@@ -180,6 +174,4 @@ def missing(backend: Backend) -> str | None:
     """Why no model of the backend can be served, or None: which engine is needed, and what to do."""
     if backend.engine == "elsewhere":
         return f"the backend is no part of textmill; {backend.instead}"
-    if backend.instead:
-        return backend.instead
-    return COMING.get(backend.engine)
+    return backend.instead or None

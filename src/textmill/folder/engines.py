@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from textmill.folder.backends import COMING, GENERATION, Backend, Engine, missing
+from textmill.folder.backends import GENERATION, Backend, Engine, missing
 from textmill.folder.capabilities import WRITES, Capability
 from textmill.folder.location import Location, nothing_there
 from textmill.folder.weights import FOLDERS, Facts
@@ -26,6 +26,7 @@ _NOT_RUN = {
 
 _NOT_VLLM = ("gguf", "ggml", "exl2", "pickle", "unknown")
 """Forms of weights that vLLM is not given."""
+_NO_FILE = "a repository may have many GGUF files; name one, as OWNER/REPO/FILE.gguf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def _is_for_vllm(backend: Backend, facts: Facts | None, can: Collection[Capabili
 
 def _by_facts(backend: Backend | None, facts: Facts, can: Collection[Capability]) -> Choice:
     if facts.form == "gguf":
-        return Choice("gguf", "the file is GGUF", COMING.get("gguf"))
+        return Choice("gguf", "the file is GGUF")
     if facts.form in _NOT_RUN:
         named = backend is not None and backend.engine == "elsewhere" and facts.form != "unknown"
         refusal = _needed(backend) if named and backend is not None else _NOT_RUN[facts.form]
@@ -81,12 +82,12 @@ def _by_facts(backend: Backend | None, facts: Facts, can: Collection[Capability]
 def _by_name(backend: Backend | None, location: Location, can: Collection[Capability]) -> Choice:
     named = location.path.name if location.path is not None else location.file or location.repo
     if named.lower().endswith((".gguf", ".bin", ".ggml")):
-        return Choice("gguf", "the file is one of llama.cpp by its name", COMING.get("gguf"))
+        return Choice("gguf", "the file is one of llama.cpp by its name")
     if location.path is not None:
         refusal = None if backend is None else _needed(backend)
         return Choice("ours" if backend is None else backend.engine, "the weights are downloaded first", refusal)
     if backend is not None and backend.engine == "gguf":
-        return Choice("gguf", f"backend is {backend.name}", _needed(backend))
+        return Choice("gguf", f"backend is {backend.name}", _NO_FILE)
     if set(can) & WRITES:
         return _writer(backend, "the repository's model writes")
     return Choice("ours", "the repository is one that textmill fetches and runs itself")

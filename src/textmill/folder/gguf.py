@@ -15,6 +15,7 @@ from textmill.errors import ModelBroken
 MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _MAX_KEYS = 65_536
+_MAX_LAYERS = 1024
 _MAX_TEXT = 8 << 20
 """Bytes of a key or text; a chat template has some thousands."""
 _NUMBERS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
@@ -24,13 +25,18 @@ _POOLINGS = {0: "none", 1: "mean", 2: "cls", 3: "last", 4: "rank"}
 
 @dataclass(frozen=True, slots=True)
 class GgufFacts:
-    """The facts of a GGUF file. ``pooling`` is empty where the file names none, ``context`` 0 where it has no such key."""
+    """The facts of a GGUF file. ``pooling`` is empty where the file names none, ``context`` 0 where it has no such key.
+
+    ``cached`` is how many numbers the cache of keys and values holds for each token, of all layers together; 0 where the file does not
+    tell, or the model has no such cache.
+    """
 
     architecture: str
     context: int = 0
     pooling: str = ""
     chat_template: bool = False
     type: str = ""
+    cached: int = 0
 
 
 def read_gguf(path: Path) -> GgufFacts:
@@ -56,11 +62,26 @@ def _read(path: Path, _mtime: int, _size: int) -> GgufFacts:
         pooling=_POOLINGS.get(pooling, "") if isinstance(pooling, int) else "",
         chat_template=bool(values.get("tokenizer.chat_template")),
         type=str(values.get("general.type", "")),
+        cached=_cached(architecture, values),
     )
 
 
+def _cached(architecture: str, values: Mapping[str, Any]) -> int:
+    """Numbers in the cache of a token: of each layer's heads of keys and values."""
+    try:
+        layers, heads = values[f"{architecture}.block_count"], values[f"{architecture}.attention.head_count"]
+        shared = values.get(f"{architecture}.attention.head_count_kv", heads)
+        most = max(heads) if isinstance(heads, list) else heads
+        usual = values[f"{architecture}.embedding_length"] // most
+        widths = [values.get(f"{architecture}.attention.{kind}_length", usual) for kind in ("key", "value")]
+        of_all = sum(shared) if isinstance(shared, list) else layers * shared
+        return int(of_all * sum(widths)) if values.get(f"{architecture}.attention.causal", True) else 0
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return 0
+
+
 class _Head:
-    """The keys and values at the beginning of a file, arrays left out."""
+    """The keys and values at the beginning of a file, long arrays and those of texts left out."""
 
     def __init__(self, data: mmap.mmap) -> None:
         self._data = data
@@ -85,22 +106,25 @@ class _Head:
         if kind == _TEXT:
             return self._text()
         if kind == _ARRAY:
-            return self._skip(self._number("<I"), self._number("<Q"))
+            return self._array(self._number("<I"), self._number("<Q"))
         if kind not in _NUMBERS:
             msg = f"it has a value of type {kind}"
             raise ValueError(msg)
         return self._number(_NUMBERS[kind])
 
-    def _skip(self, kind: int, count: int) -> None:
-        """Go past an array; those of arrays do not occur in models."""
+    def _array(self, kind: int, count: int) -> list[Any] | None:
+        """A short array of numbers, such as one for each layer; others are gone past. Those of arrays do not occur in models."""
+        if kind in _NUMBERS and count <= _MAX_LAYERS:
+            return [self._number(_NUMBERS[kind]) for _ in range(count)]
         if kind in _NUMBERS:
             self._go(count * struct.calcsize(_NUMBERS[kind]))
-            return
+            return None
         if kind != _TEXT or count > len(self._data):
             msg = f"it has an array of {count} values of type {kind}"
             raise ValueError(msg)
         for _ in range(count):
             self._go(self._number("<Q"))
+        return None
 
     def _number(self, form: str) -> Any:
         value = struct.unpack_from(form, self._data, self._at)[0]

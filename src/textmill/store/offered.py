@@ -48,11 +48,18 @@ Fetch = Callable[[ModelFile], bool]
 """Gets what a model file names and what is not there yet; false where nothing was missing. Blocks."""
 Weighs = Callable[[ModelFile], int]
 """How many bytes a model's weights have, which are brought to this machine for it; 0 where nobody can tell. Blocks."""
+Needs = Callable[[ModelFile, int], int]
+"""The memory that a model takes whose weights have so many bytes; 0 where nobody can tell."""
 
 
 def need_of(weights: int) -> int:
     """The memory that a model takes whose weights have so many bytes; 0 where these are not known."""
     return _WHILE * weights + _BESIDE if weights else 0
+
+
+def usual_need(file: ModelFile, weights: int) -> int:
+    """`need_of`, and 0 for a model whose backend we do not know."""
+    return 0 if file.external else need_of(weights)
 
 
 def stamped(file: ModelFile) -> int:
@@ -69,7 +76,7 @@ class Offered:
 
     ``load`` loads a model once ``fetch`` has got what its file has downloaded, and ``weigh`` has said how large it is. What the store has
     already is served besides; a model file of such a name is left out with a warning. ``config_files`` are YAML files elsewhere whose
-    models are in this folder, ``external`` backends that run as processes. By ``looks`` others have a look at the folder made at once.
+    models are in this folder, ``external`` backends that run as processes. ``needs`` says what memory a model takes. By ``looks`` others have a look at the folder made at once.
     """
 
     def __init__(
@@ -82,6 +89,8 @@ class Offered:
         config_files: Sequence[Path] = (),
         looks: Looks | None = None,
         external: Mapping[str, External] = MappingProxyType({}),
+        *,
+        needs: Needs = usual_need,
     ) -> None:
         self._path = path
         self._external = external
@@ -90,6 +99,7 @@ class Offered:
         self._load = load
         self._fetch = fetch
         self._weigh = weigh
+        self._needs = needs
         self._looks = looks or Looks()
         self._fetched: dict[str, ModelFile] = {}
         self._others: dict[str, str] = {}
@@ -190,7 +200,7 @@ class Offered:
             name=file.name,
             load=offer.load,
             prepare=offer.prepare,
-            need=need_of(0 if file.external else stamped(file)),
+            need=self._needs(file, stamped(file)),
             pinned=file.pinned,
             groups=frozenset(file.groups),
             most=file.most,
@@ -231,7 +241,7 @@ class Offered:
                 msg = f"{file.name} cannot be served: {file.refusal}"
                 raise LoadFailed(msg, retry_after=None)
             self._fetched[file.name] = file
-        return file, need_of(0 if file.external else self._weigh(file))
+        return file, self._needs(file, 0 if file.external else self._weigh(file))
 
     def loaded(self, file: ModelFile, source: str) -> Served:
         """The model of a file, which says that it is from there; blocks."""
