@@ -79,7 +79,7 @@ def test_llamacpp_scores_texts_as_we_do_where_both_sides_are_of_one_type(tmp_pat
         (tiny_bert, bert_gguf, "mean", GgufFacts("bert", 64, "mean", type="model")),
         (tiny_bert, bert_gguf, "none", GgufFacts("bert", 64, "none", type="model")),
         (tiny_reranker, bert_gguf, "rank", GgufFacts("bert", 64, "rank", type="model")),
-        (tiny_qwen3, qwen3_gguf, "lasttoken", GgufFacts("qwen3", 128, "last", type="model")),
+        (tiny_qwen3, qwen3_gguf, "lasttoken", GgufFacts("qwen3", 128, "last", type="model", cached=128)),
         (tiny_nomic, nomic_gguf, "mean", GgufFacts("nomic-bert", 64, "mean", type="model")),
     ],
 )

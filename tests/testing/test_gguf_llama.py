@@ -35,21 +35,24 @@ def chatted(server: Any, **fields: Any) -> dict[str, Any]:
     return message
 
 
-@pytest.mark.parametrize("write", [llama_gguf, lambda path: chain_gguf(path, "Hello there!"), endless_gguf])
+@pytest.mark.parametrize(
+    ("write", "cached"),
+    [(llama_gguf, 128), (lambda path: chain_gguf(path, "Hello there!"), 64), (endless_gguf, 64)],
+)
 def test_a_file_is_the_same_each_time_and_the_houses_reader_reads_it(
-    write: Callable[[Path], Path], tmp_path: Path
+    write: Callable[[Path], Path], cached: int, tmp_path: Path
 ) -> None:
     first, again = write(tmp_path / "new" / "a.gguf"), write(tmp_path / "b.gguf")
 
     assert first.read_bytes() == again.read_bytes()
     assert first.stat().st_size < 300_000
-    assert read_gguf(first) == GgufFacts("llama", 4096, chat_template=True, type="model")
+    assert read_gguf(first) == GgufFacts("llama", 4096, chat_template=True, type="model", cached=cached)
 
 
 def test_seeds_and_shapes_and_templates_are_chosen(tmp_path: Path) -> None:
     file = llama_gguf(tmp_path / "a.gguf", seed=1, context=100, layers=1, width=128, template=None)
 
-    assert read_gguf(file) == GgufFacts("llama", 100, type="model")
+    assert read_gguf(file) == GgufFacts("llama", 100, type="model", cached=128)
     assert (
         file.read_bytes()
         != llama_gguf(tmp_path / "b.gguf", context=100, layers=1, width=128, template=None).read_bytes()
