@@ -137,7 +137,7 @@ class Wire:
                     kept = True
                     return
         finally:
-            if kept:
+            if kept and self._target.idle:
                 connection.when_whole(lambda: self._put_back(connection), _TAIL_S)
             else:
                 connection.close()

@@ -15,6 +15,8 @@ from textmill.providers.llamacpp.options import Given
 Entry = Callable[[str], ModelFile]
 Open = Callable[..., LlamaModel]
 
+GIVEN = Given(threads=1)
+
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
@@ -43,7 +45,7 @@ def opened(models: Path, entry: Entry) -> Iterator[Open]:
     """Opens a loose file of the folder, or what a YAML text says of one."""
     made: list[LlamaModel] = []
 
-    def open_one(text: str, given: Given = Given(threads=1)) -> LlamaModel:
+    def open_one(text: str, given: Given = GIVEN) -> LlamaModel:
         file = scan(models).find(text) if text.endswith(".gguf") else entry(text)
         assert file is not None
         made.append(open_llama(file, models, given, dict(os.environ)))  # noqa: TID251 - as the server would

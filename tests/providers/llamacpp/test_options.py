@@ -15,7 +15,11 @@ GIVEN = Given(threads=3)
 
 @pytest.fixture
 def weights(models: Path) -> Path:
-    head = {"general.architecture": "llama", "llama.context_length": 32768, "tokenizer.chat_template": "x"}
+    head: dict[str, str | int] = {
+        "general.architecture": "llama",
+        "llama.context_length": 32768,
+        "tokenizer.chat_template": "x",
+    }
     return write_gguf(models / "w.gguf", head)
 
 

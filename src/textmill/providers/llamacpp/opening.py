@@ -7,6 +7,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +47,8 @@ def open_llama(file: ModelFile, root: Path, given: Given, environ: Mapping[str, 
     with ExitStack() as undo:
         undo.callback(llama.close)
         session = llama.open()
-        meta, frame = asyncio.run(_asked(session))
+        with ThreadPoolExecutor(1) as pool:  # this thread may have a loop of its own
+            meta, frame = pool.submit(asyncio.run, _asked(session)).result()
         states = settings.pooling.endswith("_NONE") and settings.embedding
         shares = file.facts is not None and file.facts.gguf is not None and file.facts.gguf.architecture in _YES_OR_NO
         info = _info(file, settings, session, meta)

@@ -82,6 +82,8 @@ class LlamaProcess:
         if stopped:
             msg = f"the process of {self.name} is being ended"
             raise Unavailable(msg)
+        if end.endswith("SIGKILL"):
+            end = f"its process {end}, as the system does where memory runs out"
         msg = f"llama.cpp does not load {self.name}: {reason_of(lines, said.get('failed', end))}"
         raise ModelBroken(msg)
 
