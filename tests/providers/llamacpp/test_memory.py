@@ -34,7 +34,7 @@ def test_a_model_takes_its_weights_and_the_cache_of_its_context(
     write_gguf(models / "m.gguf", MISTRAL)
     file = entry(f"name: m\nmodel: m.gguf\n{lines}")
 
-    settings = wanted(file, models, Given(threads=1)).launch.settings
+    settings = wanted(file, models, Given(threads=1, parallel=1)).launch.settings
 
     assert need_of(file, settings, 4_000_000_000) == 4_000_000_000 + cache + BESIDE
     assert need_of(file, settings, 0) == 0

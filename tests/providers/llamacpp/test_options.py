@@ -38,8 +38,8 @@ def test_what_nobody_says_has_defaults(told: Any, weights: Path) -> None:
     settings = told().launch.settings
 
     assert settings.model == str(weights)
-    assert (settings.context, settings.parallel, settings.threads, settings.threads_batch) == (8192, 4, 3, 3)
-    assert (settings.kv_unified, settings.ui, settings.embedding, settings.batch) == (True, False, False, 2048)
+    assert (settings.context, settings.parallel, settings.threads, settings.threads_batch) == (4 * 8192, 4, 3, 3)
+    assert (settings.kv_unified, settings.ui, settings.embedding, settings.batch) == (False, False, False, 2048)
     assert told().notes == ()
     assert (told().launch.lora, told().launch.rpc) == ((), "")
 
@@ -48,8 +48,8 @@ def test_what_nobody_says_has_defaults(told: Any, weights: Path) -> None:
     ("lines", "context"),
     [
         ("context_size: 512", 512),
-        ("context_size: -1", 0),
-        ("context_size: 0", 0),
+        ("context_size: -1", 32768),
+        ("context_size: 0", 32768),
         ("max_model_len: 1024", 1024),
         ("{context_size: 99, max_model_len: 1024}", 99),
         ("context_size: 100000", 100000),
@@ -58,13 +58,45 @@ def test_what_nobody_says_has_defaults(told: Any, weights: Path) -> None:
     ],
 )
 def test_the_context(told: Any, lines: str, context: int) -> None:
-    assert told(lines.strip("{}").replace(", ", "\n")).launch.settings.context == context
+    given = Given(threads=1, parallel=1)
+
+    assert told(lines.strip("{}").replace(", ", "\n"), given).launch.settings.context == context
 
 
 def test_weights_that_do_not_tell_their_context_get_4096(told: Any, models: Path) -> None:
     write_gguf(models / "old.gguf", {"general.architecture": "llama"})
 
-    assert told(model="old.gguf").launch.settings.context == 4096
+    assert told(model="old.gguf").launch.settings.context == 4 * 4096
+    assert told("context_size: -1", model="old.gguf").launch.settings.context == 0
+
+
+@pytest.mark.parametrize(
+    ("lines", "parallel", "context", "shared"),
+    [
+        ("", 4, 4 * 8192, False),
+        ("context_size: 32768", 1, 32768, False),
+        ("context_size: 16384", 2, 2 * 16384, False),
+        ("context_size: 16384\ncache_type_k: q8_0\ncache_type_v: q8_0", 3, 3 * 16384, False),
+        ("options: [parallel:8]", 8, 8 * 8192, False),
+        ("options: [parallel:8, kv_unified:true]", 8, 8192, True),
+        ("options: [kv_unified:true]", 4, 8192, True),
+    ],
+)
+def test_each_request_has_a_whole_context_unless_they_share_one(
+    told: Any,
+    models: Path,
+    lines: str,
+    parallel: int,
+    context: int,
+    shared: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    head: dict[str, str | int] = {"general.architecture": "llama", "llama.context_length": 131072}
+    head |= {"llama.block_count": 16, "llama.embedding_length": 2048, "llama.attention.head_count": 32}
+    write_gguf(models / "small.gguf", {**head, "llama.attention.head_count_kv": 8})  # 32 KiB for a token
+
+    settings = told(lines, model="small.gguf").launch.settings
+
+    assert (settings.parallel, settings.context, settings.kv_unified) == (parallel, context, shared)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +135,7 @@ def test_weights_that_do_not_tell_their_context_get_4096(told: Any, models: Path
         ("options: [ubatch:64]", "ubatch", 64),
         ("options: [cache_reuse:256]", "cache_reuse", 256),
         ("options: [slot_prompt_similarity:0.5]", "slot_prompt_similarity", 0.5),
-        ("options: [kv_unified:no]", "kv_unified", False),
+        ("options: [kv_unified:yes]", "kv_unified", True),
         ("options: [fit_target:512]", "fit_target", (512 << 20,)),
         ("options: [split_mode:row]", "split_mode", "LLAMA_SPLIT_MODE_ROW"),
         ("options: ['override_tensor:blk.1=CPU']", "override_tensor", "blk.1=CPU"),
@@ -240,5 +272,5 @@ def test_models_of_vectors_and_scores_pool_and_read_an_input_at_once(
     settings = told(lines, model="e.gguf").launch.settings
 
     assert settings.pooling == f"LLAMA_POOLING_TYPE_{wanted_pooling}"
-    assert (settings.embedding, settings.context, settings.batch, settings.ubatch) == (True, 512, 512, 512)
-    assert told(f"{lines}\ncontext_size: 9999", model="e.gguf").launch.settings.context == 512
+    assert (settings.embedding, settings.context, settings.batch, settings.ubatch) == (True, 4 * 512, 512, 512)
+    assert told(f"{lines}\ncontext_size: 9999", model="e.gguf").launch.settings.context == 4 * 512

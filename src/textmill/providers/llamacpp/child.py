@@ -14,6 +14,7 @@ import json
 import os
 import select
 import signal
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -115,4 +116,4 @@ def _add_workers(xllamacpp: Any, rpc: str) -> None:
 
 
 if __name__ == "__main__":
-    os._exit(main())  # llama.cpp's threads do not end by themselves
+    sys.exit(main())  # not os._exit: a thread of llama.cpp writes its log, and is waited for at a proper end only

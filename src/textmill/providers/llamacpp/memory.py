@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from textmill.folder.model import ModelFile
 from textmill.providers.llamacpp.settings import Settings
 
@@ -22,9 +25,14 @@ def need_of(file: ModelFile, settings: Settings, weights: int) -> int:
         return 0
     if gguf is None:
         return weights + BESIDE
-    tokens = settings.context or gguf.context
-    each = (_bytes(settings.cache_type_k) + _bytes(settings.cache_type_v)) / 2
-    return weights + int(tokens * gguf.cached * each) + BESIDE
+    kinds = {"cache_type_k": settings.cache_type_k, "cache_type_v": settings.cache_type_v}
+    return weights + cache_bytes(gguf.cached, settings.context or gguf.context, kinds) + BESIDE
+
+
+def cache_bytes(cached: int, tokens: int, kinds: Mapping[str, Any]) -> int:
+    """The bytes of the cache of keys and values of so many tokens, with ``cached`` numbers for each; ``kinds`` has their types."""
+    each = (_bytes(kinds.get("cache_type_k", "")) + _bytes(kinds.get("cache_type_v", ""))) / 2
+    return int(tokens * cached * each)
 
 
 def _bytes(kind: str) -> float:

@@ -13,6 +13,7 @@ from textmill.errors import ConfigInvalid
 from textmill.folder.fields import Fields
 from textmill.folder.model import ModelFile
 from textmill.folder.parameters import Parameters
+from textmill.providers.llamacpp.memory import cache_bytes
 from textmill.providers.llamacpp.settings import Launch, Settings
 from textmill.providers.llamacpp.values import Value, experts_of, switch, whole, workers
 from textmill.providers.llamacpp.words import (
@@ -30,8 +31,8 @@ from textmill.providers.llamacpp.words import (
 
 MOST_CONTEXT, UNKNOWN_CONTEXT = 8192, 4096
 """The context where a model file does not say: what the model was trained for up to that, or where its file does not tell."""
-PARALLEL = 4
-"""Requests that are computed together where nobody says; they share the context."""
+PARALLEL, PARALLEL_BYTES = 4, 1 << 30
+"""Requests that are computed together where nobody says: so many, or fewer where the caches of several would take more bytes."""
 BATCH, UBATCH = 2048, 512
 """Tokens of a logical and a physical batch of models that write."""
 CACHE_MB = 1024
@@ -76,6 +77,7 @@ def wanted(file: ModelFile, root: Path, given: Given) -> Wanted:
     _pooled(file, values)
     if "-" in {name[:1] for name in file.backend_options}:
         notes += _arguments(file.backend_options, values)
+    _shared(file, values)
     settings = Settings(model=str(file.location.path), sockets=(), **values)
     named = file.backend_options.get("grpc_servers") or given.workers
     rpc = workers("grpc_servers", named) if named else ""
@@ -90,12 +92,11 @@ def _usual(file: ModelFile, given: Given) -> dict[str, Any]:
     return {
         "alias": (file.name,),
         "context": _context(file),
-        "parallel": given.parallel or PARALLEL,
+        **({"parallel": given.parallel} if given.parallel else {}),
         "threads": threads,
         "threads_batch": threads,
         "batch": BATCH,
         "ubatch": UBATCH,
-        "kv_unified": True,
         "cache_ram": CACHE_MB,
         "verbosity": 1,
         "ui": False,
@@ -198,7 +199,21 @@ def _pooled(file: ModelFile, values: dict[str, Any]) -> None:
         values["pooling"] = _MEAN
     whole_batch = not (file.fields.parameters and file.fields.parameters.batch)
     if whole_batch and "n_ubatch" not in file.backend_options:
-        values["batch"] = values["ubatch"] = values["context"] or MOST_CONTEXT
+        values["batch"] = values["ubatch"] = values["context"] or MOST_CONTEXT  # of one input
+
+
+def _shared(file: ModelFile, values: dict[str, Any]) -> None:
+    """Have among the values how many requests run together, and room for the whole context of each unless they share one.
+
+    Where they share it, llama.cpp fails all of them as soon as they need more together.
+    """
+    gguf = file.facts.gguf if file.facts is not None else None
+    context = values["context"] or (gguf.context if gguf is not None else 0)
+    if "parallel" not in values:
+        each = cache_bytes(gguf.cached if gguf is not None else 0, context, values)
+        values["parallel"] = PARALLEL if not each else max(1, min(PARALLEL, PARALLEL_BYTES // each))
+    if not values.setdefault("kv_unified", not context):
+        values["context"] = context * values["parallel"]
 
 
 def _fitting(settings: Settings) -> Settings:
