@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 
 from textmill.errors import ExtraMissing
 
@@ -15,3 +16,11 @@ def need_grpc() -> None:
     except ImportError as error:
         msg = f"backends outside of textmill need the package {error.name}; install the extra with: pip install 'textmill[grpc]'"
         raise ExtraMissing(msg) from error
+
+
+def need_transformers() -> None:
+    """Raise ExtraMissing, with the pip command, unless PyTorch and transformers are installed."""
+    for name in ("torch", "transformers", "jinja2"):
+        if find_spec(name) is None:
+            msg = f"models of transformers that write need the package {name}; install the extra with: pip install 'textmill[transformers]'"
+            raise ExtraMissing(msg)

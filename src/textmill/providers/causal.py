@@ -1,0 +1,237 @@
+"""A model of transformers that writes text: conversations and prompts in, events out."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from textmill.contract import (
+    ChatOptions,
+    CompleteOptions,
+    Event,
+    GenerateOptions,
+    Message,
+    ModelInfo,
+    Sampling,
+    Token,
+    TokenizeOptions,
+)
+from textmill.engine.writing import Call, WritingLoop
+from textmill.errors import EmptyInput, InvalidInput
+from textmill.providers.asked import (
+    conversation,
+    described,
+    opened,
+    seeded,
+    settled,
+    template_values,
+    tools_of,
+)
+from textmill.providers.grammars import calls_grammar, format_grammar, style_of
+from textmill.providers.refusing import RefusesAll
+from textmill.providers.speech import Manner
+from textmill.providers.telling import Telling, Wanted
+from textmill.runtimes.writing import Choosing, Words, WritingRuntime
+from textmill.tasks.tokenize import Reader
+
+_MIDDLE = (
+    ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
+    ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),
+    ("<|fim_begin|>", "<|fim_hole|>", "<|fim_end|>"),
+)
+"""Marks of models that fill in the middle: before the text, before what comes behind it, before what is wanted."""
+_MOST_LOGPROBS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request, ready for the loop."""
+
+    ids: Sequence[int]
+    choosing: Sequence[Choosing]
+    wanted: Wanted
+
+
+class CausalModel(RefusesAll):
+    """A model that a loop of its own runs. ``usual`` is what its file says of sampling."""
+
+    def __init__(
+        self,
+        info: ModelInfo,
+        runtime: WritingRuntime[Any, Any],
+        words: Words,
+        reader: Reader,
+        loop: WritingLoop,
+        usual: Sampling,
+    ) -> None:
+        self.info = info
+        self._runtime = runtime
+        self._facts = runtime.facts
+        self._words = words
+        self._reader = reader
+        self._loop = loop
+        self._usual = usual
+        self._style = style_of(words.template)
+        self._marks = {name: f"<[{id_}]>" for id_, name in words.special.items()}
+        # The interpreter must not end under the loop's thread.
+        atexit.register(self.close, 0.0)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can answer."""
+        return self._loop.ready
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Requests in line and the tokens of their prompts."""
+        return self._loop.waiting
+
+    async def chat(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Event, None]:
+        """What the model says; closing the iterator stops it within a token."""
+        asked = await asyncio.to_thread(self._conversation, messages, options)
+        async with aclosing(self._write(asked)) as events:
+            async for event in events:
+                yield event
+
+    async def complete(self, prompt: str | Sequence[int], options: CompleteOptions) -> AsyncGenerator[Event, None]:
+        """What comes behind a text, or behind the model's own token ids."""
+        asked = await asyncio.to_thread(self._prompt, prompt, options)
+        async with aclosing(self._write(asked)) as events:
+            async for event in events:
+                yield event
+
+    async def tokenize_inputs(self, inputs: Sequence[str], options: TokenizeOptions) -> tuple[tuple[Token, ...], ...]:
+        """The tokens of each text."""
+        return await asyncio.to_thread(self._reader.tokenize, inputs, options)
+
+    async def decode_inputs(self, inputs: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> tuple[str, ...]:
+        """The text of each list of ids."""
+        return await asyncio.to_thread(self._reader.decode, inputs, skip_special_tokens=skip_special_tokens)
+
+    def close(self, drain_s: float = 10.0) -> None:
+        """Finish what is under way for at most ``drain_s`` seconds, free the memory; blocks."""
+        atexit.unregister(self.close)
+        self._loop.close(drain_s)
+
+    async def _write(self, asked: _Asked) -> AsyncGenerator[Event, None]:
+        telling = Telling(self._words, asked.ids, asked.wanted, len(asked.choosing))
+        call = Call(asked.ids, asked.choosing, telling)
+        self._loop.submit(call)
+        try:
+            async with aclosing(telling.events()) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self._loop.leave(call)
+
+    def _conversation(self, messages: Sequence[Message], options: ChatOptions) -> _Asked:
+        if not self._words.template:
+            msg = (
+                f"{self.info.name} has no chat template; put one into its folder as chat_template.jinja, or send a prompt to "
+                "/v1/completions"
+            )
+            raise InvalidInput(msg, param="messages")
+        tools = tools_of(options)
+        shown = () if options.tool_choice == "none" else options.tools
+        knows = "tools" in self._words.template
+        text = self._words.render(
+            conversation(messages, shown, told=not knows),
+            described(shown) if knows else (),
+            template_values(options),
+        )
+        grammar = self._grammar(options, tools)
+        thinking = opened(text)
+        names = tuple(tool.name for tool in tools)
+        manner = Manner(thinking, names, bare=self._style == "bare" or (grammar is not None and not thinking))
+        ids = self._words.encode(text, special_tokens=False)
+        single = bool(tools) and not options.parallel_tool_calls
+        return self._asked(ids, options, grammar, "messages", manner=manner, single=single)
+
+    def _grammar(self, options: ChatOptions, tools: Sequence[Any]) -> str | None:
+        """What the text has to be, if it has to be anything."""
+        must = options.tool_choice not in ("auto", "none")
+        wanted = options.format
+        if must or (tools and wanted is not None and wanted.kind != "grammar"):
+            several = options.parallel_tool_calls and not (must and options.tool_choice != "required")
+            other = None if must else wanted
+            return calls_grammar(tools, self._style, self._marks, several=several, otherwise=other)
+        return None if wanted is None else format_grammar(wanted)
+
+    def _prompt(self, prompt: str | Sequence[int], options: CompleteOptions) -> _Asked:
+        if isinstance(prompt, str):
+            text = prompt if options.suffix is None else self._around(prompt, options.suffix)
+            ids = self._words.encode(text, special_tokens=True)
+        else:
+            if options.suffix is not None:
+                msg = "suffix goes with a prompt that is text, not with token ids"
+                raise InvalidInput(msg, param="suffix")
+            ids = _checked(prompt, self._facts.vocabulary)
+        grammar = None if options.format is None else format_grammar(options.format)
+        return self._asked(ids, options, grammar, "prompt")
+
+    def _around(self, prompt: str, suffix: str) -> str:
+        """A prompt for what stands between two texts."""
+        known = set(self._words.special.values()) | set(self._words.added.values())
+        for before, behind, middle in _MIDDLE:
+            if {before, behind, middle} <= known:
+                return f"{before}{prompt}{behind}{suffix}{middle}"
+        msg = f"{self.info.name} does not fill in the middle of a text; leave suffix out"
+        raise InvalidInput(msg, param="suffix")
+
+    def _asked(
+        self,
+        ids: Sequence[int],
+        options: GenerateOptions,
+        grammar: str | None,
+        param: str,
+        *,
+        manner: Manner | None = None,
+        single: bool = False,
+    ) -> _Asked:
+        limit = self._limit(ids, options, param)
+        if not 1 <= options.n <= self._loop.most:
+            msg = f"n is {options.n}; it can be 1 to {self._loop.most}"
+            raise InvalidInput(msg, param="n")
+        if options.logprobs is not None and not 0 <= options.logprobs <= _MOST_LOGPROBS:
+            msg = f"logprobs is {options.logprobs}; it can be 0 to {_MOST_LOGPROBS}"
+            raise InvalidInput(msg, param="logprobs")
+        sampling = settled(options.sampling, self._usual, self._facts.sampling, vocabulary=self._facts.vocabulary)
+        compiled = None if grammar is None else self._runtime.grammar(grammar)
+        bound = compiled is not None and manner is not None and bool(manner.thinking)
+        choosing = [
+            Choosing(
+                sampling=seeded(sampling, choice),
+                logprobs=options.logprobs,
+                grammar=None if compiled is None else compiled.copy(),
+                free=bound,
+            )
+            for choice in range(options.n)
+        ]
+        wanted = Wanted(
+            limit=limit, stop=options.stop, ends=self._facts.ends, manner=manner, single=single, bound=bound
+        )
+        return _Asked(tuple(ids), choosing, wanted)
+
+    def _limit(self, ids: Sequence[int], options: GenerateOptions, param: str) -> int:
+        """How many tokens may be written. Raises InvalidInput for a prompt that leaves no room."""
+        if not ids:
+            msg = "the prompt has no tokens"
+            raise EmptyInput(msg, param=param)
+        context = self._facts.context
+        if len(ids) >= context:
+            msg = f"the prompt has {len(ids)} tokens, and {self.info.name} takes {context} with what it writes; shorten it"
+            raise InvalidInput(msg, param=param)
+        room = context - len(ids)
+        return room if options.max_tokens is None else max(1, min(options.max_tokens, room))
+
+
+def _checked(ids: Sequence[int], vocabulary: int) -> list[int]:
+    wrong = [id_ for id_ in ids if isinstance(id_, bool) or not 0 <= id_ < vocabulary]
+    if wrong:
+        msg = f"the prompt has the token {wrong[0]}, and the model's ids are 0 to {vocabulary - 1}"
+        raise InvalidInput(msg, param="prompt")
+    return [int(id_) for id_ in ids]
