@@ -31,6 +31,22 @@ def test_every_form_runs_here_or_says_why_not(form: Form) -> None:
     assert choice.engine == ("gguf" if form == "gguf" else "ours" if choice.refusal is None else "elsewhere")
 
 
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        *((form, "") for form in ("safetensors", "gptq", "awq", "quantised")),
+        *((form, "writes text") for form in ("onnx", "openvino", "static")),
+        *(("pytorch", "pickles"), ("exl2", "ExLlamaV2")),
+    ],
+)
+def test_models_that_write_run_on_transformers_where_it_knows_their_form(form: Form, words: str) -> None:
+    choice = choose(Facts(form), can=WRITES)
+
+    assert choice.engine == ("elsewhere" if form == "exl2" else "transformers")
+    assert (choice.refusal is None) == (not words)
+    assert words in (choice.refusal or "")
+
+
 @pytest.mark.parametrize("backend", ["", "transformers", "vllm", "llama", "onnx", "exllama"])
 def test_the_content_of_weights_comes_before_the_name_of_a_backend(backend: str) -> None:
     assert choose(Facts("gguf"), backend).engine == "gguf"
@@ -47,7 +63,7 @@ def test_the_content_of_weights_comes_before_the_name_of_a_backend(backend: str)
         (Location(repo="o/n"), "vllm", EMBEDS, "ours", ""),
         (Location(repo="o/n"), "vllm", WRITES, "vllm", ""),
         (Location(path=Path("/none/x")), "vllm", WRITES, "vllm", "no x in"),
-        (Location(repo="o/n"), "transformers", WRITES, "ours", "writes text"),
+        (Location(repo="o/n"), "transformers", WRITES, "transformers", ""),
         (Location(repo="o/n"), "llama", EMBEDS, "gguf", "name one"),
         (Location(repo="o/n", file="x.Q4.gguf"), "", WRITES, "gguf", ""),
         (Location(path=Path("/none/gemma.gguf"), uri="ollama://gemma"), "", WRITES, "gguf", ""),

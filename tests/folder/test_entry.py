@@ -114,7 +114,9 @@ def test_a_folder_that_writes_is_refused_by_what_its_backend_needs(models: Path,
     def refusal(backend: str) -> str:
         return str(one(f"{{name: m, {backend}, parameters: {{model: owner/weights}}}}").refusal)
 
-    assert "writes text" in refusal("backend: transformers")
+    assert refusal("backend: transformers") == "None"
+    assert refusal("known_usecases: [chat]") == "None"
+    assert "OpenVINO GenAI" in refusal("type: OVModelForCausalLM")
     assert "SGLang" in refusal("backend: sglang")
     assert refusal("backend: vllm") == "None"
     assert "runs GGUF files" in refusal("backend: llama")

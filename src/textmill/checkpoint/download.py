@@ -28,6 +28,12 @@ CONFIGS = (
     "router_config.json",
     "artifact.metadata",
     "adapter_config.json",
+    "generation_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "additional_chat_templates/*.jinja",
+    "special_tokens_map.json",
+    "added_tokens.json",
 )
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model-*.safetensors")
 HEADS = ("[0-9]*_*/model*.safetensors", "*_[0-9]_*/model*.safetensors", "*_linear.safetensors")

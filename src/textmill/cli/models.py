@@ -144,6 +144,12 @@ class _Loader:
             with self._telemetry.loading(file.name):
                 return counted(load_gguf(file, self._options), self._telemetry)
         bar = self._fetching.bar(file.name)
+        if file.engine == "transformers":
+            from textmill.cli.writers import load_writer  # noqa: PLC0415 - with the model
+            from textmill.telemetry.counted import counted  # noqa: PLC0415
+
+            with self._telemetry.loading(file.name):
+                return counted(load_writer(file, self._of(file), bar), self._telemetry)
         return _loaded(file.model, self._of(file), self._telemetry, file.name, file.defaults, bar)
 
     def weigh(self, file: ModelFile) -> int:

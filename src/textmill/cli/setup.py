@@ -25,6 +25,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
         "opentelemetry-sdk",
     ),
     "torch": ("torch",),
+    "transformers": ("jinja2", "llguidance", "torch", "transformers"),
 }
 """The extras of the package, and what each installs."""
 _MOST_FILES = 50_000

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
-Engine = Literal["ours", "gguf", "remote", "vllm", "external", "elsewhere"]
-"""``ours`` are textmill's runtimes, ``remote`` is a server of OpenAI's protocol, ``vllm`` one that is started, ``external`` a process that speaks LocalAI's gRPC,
-``elsewhere`` an engine of other software."""
+Engine = Literal["ours", "transformers", "gguf", "remote", "vllm", "external", "elsewhere"]
+"""``ours`` are textmill's runtimes, ``transformers`` writes text by that library, ``remote`` is a server of OpenAI's protocol, ``vllm`` one that is
+started, ``external`` a process that speaks LocalAI's gRPC, ``elsewhere`` an engine of other software."""
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -134,7 +134,7 @@ NAMES = (*BACKENDS, *_ALIASES)
 """Every name that a model file may have for one, without those of builds."""
 
 GENERATION = "it writes text, which this version of textmill does not do yet; it embeds, ranks and classifies"
-"""Said of models of our own runtimes; whoever adds text generation deletes it."""
+"""Said of models that write and whose form or backend cannot do so here."""
 
 
 def names_of(backend: Backend) -> tuple[str, ...]:

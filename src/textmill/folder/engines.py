@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from textmill.folder.backends import GENERATION, Backend, Engine, missing
 from textmill.folder.capabilities import WRITES, Capability
 from textmill.folder.location import Location, nothing_there
 from textmill.folder.weights import FOLDERS, Facts
 
+HERE: tuple[Engine, ...] = ("ours", "transformers")
+"""Engines that take the options of `textmill.load`."""
 _PACKED = "the weights are {}, which textmill does not run; take the unquantised model, or a GGUF file of it"
 _NOT_RUN = {
     "ggml": "the file is of ggml, the format before GGUF, which textmill does not run; take a GGUF file of the model, or for "
@@ -27,6 +29,13 @@ _NOT_RUN = {
 _NOT_VLLM = ("gguf", "ggml", "exl2", "pickle", "unknown")
 """Forms of weights that vLLM is not given."""
 _NO_FILE = "a repository may have many GGUF files; name one, as OWNER/REPO/FILE.gguf"
+_PACKED_FORMS = ("gptq", "awq", "quantised")
+"""Forms of weights that transformers runs with a package for each."""
+_WRITER_REFUSALS = {
+    **dict.fromkeys(("onnx", "openvino", "static"), GENERATION),
+    "pickled": "the weights are pickles of PyTorch, which textmill never opens; take the model's safetensors",
+}
+"""Why models that write do not, by the form of their weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +74,26 @@ def _is_for_vllm(backend: Backend, facts: Facts | None, can: Collection[Capabili
     return backend.engine == "vllm" and bool(set(can) & WRITES) and (facts is None or facts.form not in _NOT_VLLM)
 
 
+def by_type(choice: Choice, kind: str) -> Choice:
+    """The choice for a file whose `type` is that class of transformers: OpenVINO's own classes write nothing yet."""
+    if choice.engine != "transformers" or not kind.startswith("OV"):
+        return choice
+    refusal = (
+        f"type {kind} needs OpenVINO GenAI, which this version of textmill does not run yet; take AutoModelForCausalLM"
+    )
+    return replace(choice, refusal=choice.refusal or refusal)
+
+
 def _by_facts(backend: Backend | None, facts: Facts, can: Collection[Capability]) -> Choice:
     if facts.form == "gguf":
         return Choice("gguf", "the file is GGUF")
-    if facts.form in _NOT_RUN:
+    if facts.form in _NOT_RUN and not (set(can) & WRITES and facts.form in _PACKED_FORMS):
         named = backend is not None and backend.engine == "elsewhere" and facts.form != "unknown"
         refusal = _needed(backend) if named and backend is not None else _NOT_RUN[facts.form]
         return Choice("elsewhere", f"the weights are {facts.form}", refusal)
-    form = facts.form if facts.form in FOLDERS else "pickled"
+    form = facts.form if facts.form in (*FOLDERS, *_PACKED_FORMS) else "pickled"
     if set(can) & WRITES:
-        return _writer(backend, f"the folder holds {form} weights of a model that writes")
+        return _writer(backend, f"the folder holds {form} weights of a model that writes", _WRITER_REFUSALS.get(form))
     why = f"the folder holds {form} weights that textmill runs itself"
     return Choice("ours", why if backend is None else f"{why}, as backend {backend.name} would")
 
@@ -93,8 +112,8 @@ def _by_name(backend: Backend | None, location: Location, can: Collection[Capabi
     return Choice("ours", "the repository is one that textmill fetches and runs itself")
 
 
-def _writer(backend: Backend | None, why: str) -> Choice:
-    """A model of our own kinds of weights that generates text."""
+def _writer(backend: Backend | None, why: str, refusal: str | None = None) -> Choice:
+    """A model of safetensors, or of weights that the ``refusal`` speaks of, that generates text."""
     if backend is not None and backend.engine == "elsewhere":
         return Choice("elsewhere", f"{why}, and backend is {backend.name}", _needed(backend))
     if backend is not None and backend.engine == "gguf":
@@ -103,7 +122,7 @@ def _writer(backend: Backend | None, why: str) -> Choice:
             f"{why}, and backend is {backend.name}",
             f"{backend.name} runs GGUF files, and this is none; take one",
         )
-    return Choice("ours", why, GENERATION)
+    return Choice("transformers", why, refusal)
 
 
 def _needed(backend: Backend) -> str | None:

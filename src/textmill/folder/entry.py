@@ -12,7 +12,7 @@ from textmill.folder.backend_options import read_options
 from textmill.folder.backends import NAME, Backend, Unknown, find_backend, outside
 from textmill.folder.capabilities import USECASES, capabilities, usecase
 from textmill.folder.decode import decode
-from textmill.folder.engines import Choice, choose_engine
+from textmill.folder.engines import HERE, Choice, by_type, choose_engine
 from textmill.folder.external import External
 from textmill.folder.fields import Fields
 from textmill.folder.location import Location, Refused, inside, locate, nothing_there
@@ -105,6 +105,7 @@ def _model(entry: Entry, name: str, fields: Fields) -> ModelFile | None:
     can = capabilities(fields, backend, facts, _words(location))
     wished = wishes(fields, said, backend, can)
     choice = _unknown(found) if isinstance(found, Unknown) else choose_engine(backend, location, facts, can)
+    choice = by_type(choice, fields.type or "")
     for key, sentence in (*wished.errors, *_of_server(choice, backend, said)):
         entry.error(key, sentence)
     runs = choice.engine == "ours" and (choice.refusal is None or location.missing)
@@ -129,7 +130,7 @@ def _model(entry: Entry, name: str, fields: Fields) -> ModelFile | None:
         if location.path is not None and not location.comes
         else (),
         capabilities=can,
-        options=MappingProxyType({**_places(fields, location), **wished.options} if choice.engine == "ours" else {}),
+        options=MappingProxyType({**_places(fields, location), **wished.options} if choice.engine in HERE else {}),
         defaults=wished.defaults,
         backend_options=said,
         refusal=choice.refusal,

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from textmill.errors import ModelBroken
 from textmill.folder.capabilities import capabilities
-from textmill.folder.engines import choose_engine
+from textmill.folder.engines import HERE, choose_engine
 from textmill.folder.fields import Fields
 from textmill.folder.location import Location, Refused, inside, on_hub
 from textmill.folder.model import ModelFile
@@ -139,7 +139,7 @@ def _made(path: Path, name: str, root: Path, stamped: Stamped) -> Iterator[Model
         facts=facts,
         stamps=stamps(path, root, stamped),
         capabilities=can,
-        options=MappingProxyType(wishes(fields, {}, None, can).options if choice.engine == "ours" else {}),
+        options=MappingProxyType(wishes(fields, {}, None, can).options if choice.engine in HERE else {}),
         refusal=choice.refusal,
         reasons=(choice.why,),
         listed=facts.form != "ggml",

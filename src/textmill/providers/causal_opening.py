@@ -60,7 +60,7 @@ def open_causal(place: Place, fields: Fields) -> CausalModel:
     runtime, words = open_writer(place.folder, target)
     facts = runtime.facts
     tokenizer = Tokenizer(place.folder, vocabulary=facts.vocabulary, lowercase=False, max_tokens=facts.context)
-    reader = Reader(tokenizer, TextProfile(prompts={}, default_prompt="", max_tokens=0))
+    reader = Reader(tokenizer, TextProfile(prompts={}, default_prompt="", max_tokens=facts.context))
     loop = WritingLoop(runtime, place.name, part=place.part or PART, most=place.rows or ROWS)
     return CausalModel(_info(place, facts), runtime, words, reader, loop, sampling_of(fields))
 

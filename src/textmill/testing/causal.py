@@ -116,19 +116,19 @@ def saying_writer(
 
 
 def distinct_pieces(text: bytes) -> list[bytes]:
-    """A text in pieces of two bytes or more, none of which occurs twice."""
+    """A text in pieces of two bytes or more, none of which occurs twice or is a token of other texts."""
+    taken = {"".join(pair).replace("\u0120", " ").encode() for pair in _MERGES}
     pieces: list[bytes] = []
-    start = 0
-    while start < len(text):
-        end = start + 2
-        while end < len(text) and (text[start:end] in pieces or end - start < 2):  # noqa: PLR2004 - two bytes
-            end += 1
-        piece = text[start:end]
-        if piece in pieces or len(piece) < 2:  # noqa: PLR2004 - as above
-            piece = (pieces.pop() if pieces else b"") + piece
-        pieces.append(piece)
-        start = end
-    return pieces
+    piece = b""
+    for byte in text:
+        piece += bytes([byte])
+        if len(piece) > 1 and piece not in taken:
+            pieces.append(piece)
+            taken.add(piece)
+            piece = b""
+    while piece and (len(piece) < 2 or piece in taken):  # noqa: PLR2004 - two bytes
+        piece = pieces.pop() + piece
+    return [*pieces, piece] if piece else pieces
 
 
 def byte_letters() -> list[str]:
