@@ -39,9 +39,9 @@ def test_sections_are_described_with_what_is_in_them() -> None:
 
 
 def test_a_section_that_acts_is_looked_into() -> None:
-    fields = Fields(threads=1, numa=True, parameters=Parameters(model="x", top_k=3))
+    fields = Fields(threads=1, numa=True, parameters=Parameters(model="x", echo=True))
 
-    assert [each.key for each in without_effect(fields)] == ["parameters.top_k", "numa"]
+    assert [each.key for each in without_effect(fields)] == ["parameters.echo", "numa"]
 
 
 def test_the_examples_of_the_page_are_read(tmp_path: Path) -> None:

@@ -196,12 +196,14 @@ def test_fields_for_the_life_of_a_model(one: One) -> None:
 
 
 def test_stated_fields_that_do_not_act_can_be_listed(one: One) -> None:
-    model = one(f"{{name: m, numa: true, threads: 2, template: {{chat: x}}, {FINE[:-1]}, top_k: 3, batch: 9}}}}")
+    model = one(
+        f"{{name: m, numa: true, threads: 2, compression: {{enabled: true}}, {FINE[:-1]}, echo: true, batch: 9}}}}"
+    )
 
     assert {each.key: each.state for each in without_effect(model.fields)} == {
         "numa": "without effect here",
-        "template": "comes with text generation",
-        "parameters.top_k": "comes with text generation",
+        "compression": "without effect here",
+        "parameters.echo": "without effect here",
     }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from textmill.contract import BatchReport
+from textmill.contract import BatchReport, Spent
 from textmill.telemetry.request import Request, SpanId
 from textmill.telemetry.tracer import Span, Tracer, parse
 
@@ -145,3 +145,18 @@ def test_a_request_in_very_many_batches_keeps_a_bounded_number_of_stages() -> No
     for _ in range(10_000):
         request.stage("queue", 0.0, 0.0)
     assert len(request.stages) == 256
+
+
+def test_what_was_written_is_told_of_with_the_time_to_its_first_token() -> None:
+    spans: list[Span] = []
+    tracer = Tracer(1.0, spans.extend)
+    request = tracer.begin([])
+    assert request is not None
+    request.wrote("writer", Spent(prompt_tokens=9, completion_tokens=4), request.began, 0.25, 0.5)
+    found = spans_of(request, tracer, spans)
+    first, rest = found["first_token"], found["writing"]
+    assert (first.end_ns - first.start_ns, rest.end_ns - rest.start_ns) == (250_000_000, 500_000_000)
+    assert rest.start_ns == first.end_ns
+    whole = found["POST /embed"]
+    assert (whole.attributes["textmill.model"], whole.attributes["textmill.tokens"]) == ("writer", 13)
+    assert request.timings.inference == 0.75

@@ -11,14 +11,17 @@ from textmill.errors import ConfigInvalid
 if TYPE_CHECKING:
     from textmill.folder.model import ModelFile
     from textmill.providers.llamacpp.options import Given
+    from textmill.providers.usual import Usual
     from textmill.store.served import Served
 
 
-def load_gguf(file: ModelFile, options: ServeOptions) -> Served:
-    """The model of a GGUF file; raises what `textmill.providers.llamacpp.opening.open_llama` does."""
+def load_gguf(file: ModelFile, options: ServeOptions, usual: Usual) -> Served:
+    """The model of a GGUF file, which answers as ``usual`` says; raises what `textmill.providers.llamacpp.opening.open_llama` does."""
     from textmill.providers.llamacpp.opening import open_llama  # noqa: PLC0415 - with the models
 
-    return open_llama(file, Path(options.models_path).absolute(), given(options), child_environment())
+    model = open_llama(file, Path(options.models_path).absolute(), given(options), child_environment())
+    model.usual = usual
+    return model
 
 
 def gguf_need(file: ModelFile, options: ServeOptions, weights: int) -> int:

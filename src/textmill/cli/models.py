@@ -9,21 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import count, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from textmill.cli.externals import Externals, externals
+from textmill.cli.externals import externals
 from textmill.cli.galleries import config_files, open_gallery
+from textmill.cli.loading import Loader, load_ours
 from textmill.cli.preload import preload
-from textmill.cli.servers import ENGINES, load_served
 from textmill.config import ServeOptions
-from textmill.contract import USUAL, EmbedDefaults
 from textmill.errors import ConfigInvalid
 
 if TYPE_CHECKING:
-    from textmill.folder.model import ModelFile
-    from textmill.store.fetching import Fetching
     from textmill.store.looks import Looks
     from textmill.store.served import Served
     from textmill.store.store import Store
@@ -67,7 +62,7 @@ def open_store(options: ServeOptions, telemetry: Telemetry, looks: Looks | None 
 
         def open_one(name: str, called: str | None) -> Served:
             with told(called or name):
-                model = _loaded(name, options, telemetry, called)
+                model = load_ours(name, options, telemetry, called)
             opened.callback(model.close)
             return model
 
@@ -76,7 +71,7 @@ def open_store(options: ServeOptions, telemetry: Telemetry, looks: Looks | None 
             models = list(pool.map(lambda pair: open_one(*pair), list(zip_longest(given, called))))
         store = Store(models, Keeper(limits, measure=resident, trim=trim))
         fetching = Fetching(gallery)
-        loader = _Loader(options, telemetry, fetching)
+        loader = Loader(options, telemetry, fetching)
         offered = Offered(
             path,
             store,
@@ -117,83 +112,6 @@ class _Told:
             _log.info(
                 "%d of %d models loaded: %s in %.1f s", next(self._done), self._total, name, time.perf_counter() - began
             )
-
-
-class _Loader:
-    """Loads models of model files, as these have them, and as the server's options have what they leave open."""
-
-    def __init__(self, options: ServeOptions, telemetry: Telemetry, fetching: Fetching) -> None:
-        self._options = options
-        self._telemetry = telemetry
-        self._fetching = fetching
-        self._externals = Externals(options)
-
-    def load(self, file: ModelFile) -> Served:
-        """The model, in memory or in the backend that runs it."""
-        from textmill.telemetry.counted import counted  # noqa: PLC0415
-
-        if file.external is not None:
-            with self._telemetry.loading(file.name):
-                return counted(self._externals.load(file, file.external), self._telemetry)
-        if file.engine in ENGINES:
-            with self._telemetry.loading(file.name):
-                return counted(load_served(file), self._telemetry)
-        if file.engine == "gguf":
-            from textmill.cli.llamacpp import load_gguf  # noqa: PLC0415
-
-            with self._telemetry.loading(file.name):
-                return counted(load_gguf(file, self._options), self._telemetry)
-        bar = self._fetching.bar(file.name)
-        if file.engine == "transformers":
-            from textmill.cli.writers import load_writer  # noqa: PLC0415 - with the model
-            from textmill.telemetry.counted import counted  # noqa: PLC0415
-
-            with self._telemetry.loading(file.name):
-                return counted(load_writer(file, self._of(file), bar), self._telemetry)
-        return _loaded(file.model, self._of(file), self._telemetry, file.name, file.defaults, bar)
-
-    def weigh(self, file: ModelFile) -> int:
-        """How many bytes its weights have, on this machine from now on; 0 where they are not in this process."""
-        if file.engine in ENGINES:
-            return 0
-        if file.engine == "gguf":
-            from textmill.store.offered import stamped  # noqa: PLC0415
-
-            return stamped(file)
-        from textmill.store.load import weigh  # noqa: PLC0415 - imports the runtime
-
-        return weigh(file.model, self._of(file).for_model(), self._fetching.bar(file.name))
-
-    def needs(self, file: ModelFile, weights: int) -> int:
-        """The memory that it takes."""
-        from textmill.store.offered import usual_need  # noqa: PLC0415
-
-        if file.engine == "gguf":
-            from textmill.cli.llamacpp import gguf_need  # noqa: PLC0415
-
-            return gguf_need(file, self._options, weights)
-        return usual_need(file, weights)
-
-    def _of(self, file: ModelFile) -> ServeOptions:
-        return msgspec.structs.replace(self._options, **file.options)
-
-
-def _loaded(
-    name: str,
-    options: ServeOptions,
-    telemetry: Telemetry,
-    called: str | None,
-    defaults: EmbedDefaults = USUAL,
-    bar: type[Any] | None = None,
-) -> Served:
-    from textmill.store.load import load_model  # noqa: PLC0415 - imports the runtime
-    from textmill.telemetry.counted import counted  # noqa: PLC0415
-
-    with telemetry.loading(called or name):
-        model = load_model(
-            name, options.for_model(), telemetry.observe_batch, called=called, defaults=defaults, bar=bar
-        )
-        return counted(model, telemetry)
 
 
 def given_models(options: ServeOptions, memory: int) -> tuple[str, ...]:

@@ -9,15 +9,16 @@ from textmill.config import ServeOptions, available_threads
 
 if TYPE_CHECKING:
     from textmill.folder.model import ModelFile
+    from textmill.providers.usual import Usual
     from textmill.store.served import Served
 
 _DEVICES = ("cpu", "cuda", "mps")
 
 
-def load_writer(file: ModelFile, options: ServeOptions, bar: type[Any] | None) -> Served:
-    """The model of a file; ``options`` are the server's with the file's in them, ``bar`` is told of the bytes of a download.
+def load_writer(file: ModelFile, options: ServeOptions, usual: Usual, bar: type[Any] | None) -> Served:
+    """The model of a file, which answers as ``usual`` says.
 
-    Raises ExtraMissing, ModelBroken, ModelNotFound, ConfigInvalid.
+    ``options`` are the server's with the file's in them, ``bar`` is told of the bytes of a download. Raises ExtraMissing, ModelBroken, ModelNotFound, ConfigInvalid.
     """
     from textmill.checkpoint.hub import resolve  # noqa: PLC0415 - with the model
     from textmill.providers.causal_opening import Place, open_causal  # noqa: PLC0415
@@ -43,7 +44,9 @@ def load_writer(file: ModelFile, options: ServeOptions, bar: type[Any] | None) -
         rows=_count(own.get("max_batch_requests")),
         part=_count(own.get("max_batch_tokens")),
     )
-    return open_causal(place, file.fields)
+    model = open_causal(place, file.fields)
+    model.usual = usual
+    return model
 
 
 def _count(value: object) -> int | None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from textmill.folder.fields_engine import EngineFields
 from textmill.folder.function import Function
 from textmill.folder.prompts import Compression, Reasoning, Template
-from textmill.folder.state import GENERATION, idle, later
+from textmill.folder.state import acts, idle
 
 Texts = tuple[str, ...]
 
@@ -16,26 +16,24 @@ Texts = tuple[str, ...]
 class TextFields(EngineFields, frozen=True, kw_only=True):
     """Prompts and answers."""
 
-    template: Annotated[Template | None, later(GENERATION, "Prompt templates")] = None
-    roles: Annotated[Mapping[str, str] | None, later(GENERATION, "Text before a message, by its role")] = None
-    system_prompt: Annotated[str | None, later(GENERATION, "System message where a request has none")] = None
-    stopwords: Annotated[Texts | None, later(GENERATION, "Texts that end an answer")] = None
-    cutstrings: Annotated[Texts | None, later(GENERATION, "Expressions that are cut from answers")] = None
-    extract_regex: Annotated[Texts | None, later(GENERATION, "Expressions whose matches are the answer")] = None
-    trimspace: Annotated[Texts | None, later(GENERATION, "Beginnings that are cut, with blanks")] = None
-    trimsuffix: Annotated[Texts | None, later(GENERATION, "Endings that are cut")] = None
-    grammar: Annotated[str | None, later(GENERATION, "Grammar (GBNF) of answers")] = None
-    function: Annotated[Function | None, later(GENERATION, "Calls of tools")] = None
-    reasoning: Annotated[Reasoning | None, later(GENERATION, "Reasoning in answers")] = None
-    reasoning_effort: Annotated[str | None, later(GENERATION, "Effort where a request names none")] = None
-    chat_template_kwargs: Annotated[Mapping[str, Any] | None, later(GENERATION, "Variables of the chat template")] = (
-        None
-    )
-    compression: Annotated[Compression | None, later(GENERATION, "Summing up long conversations")] = None
+    template: Annotated[Template | None, acts("Prompt templates")] = None
+    roles: Annotated[Mapping[str, str] | None, acts("Text before a message, by its role")] = None
+    system_prompt: Annotated[str | None, acts("System message where a request has none")] = None
+    stopwords: Annotated[Texts | None, acts("Texts that end an answer")] = None
+    cutstrings: Annotated[Texts | None, acts("Expressions that are cut from answers")] = None
+    extract_regex: Annotated[Texts | None, acts("Expressions whose matches are the answer")] = None
+    trimspace: Annotated[Texts | None, acts("Beginnings that are cut, with blanks")] = None
+    trimsuffix: Annotated[Texts | None, acts("Endings that are cut")] = None
+    grammar: Annotated[str | None, acts("Grammar (GBNF) of answers")] = None
+    function: Annotated[Function | None, acts("Calls of tools")] = None
+    reasoning: Annotated[Reasoning | None, acts("Reasoning in answers")] = None
+    reasoning_effort: Annotated[str | None, acts("Effort where a request names none")] = None
+    chat_template_kwargs: Annotated[Mapping[str, Any] | None, acts("Variables of the chat template")] = None
+    compression: Annotated[Compression | None, idle("Long conversations are refused, not summed up")] = None
     feature_flags: Annotated[Mapping[str, bool] | None, idle("Tokens are always counted")] = None
-    mirostat: Annotated[int | None, later(GENERATION, "Mirostat sampling: 0, 1 or 2")] = None
-    mirostat_tau: Annotated[float | None, later(GENERATION, "Its target entropy")] = None
-    mirostat_eta: Annotated[float | None, later(GENERATION, "Its learning rate")] = None
+    mirostat: Annotated[int | None, acts("Mirostat sampling: 0, 1 or 2")] = None
+    mirostat_tau: Annotated[float | None, acts("Its target entropy")] = None
+    mirostat_eta: Annotated[float | None, acts("Its learning rate")] = None
     debug: Annotated[bool | None, idle("The log's level is an option of the server")] = None
     cuda: Annotated[bool | None, idle("Images")] = None
     mmproj: Annotated[str | None, idle("Images")] = None

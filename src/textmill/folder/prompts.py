@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from textmill.folder.state import GALLERY, GENERATION, Section, acts, later
+from textmill.folder.state import GALLERY, Section, acts, idle, later
 
 Texts = tuple[str, ...]
 
@@ -14,45 +14,45 @@ Texts = tuple[str, ...]
 class Template(Section, frozen=True, kw_only=True):
     """`template`."""
 
-    chat: Annotated[str | None, later(GENERATION, "Around a conversation; a text, or the name of a .tmpl file")] = None
-    chat_message: Annotated[str | None, later(GENERATION, "Around a message")] = None
-    completion: Annotated[str | None, later(GENERATION, "Around a prompt")] = None
-    edit: Annotated[str | None, later(GENERATION, "Around an instruction and a text")] = None
-    function: Annotated[str | None, later(GENERATION, "Around a conversation with tools")] = None
-    multimodal: Annotated[str | None, later(GENERATION, "Around a message with images")] = None
-    use_tokenizer_template: Annotated[bool | None, later(GENERATION, "Take the model's own chat template")] = None
-    join_chat_messages_by_character: Annotated[str | None, later(GENERATION, "Between messages; a line break")] = None
-    reply_prefix: Annotated[str | None, later(GENERATION, "Before the answer")] = None
+    chat: Annotated[str | None, acts("Around a conversation; a text, or the name of a .tmpl file")] = None
+    chat_message: Annotated[str | None, acts("Around a message")] = None
+    completion: Annotated[str | None, acts("Around a prompt")] = None
+    edit: Annotated[str | None, acts("Around an instruction and a text")] = None
+    function: Annotated[str | None, acts("Around a conversation with tools")] = None
+    multimodal: Annotated[str | None, idle("Images")] = None
+    use_tokenizer_template: Annotated[bool | None, acts("Take the model's own chat template")] = None
+    join_chat_messages_by_character: Annotated[str | None, acts("Between messages; a line break")] = None
+    reply_prefix: Annotated[str | None, acts("Before the answer")] = None
 
 
 class TagPair(Section, frozen=True, kw_only=True):
     """What stands around reasoning."""
 
-    start: Annotated[str | None, later(GENERATION, "Before reasoning")] = None
-    end: Annotated[str | None, later(GENERATION, "Behind reasoning")] = None
+    start: Annotated[str | None, idle("The marks that models have are known")] = None
+    end: Annotated[str | None, idle("The marks that models have are known")] = None
 
 
 class Reasoning(Section, frozen=True, kw_only=True):
     """`reasoning`."""
 
-    disable: Annotated[bool | None, later(GENERATION, "Leave answers as they are")] = None
-    strip_reasoning_only: Annotated[bool | None, later(GENERATION, "Drop reasoning instead of giving it apart")] = None
+    disable: Annotated[bool | None, acts("Leave answers as they are")] = None
+    strip_reasoning_only: Annotated[bool | None, acts("Drop reasoning instead of giving it apart")] = None
     disable_reasoning_tag_prefill: Annotated[
-        bool | None, later(GENERATION, "Do not take a tag for open that the prompt ends with")
+        bool | None, acts("Do not take a tag for open that the prompt ends with")
     ] = None
-    thinking_start_tokens: Annotated[Texts | None, later(GENERATION, "Texts that open reasoning")] = None
-    tag_pairs: Annotated[tuple[TagPair, ...] | None, later(GENERATION, "Texts around reasoning")] = None
+    thinking_start_tokens: Annotated[Texts | None, idle("The marks that models have are known")] = None
+    tag_pairs: Annotated[tuple[TagPair, ...] | None, idle("The marks that models have are known")] = None
 
 
 class Compression(Section, frozen=True, kw_only=True):
     """`compression`."""
 
-    enabled: Annotated[bool | None, later(GENERATION, "Sum up long conversations")] = None
-    trigger_at_ratio: Annotated[float | None, later(GENERATION, "Share of the context that starts it")] = None
-    keep_tail_tokens: Annotated[int | None, later(GENERATION, "Tokens at the end that stay as they are")] = None
-    max_summary_tokens: Annotated[int | None, later(GENERATION, "Tokens of the summary")] = None
-    compressor_model: Annotated[str | None, later(GENERATION, "Model that sums up")] = None
-    on_post_compression_overflow: Annotated[str | None, later(GENERATION, "What to do where it is not enough")] = None
+    enabled: Annotated[bool | None, idle("Long conversations are refused, not summed up")] = None
+    trigger_at_ratio: Annotated[float | None, idle("Long conversations are refused, not summed up")] = None
+    keep_tail_tokens: Annotated[int | None, idle("Long conversations are refused, not summed up")] = None
+    max_summary_tokens: Annotated[int | None, idle("Long conversations are refused, not summed up")] = None
+    compressor_model: Annotated[str | None, idle("Long conversations are refused, not summed up")] = None
+    on_post_compression_overflow: Annotated[str | None, idle("Long conversations are refused, not summed up")] = None
 
 
 class Limits(Section, frozen=True, kw_only=True):
@@ -102,15 +102,15 @@ class Artifact(Section, frozen=True, kw_only=True):
 class AutoGptq(Section, frozen=True, kw_only=True):
     """`autogptq`."""
 
-    model_base_name: Annotated[str | None, later(GENERATION, "Name of the weights file without its ending")] = None
-    device: Annotated[str | None, later(GENERATION, "Device, such as cuda:0")] = None
-    triton: Annotated[bool | None, later(GENERATION, "Triton kernels")] = None
-    use_fast_tokenizer: Annotated[bool | None, later(GENERATION, "Tokenizer of the tokenizers library")] = None
+    model_base_name: Annotated[str | None, idle("GPTQ weights are read by transformers")] = None
+    device: Annotated[str | None, idle("GPTQ weights are read by transformers")] = None
+    triton: Annotated[bool | None, idle("GPTQ weights are read by transformers")] = None
+    use_fast_tokenizer: Annotated[bool | None, idle("GPTQ weights are read by transformers")] = None
 
 
 class MediaLimits(Section, frozen=True, kw_only=True):
     """`limit_mm_per_prompt`."""
 
-    image: Annotated[int | None, later(GENERATION, "Images a prompt")] = None
-    video: Annotated[int | None, later(GENERATION, "Videos a prompt")] = None
-    audio: Annotated[int | None, later(GENERATION, "Sounds a prompt")] = None
+    image: Annotated[int | None, idle("Images")] = None
+    video: Annotated[int | None, idle("Video")] = None
+    audio: Annotated[int | None, idle("Sound")] = None

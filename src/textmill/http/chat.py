@@ -288,5 +288,6 @@ OPERATIONS: tuple[Operation[Any], ...] = (
             },
         },
         statuses=FAILURES,
+        streams=True,
     ),
 )

@@ -311,5 +311,6 @@ OPERATIONS: tuple[Operation[Any], ...] = (
             },
         },
         statuses=FAILURES,
+        streams=True,
     ),
 )

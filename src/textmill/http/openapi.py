@@ -123,7 +123,12 @@ def _success(operation: Operation[Any], schemas: Mapping[str, Any]) -> dict[str,
     content = {"schema": schemas[str(operation.gives)]}
     if operation.answers_with is not None:
         content["example"] = operation.answers_with
-    return {"description": operation.summary, "content": {JSON: content}}
+    bodies: dict[str, Any] = {JSON: content}
+    if operation.streams:
+        bodies["text/event-stream"] = {
+            "schema": {"type": "string", "description": "With `stream`: events, the last `[DONE]`."}
+        }
+    return {"description": operation.summary, "content": bodies}
 
 
 def _failures(operation: Operation[Any], schemas: Mapping[str, Any]) -> dict[str, Any]:

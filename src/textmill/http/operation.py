@@ -51,7 +51,7 @@ class Operation(Generic[T]):
     routes never see; an operation without it counts nothing in TEI's metrics.
     ``documented`` is the type of a body whose ``takes`` is Raw: that of any one route, chosen by its shape. A ``strict``
     operation reads bodies as TEI does: only with the Content-Type of JSON, with no field twice, and up to the end of the
-    value. ``right`` is what a caller must have: see `textmill.http.rights.Rights`.
+    value. One that ``streams`` answers with server-sent events where the request asks for them. ``right`` is what a caller must have: see `textmill.http.rights.Rights`.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -70,6 +70,7 @@ class Operation(Generic[T]):
     strict: bool = False
     documented: Any = None
     addressed: bool = False
+    streams: bool = False
     either: bool = False
 
     @property

@@ -80,15 +80,17 @@ async def watched(service: Service, model: Model, events: AsyncGenerator[Event])
     with service.place():
         service.note(model)
         name, telemetry = model.info.name, service.telemetry
-        started = time.perf_counter()
+        began, started = time.monotonic(), time.perf_counter()
         first = None
         async with aclosing(events):
             async for event in events:
                 if first is None:
                     first = time.perf_counter()
                     telemetry.observe_first_piece(name, first - started)
-                if not isinstance(event, Piece):
-                    telemetry.observe_written(name, event, time.perf_counter() - first)
+                if isinstance(event, Ended):
+                    telemetry.observe_choice(name, event)
+                elif isinstance(event, Spent):
+                    telemetry.observe_written(name, event, began, first - started, time.perf_counter() - first)
                 yield event
 
 

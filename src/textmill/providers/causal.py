@@ -32,9 +32,9 @@ from textmill.providers.asked import (
     tools_of,
 )
 from textmill.providers.grammars import calls_grammar, format_grammar, style_of
-from textmill.providers.refusing import RefusesAll
 from textmill.providers.speech import Manner
 from textmill.providers.telling import Telling, Wanted
+from textmill.providers.writes import Writes
 from textmill.runtimes.writing import Choosing, Words, WritingRuntime
 from textmill.tasks.tokenize import Reader
 
@@ -56,7 +56,7 @@ class _Asked:
     wanted: Wanted
 
 
-class CausalModel(RefusesAll):
+class CausalModel(Writes):
     """A model that a loop of its own runs. ``usual`` is what its file says of sampling."""
 
     def __init__(
@@ -90,14 +90,14 @@ class CausalModel(RefusesAll):
         """Requests in line and the tokens of their prompts."""
         return self._loop.waiting
 
-    async def chat(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Event, None]:
+    async def go_on(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Event, None]:
         """What the model says; closing the iterator stops it within a token."""
         asked = await asyncio.to_thread(self._conversation, messages, options)
         async with aclosing(self._write(asked)) as events:
             async for event in events:
                 yield event
 
-    async def complete(self, prompt: str | Sequence[int], options: CompleteOptions) -> AsyncGenerator[Event, None]:
+    async def write(self, prompt: str | Sequence[int], options: CompleteOptions) -> AsyncGenerator[Event, None]:
         """What comes behind a text, or behind the model's own token ids."""
         asked = await asyncio.to_thread(self._prompt, prompt, options)
         async with aclosing(self._write(asked)) as events:

@@ -29,7 +29,7 @@ from textmill.contract import (
 from textmill.errors import ForwardFailed, InvalidInput, WrongTask
 from textmill.providers.openai_wire import Wire
 from textmill.providers.openai_writer import Writer
-from textmill.providers.refusing import RefusesAll
+from textmill.providers.writes import Writes
 from textmill.tasks.norms import EUCLID, NONE, scaled
 from textmill.tasks.texts import TextProfile, prompt_of, refuse_nothing
 
@@ -54,7 +54,7 @@ class Asking:
     norm: int | None = None
 
 
-class OpenAIModel(RefusesAll):
+class OpenAIModel(Writes):
     """Such a model, for one event loop. ``wire`` and ``writer`` lead to its server; see `textmill.store.served.Served`."""
 
     def __init__(self, info: ModelInfo, wire: Wire, writer: Writer, asking: Asking) -> None:
@@ -75,20 +75,17 @@ class OpenAIModel(RefusesAll):
         """Nothing waits here: the server has its own line."""
         return 0, 0
 
-    def chat(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Event, None]:
+    def go_on(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Event, None]:
         """What the server's model says."""
-        self._need("chat")
         return self._counted(self._writer.chat(messages, options))
 
-    def complete(self, prompt: str | Sequence[int], options: CompleteOptions) -> AsyncGenerator[Event, None]:
-        """What comes behind a prompt. A text that is to be written anew is one turn of a conversation."""
-        self._need("complete")
-        if options.instruction is None:
-            return self._counted(self._writer.complete(prompt, options))
-        if not isinstance(prompt, str):
-            msg = "a text that is to be written anew must be a text, not token ids"
-            raise InvalidInput(msg, param="input")
-        asked = (Message(role="system", content=options.instruction), Message(role="user", content=prompt))
+    def write(self, prompt: str | Sequence[int], options: CompleteOptions) -> AsyncGenerator[Event, None]:
+        """What comes behind a prompt."""
+        return self._counted(self._writer.complete(prompt, options))
+
+    def rewrite(self, text: str, instruction: str, options: CompleteOptions) -> AsyncGenerator[Event, None]:
+        """A text as an instruction wants it: one turn of a conversation, which every server has."""
+        asked = (Message(role="system", content=instruction), Message(role="user", content=text))
         return self._counted(self._writer.chat(asked, _as_chat(options)))
 
     async def embed_inputs(self, inputs: Sequence[Input], options: EmbedOptions) -> Embeddings:

@@ -157,13 +157,18 @@ class Telemetry:
         with self._lock:
             self._writing.began(model, seconds)
 
-    def observe_written(self, model: str, event: Ended | Spent, seconds: float) -> None:
-        """Count a choice's end, or what a whole answer took, that long after its first piece."""
+    def observe_choice(self, model: str, ended: Ended) -> None:
+        """Count a choice that has come to its end."""
         with self._lock:
-            if isinstance(event, Ended):
-                self._writing.ended(model, event)
-            else:
-                self._writing.spent(model, event, seconds)
+            self._writing.ended(model, ended)
+
+    def observe_written(self, model: str, spent: Spent, began: float, first_s: float, rest_s: float) -> None:
+        """Count what a whole answer took, which began at that moment of `time.monotonic`, whose first piece came after some seconds."""
+        request = CURRENT.get()
+        if request is not None:
+            request.wrote(model, spent, began, first_s, rest_s)
+        with self._lock:
+            self._writing.spent(model, spent, rest_s)
 
     def observe_batch(self, model: str, report: BatchReport) -> None:
         """Count a batch, and tell the requests in it that are traced."""

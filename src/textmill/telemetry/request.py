@@ -9,7 +9,7 @@ import time
 from contextvars import ContextVar
 from typing import NamedTuple
 
-from textmill.contract import Answered, Timings
+from textmill.contract import Answered, Spent, Timings
 
 CURRENT: ContextVar[Request | None] = ContextVar("textmill_request", default=None)
 """The request that this code works on."""
@@ -66,6 +66,17 @@ class Request:
         self.inputs += inputs
         self.tokens += sum(made.tokens)
         self.truncated += sum(made.truncated)
+
+    def wrote(self, model: str, spent: Spent, began: float, first_s: float, rest_s: float) -> None:
+        """Keep what was written by one of its calls, which began at that moment of `time.monotonic`."""
+        self.stage("first_token", began, first_s)
+        self.stage("writing", began + first_s, rest_s)
+        share = 1 / (self.inputs + 1)
+        tokenize, queue, inference = self._timings
+        self._timings = (tokenize, queue, inference + share * (first_s + rest_s - inference))
+        self.model = model
+        self.inputs += 1
+        self.tokens += spent.prompt_tokens + spent.completion_tokens
 
     @property
     def timings(self) -> Timings:

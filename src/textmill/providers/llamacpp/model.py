@@ -36,7 +36,7 @@ from textmill.providers.llamacpp.tokens import Frame, checked, cut, decode, ids_
 from textmill.providers.llamacpp.vectors import Floats, pooled, scores_of, states_of, vector_of
 from textmill.providers.openai_speech import LLAMA_CPP
 from textmill.providers.openai_writer import Writer
-from textmill.providers.refusing import RefusesAll
+from textmill.providers.writes import Writes
 from textmill.tasks.norms import EUCLID, NONE
 from textmill.tasks.states import StatePooling, state_pooling
 from textmill.tasks.texts import TextProfile, prompt_of, refuse_nothing
@@ -73,7 +73,7 @@ class _Row:
     cut: bool = False
 
 
-class LlamaModel(RefusesAll):
+class LlamaModel(Writes):
     """A model behind a process that is open, for one event loop."""
 
     def __init__(self, info: ModelInfo, llama: Supervised, way: Way) -> None:
@@ -97,16 +97,14 @@ class LlamaModel(RefusesAll):
         """The number of its process."""
         return self._llama.pid
 
-    async def chat(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Event, None]:
+    async def go_on(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Event, None]:
         """What the model says, by its own chat template; see `textmill.contract.Chat`."""
-        self._need("chat")
         async with self._writer(options) as writer, aclosing(writer.chat(messages, options)) as events:
             async for event in events:
                 yield event
 
-    async def complete(self, prompt: str | Sequence[int], options: CompleteOptions) -> AsyncGenerator[Event, None]:
+    async def write(self, prompt: str | Sequence[int], options: CompleteOptions) -> AsyncGenerator[Event, None]:
         """What comes behind a prompt; see `textmill.contract.Complete`."""
-        self._need("complete")
         given = prompt if isinstance(prompt, str) else checked(prompt, 0, self.info.vocabulary)
         async with self._writer(options) as writer, aclosing(writer.complete(given, options)) as events:
             async for event in events:
