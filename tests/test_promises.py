@@ -18,6 +18,7 @@ from textmill.testing.gguf_encoders import bert_gguf
 from textmill.testing.gguf_llama import chain_gguf
 from textmill.testing.gguf_templates import TOOLS
 from textmill.testing.heads import tiny_reranker
+from textmill.testing.vllm import install
 
 pytestmark = pytest.mark.timeout(60)  # models load, and the machine may be busy
 
@@ -86,9 +87,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     write_json(gptq / "quantize_config.json", {"bits": 4})
     for name, text in FILES.items():
         (models / f"{name}.yaml").write_text(text)
-    with serving(
-        "--models-path", str(models), "--offline", EXTERNAL_GRPC_BACKENDS=f"mine:{backend.__file__}"
-    ) as client:
+    variables = {"EXTERNAL_GRPC_BACKENDS": f"mine:{backend.__file__}", "PATH": install(models.parent / "bin")}
+    with serving("--models-path", str(models), "--offline", **variables) as client:
         yield client
 
 
@@ -258,8 +258,10 @@ def _(server: httpx.Client) -> None:
 
 @line("T11", WORKS)
 def _(server: httpx.Client) -> None:
-    answer = server.post("/v1/completions", json={"prompt": "a", "model": "vllm"})
-    assert (answer.status_code, "pip install vllm" in answer.text) == (503, True)
+    asked = {"model": "vllm", "messages": [{"role": "user", "content": "!args"}]}
+    said = server.post("/v1/chat/completions", json=asked).json()["choices"][0]["message"]["content"]
+    assert "facebook/opt-125m" in said
+    assert "--quantization=awq" in said
     assert len(embed(server, "vllm-embeds")) == 1
 
 

@@ -35,7 +35,7 @@ def test_a_folder_in_order_is_fine(command: Command, tmp_path: Path) -> None:
 
 def test_each_problem_is_named_and_the_code_is_1(command: Command, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
-    (tmp_path / "models/a.yaml").write_text("- {name: gpt-4, backend: vllm, parameters: {model: a/b}}\n- {nam: x}\n")
+    (tmp_path / "models/a.yaml").write_text("- {name: gpt-4, backend: sglang, parameters: {model: a/b}}\n- {nam: x}\n")
     (tmp_path / "models/bad.yaml").write_bytes(b"\x00\xff")
     (tmp_path / "models/loop.yaml").symlink_to("loop.yaml")
 

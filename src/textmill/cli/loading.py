@@ -69,7 +69,7 @@ class Loader:
         if file.engine in ENGINES:
             from textmill.cli.servers import load_served  # noqa: PLC0415 - with the model
 
-            return load_served(file, usual)
+            return load_served(file, self._options, usual)
         if file.engine == "gguf":
             from textmill.cli.llamacpp import load_gguf  # noqa: PLC0415 - with the model
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textmill.config import provider_key
+from textmill.config import ServeOptions, child_environment, provider_key
 
 if TYPE_CHECKING:
     from textmill.folder.model import ModelFile
@@ -15,8 +15,17 @@ ENGINES = ("remote", "vllm")
 """The engines of model files that are for this; their models' weights are not in this process."""
 
 
-def load_served(file: ModelFile, usual: Usual) -> Served:
-    """The model of a file of one of those engines, which answers as ``usual`` says. Raises what `textmill.providers.remote.open_remote` does."""
+def load_served(file: ModelFile, options: ServeOptions, usual: Usual) -> Served:
+    """The model of a file of one of those engines, which answers as ``usual`` says; blocks.
+
+    Raises what `textmill.providers.remote.open_remote` and `textmill.providers.vllm.open_vllm` do.
+    """
+    if file.engine == "vllm":
+        from textmill.providers.vllm import open_vllm  # noqa: PLC0415 - with the model
+
+        started = open_vllm(file, child_environment(), offline=options.offline)
+        started.usual = usual
+        return started
     from textmill.providers.remote import open_remote  # noqa: PLC0415 - with the model
 
     model = open_remote(file, provider_key)

@@ -30,7 +30,7 @@ class EngineFields(Section, frozen=True, kw_only=True):
     dtype: Annotated[DTypeName | None, acts("Precision, with vLLM's names: half is float16, float is float32")] = None
     quantization: Annotated[
         str | None,
-        acts("bnb_8bit and xpu_8bit make it int8 on a CPU; other quantisations come with text generation"),
+        acts("bnb_8bit and xpu_8bit make it int8 on a CPU; with vLLM its --quantization"),
     ] = None
     threads: Annotated[Annotated[int, Meta(ge=0)] | None, acts("CPU threads; 0 for the default")] = None
     context_size: Annotated[
@@ -46,15 +46,13 @@ class EngineFields(Section, frozen=True, kw_only=True):
     trust_remote_code: Annotated[bool | None, idle("textmill never runs code from a model's repository")] = None
     model_base_name: Annotated[str | None, later(GENERATION, "As in `parameters`")] = None
     autogptq: Annotated[AutoGptq | None, later(GENERATION, "GPTQ")] = None
-    engine_args: Annotated[
-        Mapping[str, Any] | None, later(GENERATION, "Arguments of vLLM's or SGLang's constructor")
-    ] = None
-    load_format: Annotated[str | None, later(GENERATION, "Form of the weights, for vLLM")] = None
-    gpu_memory_utilization: Annotated[float | None, later(GENERATION, "Share of a GPU's memory")] = None
-    enforce_eager: Annotated[bool | None, later(GENERATION, "No CUDA graphs")] = None
-    swap_space: Annotated[int | None, later(GENERATION, "GiB of swap a GPU")] = None
-    tensor_parallel_size: Annotated[int | None, later(GENERATION, "GPUs that share the weights")] = None
-    disable_log_stats: Annotated[bool | None, idle("Logs of vLLM")] = None
+    engine_args: Annotated[Mapping[str, Any] | None, acts("Flags of vLLM by their names, with _ or -")] = None
+    load_format: Annotated[str | None, acts("Form of the weights, for vLLM")] = None
+    gpu_memory_utilization: Annotated[float | None, acts("Share of a GPU's memory, for vLLM")] = None
+    enforce_eager: Annotated[bool | None, acts("No CUDA graphs, for vLLM")] = None
+    swap_space: Annotated[int | None, acts("GiB of swap a GPU, for vLLM")] = None
+    tensor_parallel_size: Annotated[int | None, acts("GPUs that share the weights, for vLLM")] = None
+    disable_log_stats: Annotated[bool | None, acts("No statistics in vLLM's log")] = None
     limit_mm_per_prompt: Annotated[MediaLimits | None, idle("Images, videos and sounds a prompt")] = None
     overrides: Annotated[Texts | None, later(GGUF, "Metadata of the GGUF file as KEY=TYPE:VALUE")] = None
     gpu_layers: Annotated[int | None, later(GGUF, "Layers on the GPU")] = None

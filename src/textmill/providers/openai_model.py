@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ from textmill.contract import (
     Timings,
 )
 from textmill.errors import ForwardFailed, InvalidInput, WrongTask
+from textmill.providers.openai_speech import Speech
 from textmill.providers.openai_wire import Wire
 from textmill.providers.openai_writer import Writer
 from textmill.providers.writes import Writes
@@ -43,7 +45,7 @@ _TEXTS = TextProfile(prompts={}, default_prompt="", max_tokens=0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
-    """How the server is asked for vectors: ``name`` is what it calls the model, ``inputs`` go in one request, and as ``base64``.
+    """How the server is asked: ``name`` is what it calls the model, ``inputs`` are embedded in one request, and come as ``base64``.
 
     ``norm`` is how vectors are scaled where a request does not say, None for as they come.
     """
@@ -54,21 +56,59 @@ class Asking:
     norm: int | None = None
 
 
-class OpenAIModel(Writes):
-    """Such a model, for one event loop. ``wire`` and ``writer`` lead to its server; see `textmill.store.served.Served`."""
+class Server(Protocol):
+    """A server that is there, or is brought up again."""
 
-    def __init__(self, info: ModelInfo, wire: Wire, writer: Writer, asking: Asking) -> None:
-        self.info = info
+    @property
+    def ready(self) -> bool:
+        """Whether it can answer, as far as is known."""
+        ...
+
+    async def wire(self) -> Wire:
+        """The way there, once it is up. Raises LoadFailed where it does not come up, Unavailable once it is closed."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it; blocks. Any thread may call it, and again."""
+        ...
+
+
+class Elsewhere:
+    """A `Server` that somebody else runs."""
+
+    def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._writer = writer
-        self._asking = asking
-        self._under_way = 0
         self._closed = False
 
     @property
     def ready(self) -> bool:
-        """Whether it can answer, as far as is known here."""
+        """Whether it is not closed: nobody knows more."""
         return not self._closed
+
+    async def wire(self) -> Wire:
+        """The way there."""
+        return self._wire
+
+    def close(self) -> None:
+        """Close connections."""
+        self._closed = True
+        self._wire.close_soon()
+
+
+class OpenAIModel(Writes):
+    """Such a model, for one event loop, on a server of the kind ``speech``; see `textmill.store.served.Served`."""
+
+    def __init__(self, info: ModelInfo, server: Server, speech: Speech, asking: Asking) -> None:
+        self.info = info
+        self._server = server
+        self._speech = speech
+        self._asking = asking
+        self._under_way = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can answer, as far as is known here."""
+        return self._server.ready
 
     @property
     def waiting(self) -> tuple[int, int]:
@@ -77,16 +117,16 @@ class OpenAIModel(Writes):
 
     def go_on(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Event, None]:
         """What the server's model says."""
-        return self._counted(self._writer.chat(messages, options))
+        return self._written(lambda writer: writer.chat(messages, options))
 
     def write(self, prompt: str | Sequence[int], options: CompleteOptions) -> AsyncGenerator[Event, None]:
         """What comes behind a prompt."""
-        return self._counted(self._writer.complete(prompt, options))
+        return self._written(lambda writer: writer.complete(prompt, options))
 
     def rewrite(self, text: str, instruction: str, options: CompleteOptions) -> AsyncGenerator[Event, None]:
         """A text as an instruction wants it: one turn of a conversation, which every server has."""
         asked = (Message(role="system", content=instruction), Message(role="user", content=text))
-        return self._counted(self._writer.chat(asked, _as_chat(options)))
+        return self._written(lambda writer: writer.chat(asked, _as_chat(options)))
 
     async def embed_inputs(self, inputs: Sequence[Input], options: EmbedOptions) -> Embeddings:
         """The vectors of the inputs, as the server gives them; cut ones at length one."""
@@ -100,7 +140,7 @@ class OpenAIModel(Writes):
         vectors = np.concatenate([vectors for vectors, _ in made])
         width = self.info.dimensions
         if vectors.shape[1] != width:
-            msg = f"{self._wire.server.title} gave vectors of {vectors.shape[1]} values, and its model's have {width}"
+            msg = f"the server of {self.info.name} gave vectors of {vectors.shape[1]} values, and its model's have {width}"
             raise ForwardFailed(msg)
         return Embeddings(
             vectors=scaled(vectors[:, : options.dimensions], self._norm(options)),
@@ -120,9 +160,10 @@ class OpenAIModel(Writes):
         body = {"query": query, "documents": list(texts), "top_n": len(texts), "return_documents": False}
         began = time.perf_counter()
         with self._counting():
-            told = await self._wire.post("/rerank", {"model": self._asking.name, **body})
+            wire = await self._server.wire()
+            told = await wire.post("/rerank", {"model": self._asking.name, **body})
         return Scores(
-            scores=_scores(told.get("results"), len(texts), self._wire.server.title),
+            scores=_scores(told.get("results"), len(texts), wire.server.title),
             tokens=_shares(told.get("usage"), len(texts)),
             truncated=(False,) * len(texts),
             timings=Timings(inference=time.perf_counter() - began),
@@ -133,8 +174,7 @@ class OpenAIModel(Writes):
         end = time.monotonic() + drain_s
         while self._under_way and time.monotonic() < end:
             time.sleep(0.02)
-        self._closed = True
-        self._wire.close_soon()
+        self._server.close()
 
     async def probe(self) -> int:
         """The width of the model's vectors, by embedding a text; for whoever makes the model. Raises as the verb does."""
@@ -144,13 +184,12 @@ class OpenAIModel(Writes):
     def _counting(self) -> _Under:
         return _Under(self)
 
-    async def _counted(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+    async def _written(self, write: Callable[[Writer], AsyncGenerator[Event, None]]) -> AsyncGenerator[Event, None]:
         with self._counting():
-            try:
+            writer = Writer(await self._server.wire(), self._speech, self._asking.name)
+            async with aclosing(write(writer)) as events:
                 async for event in events:
                     yield event
-            finally:
-                await events.aclose()
 
     async def _each(self, groups: Sequence[list[Any]]) -> list[tuple[Floats, tuple[int, ...]]]:
         """The vectors of groups in their order, some asked at once; the first error ends the others."""
@@ -175,8 +214,9 @@ class OpenAIModel(Writes):
         body: dict[str, Any] = {"model": self._asking.name, "input": group}
         if self._asking.base64:
             body["encoding_format"] = "base64"
-        told = await self._wire.post("/embeddings", body)
-        return _vectors(told.get("data"), len(group), self._wire.server.title), _shares(told.get("usage"), len(group))
+        wire = await self._server.wire()
+        told = await wire.post("/embeddings", body)
+        return _vectors(told.get("data"), len(group), wire.server.title), _shares(told.get("usage"), len(group))
 
     def _norm(self, options: EmbedOptions) -> int:
         if options.normalize is not None:

@@ -27,6 +27,7 @@ MOST_BYTES = 512 * 1024 * 1024
 _ERROR_BYTES = 64 * 1024
 _TAIL_S = 2.0
 _MARGIN_S = 1.0
+_STALE_S = 1.0
 _FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 8.0
 _OVERLOADED, _NOT_NOW = 429, 503
 _DONE = b"[DONE]"
@@ -213,13 +214,17 @@ class Wire:
             await asyncio.sleep(wait or 0.0)
 
     async def _asked_once(self, request: bytes) -> Connection:
-        """An idle connection may be closed by the server just as it is used: then the request goes out on a new one."""
+        """An idle connection may be closed by the server just as it is used: then the request goes out on a new one.
+
+        That shows soon. A server that ends a connection later may have died of the request, which is not sent to it again.
+        """
         idle = self._take_idle()
         if idle is not None:
+            began = monotonic()
             try:
                 return await self._sent(idle, request)
             except Broken as error:
-                if error.begun:
+                if error.begun or monotonic() - began > _STALE_S:
                     raise self._failed(error) from error
         fresh = await self._connect()
         try:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -34,26 +34,34 @@ def free_address() -> str:
         return f"127.0.0.1:{door.getsockname()[1]}"
 
 
-class BackendProcess:
-    """``script`` with the flag --addr, run by this Python where it is a .py file and by itself otherwise; see `textmill.providers.minder`.
+class Process:
+    """A command that runs and ends with us; see `textmill.providers.minder`.
 
-    It has the environment ``environ`` and its own folder as the working one. Raises ModelBroken where nothing can be started.
+    It has the environment ``environ``, and ``folder`` as the working one. What it writes is logged at ``level``, which may be changed
+    while it runs. Raises ModelBroken where nothing can be started.
     """
 
     def __init__(
-        self, name: str, script: Path, address: str, environ: Mapping[str, str], *, grace_s: float = GRACE_S
+        self,
+        name: str,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        folder: Path | None = None,
+        *,
+        grace_s: float = GRACE_S,
+        level: int = logging.DEBUG,
     ) -> None:
         self.name = name
+        self.level = level
         self._grace_s = grace_s
-        runs = [sys.executable, str(script)] if script.suffix == ".py" else [str(script)]
         minds = [sys.executable, "-I", "-S", str(_MINDER), str(grace_s)]
         try:
             self._minder = subprocess.Popen(  # noqa: S603 - only the operator's configuration names it
-                [*minds, *runs, "--addr", address],
+                [*minds, *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                cwd=script.parent,
+                cwd=folder,
                 env={**environ, "PYTHONUNBUFFERED": "1"},
                 start_new_session=True,  # Ctrl-C in a terminal is for the server, which ends it in its turn
             )
@@ -71,8 +79,8 @@ class BackendProcess:
         """Whether it runs."""
         return self._minder.poll() is None
 
-    def wait(self, seconds: float) -> bool:
-        """Wait until it has ended; false where it still runs."""
+    def wait(self, seconds: float | None) -> bool:
+        """Wait until it has ended, None for as long as it takes; false where it still runs."""
         with suppress(subprocess.TimeoutExpired):
             self._minder.wait(seconds)
             self._reader.join(1.0)
@@ -104,11 +112,21 @@ class BackendProcess:
             self.wait(1.0)
 
     def _read(self, stream: IO[bytes]) -> None:
-        """Keep what it writes; it may have texts of requests in it, so the log has it at the lowest level only."""
+        """Keep what it writes; it may have texts of requests in it, so the log usually has it at the lowest level only."""
         with suppress(OSError, ValueError):
             while line := stream.readline(_LONGEST):
                 text = line.decode(errors="replace").rstrip()
                 if text:
                     self._lines.append(text)
-                    _log.debug("%s: %s", self.name, text)
+                    _log.log(self.level, "%s: %s", self.name, text)
         stream.close()
+
+
+class BackendProcess(Process):
+    """``script`` with the flag --addr, run by this Python where it is a .py file and by itself otherwise, in its own folder."""
+
+    def __init__(
+        self, name: str, script: Path, address: str, environ: Mapping[str, str], *, grace_s: float = GRACE_S
+    ) -> None:
+        runs = [sys.executable, str(script)] if script.suffix == ".py" else [str(script)]
+        super().__init__(name, [*runs, "--addr", address], environ, script.parent, grace_s=grace_s)

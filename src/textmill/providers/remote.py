@@ -16,10 +16,9 @@ from textmill.errors import ConfigInvalid
 from textmill.folder.capabilities import Capability
 from textmill.folder.model import ModelFile
 from textmill.folder.remote import Remote, remote_of
-from textmill.providers.openai_model import Asking, OpenAIModel
+from textmill.providers.openai_model import Asking, Elsewhere, OpenAIModel
 from textmill.providers.openai_speech import COMPATIBLE, LLAMA_CPP, MISTRAL, OLLAMA, OPENAI, VLLM, Speech
 from textmill.providers.openai_wire import Patience, Retries, Target, Wire
-from textmill.providers.openai_writer import Writer
 
 _log = logging.getLogger("textmill")
 
@@ -55,7 +54,7 @@ def open_remote(file: ModelFile, key_of: Callable[[str], str]) -> OpenAIModel:
     asking = asking_of(file, inputs=remote.inputs_per_request, base64=remote.kind in _BASE64)
 
     def made(wire: Wire, info: ModelInfo) -> OpenAIModel:
-        return OpenAIModel(info, wire, Writer(wire, speech, file.model), asking)
+        return OpenAIModel(info, Elsewhere(wire), speech, asking)
 
     wire = Wire(target)
     if "embed" in tasks:
@@ -69,7 +68,7 @@ async def _width(model: OpenAIModel, wire: Wire) -> int:
 
 
 def asking_of(file: ModelFile, *, inputs: int, base64: bool) -> Asking:
-    """How a file's model is asked for vectors."""
+    """How the model of a file is asked."""
     norm = file.defaults.norm if "embd_normalize" in file.backend_options else None
     return Asking(name=file.model, inputs=inputs, base64=base64, norm=norm)
 
