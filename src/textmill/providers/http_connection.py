@@ -67,6 +67,7 @@ class Connection(asyncio.Protocol):
         self._read_s = 0.0
         self._heard = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._end_timer: asyncio.TimerHandle | None = None
         self._at_end: Callable[[], None] | None = None
 
     @property
@@ -113,11 +114,11 @@ class Connection(asyncio.Protocol):
             return
         self._go_on()
         self._at_end = then
-        self.loop.call_later(seconds, self._close_unless_whole)
+        self._end_timer = self.loop.call_later(seconds, self.close)
 
     def close(self) -> None:
         """Close it at once; what is unsent is dropped."""
-        self._stop_timer()
+        self._stop_timers()
         self._broken = self._broken or Broken("the connection was closed", begun=self._begun)
         if self._transport is not None:
             self._transport.abort()
@@ -127,10 +128,6 @@ class Connection(asyncio.Protocol):
         if self._paused and self._transport is not None:
             self._paused = False
             self._transport.resume_reading()
-
-    def _close_unless_whole(self) -> None:
-        if not self.whole:
-            self.close()
 
     async def _wait(self) -> None:
         if self._broken is not None:
@@ -148,16 +145,17 @@ class Connection(asyncio.Protocol):
     def _look(self) -> None:
         """Whether the server has been silent for too long: one timer an answer is cheaper than one a chunk."""
         left = self._heard + self._read_s - self.loop.time()
-        if left > 0 or self._paused:
-            self._timer = self.loop.call_later(max(left, 0.01), self._look)
-            return
-        if self._waiter is not None and not self._waiter.done():
+        if left <= 0 and self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(TimeoutError())
+            return
+        # Nobody waits for a server that was told to wait, or whose words are not read yet.
+        self._timer = self.loop.call_later(left if left > 0 else self._read_s, self._look)
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _stop_timers(self) -> None:
+        for timer in (self._timer, self._end_timer):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._end_timer = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Of asyncio."""
@@ -182,7 +180,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Of asyncio."""
-        self._stop_timer()
+        self._stop_timers()
         if self._headed and not self.whole and not self.framed and exc is None:
             self.whole = True
         if self._broken is None:
@@ -222,7 +220,7 @@ class Connection(asyncio.Protocol):
             return
         self.whole = True
         self._keep = self._parser.should_keep_alive()  # later it has forgotten the headers
-        self._stop_timer()
+        self._stop_timers()
         then, self._at_end = self._at_end, None
         if then is not None:
             with suppress(OSError):

@@ -344,7 +344,7 @@ def _trusting() -> ssl.SSLContext:
 def _head_of(target: Target, host: str) -> bytes:
     """The end of the request line and all headers but the body's length."""
     headers = {"Host": host, "User-Agent": "textmill", "Accept": "application/json, text/event-stream"}
-    headers |= {"Content-Type": "application/json", **target.headers}
+    headers |= {"Accept-Encoding": "identity", "Content-Type": "application/json", **target.headers}
     if target.key:
         headers |= {target.key_header: target.key} if target.key_header else {"Authorization": f"Bearer {target.key}"}
     if not target.idle:
