@@ -45,6 +45,7 @@ def test_a_conversation_keeps_calls_and_their_answers() -> None:
     assert assistant == {"role": "assistant", "content": "", "tool_calls": [call], "reasoning_content": "hm"}
     assert tool == {"role": "tool", "content": "4", "tool_call_id": "c1"}
     assert "reasoning_content" not in chat_body("m", said, ChatOptions(), OPENAI)["messages"][1]
+    assert "name" not in chat_body("m", said, ChatOptions(), MISTRAL)["messages"][0]
 
 
 def test_sampling_has_each_servers_names() -> None:
@@ -97,8 +98,8 @@ def test_choices_stop_strings_and_logprobs() -> None:
     assert (body["n"], body["stop"], body["logprobs"], body["top_logprobs"]) == (3, ["a", "b"], True, 1)
     assert complete(COMPATIBLE, logprobs=4)["logprobs"] == 4
     assert "n" not in chat(OLLAMA, n=3)
-    with pytest.raises(InvalidInput, match="Ollama does not take log-probabilities"):
-        chat(OLLAMA, logprobs=1)
+    with pytest.raises(InvalidInput, match="Mistral does not take log-probabilities"):
+        chat(MISTRAL, logprobs=1)
 
 
 def test_tools_and_which_to_call() -> None:

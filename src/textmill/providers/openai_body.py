@@ -115,7 +115,7 @@ def _means_nothing(name: str, value: Any, sampling: Sampling) -> bool:
 
 def _message(message: Message, speech: Speech) -> dict[str, Any]:
     body: dict[str, Any] = {"role": message.role, "content": message.content}
-    if message.name is not None:
+    if message.name is not None and (speech.names or message.role == "tool"):
         body["name"] = message.name
     if message.tool_call_id is not None:
         body["tool_call_id"] = message.tool_call_id

@@ -25,7 +25,8 @@ class Speech:
     for conversations only. ``prompts`` says whether it continues prompts at all, ``ids`` also those of token ids, ``suffix`` with a text
     behind them. ``many`` is whether it takes n, ``named_tool`` whether a tool can be named that has to be called, ``template_kwargs``
     whether it takes variables for the chat template; where it does, an effort of "none" switches thinking off by them.
-    ``reasoning_key`` names what was thought before in the messages, empty to leave it out. ``usage_option`` is whether it must, and may,
+    ``reasoning_key`` names what was thought before in the messages, empty to leave it out; without ``names`` so are those of who speaks.
+    ``usage_option`` is whether it must, and may,
     be asked for usage in streams; ``usage_of_each`` whether each choice tells its own. ``more`` goes with every request.
     """
 
@@ -43,6 +44,7 @@ class Speech:
     logprobs: bool = True
     template_kwargs: bool = False
     reasoning_key: str = ""
+    names: bool = True
     usage_option: bool = True
     usage_of_each: bool = False
     more: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
@@ -95,6 +97,7 @@ MISTRAL = Speech(
     ),
     prompts=False,
     logprobs=False,
+    names=False,
     usage_option=False,
 )
 """Mistral's own, which refuses fields that it does not know, stream_options among them, and tells usage in the last chunk."""
@@ -104,6 +107,5 @@ OLLAMA = Speech(
     sampling=MappingProxyType(_same("temperature", "top_p", "seed", "presence_penalty", "frequency_penalty")),
     ids=False,
     many=False,
-    logprobs=False,
 )
 """Ollama's routes below /v1, which pass over n, tool_choice and logit_bias without a word."""

@@ -1,7 +1,8 @@
 """The way to one server that speaks OpenAI's protocol, over TCP, TLS or a Unix socket.
 
-It is our own small client over asyncio and httptools, since httpx takes too much of the cores that the model computes on: see
-`bench/wire.py`, which compares the two on the same streams.
+It is our own small client over asyncio and httptools. httpx takes 42 to 50 microseconds of the CPU for each streamed chunk, this 6 to 12,
+its JSON read (`python -m bench.wire`); with 8 streams of 300 tokens a second that is a tenth of a core that the model computes on, or a
+fiftieth.
 """
 
 from __future__ import annotations
