@@ -5,7 +5,7 @@ from pathlib import Path
 from textmill.providers.llamacpp.room import Room
 
 
-def test_a_room_is_for_its_owner_alone_and_goes_when_it_is_closed(tmp_path: Path) -> None:
+def test_a_room_is_private(tmp_path: Path) -> None:
     room = Room(tmp_path)
 
     assert room.path.stat().st_mode & 0o777 == 0o700
@@ -15,7 +15,7 @@ def test_a_room_is_for_its_owner_alone_and_goes_when_it_is_closed(tmp_path: Path
     assert not list(tmp_path.iterdir())
 
 
-def test_what_nobody_holds_is_removed_and_what_is_held_stays(tmp_path: Path) -> None:
+def test_left_rooms_go(tmp_path: Path) -> None:
     held = Room(tmp_path)
     left = tmp_path / "textmill-llama-left"
     left.mkdir()
@@ -24,9 +24,11 @@ def test_what_nobody_holds_is_removed_and_what_is_held_stays(tmp_path: Path) -> 
     new = tmp_path / "textmill-llama-new"
     new.mkdir()
 
-    Room(tmp_path)
+    again = Room(tmp_path)
 
     assert (held.path.exists(), left.exists(), new.exists()) == (True, False, True)
+    held.close()
+    again.close()
 
 
 def test_a_long_place_is_left_for_a_short_one(tmp_path: Path) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-_PREFIX = "textmill-llama-"
+_PREFIX, _NEW = "textmill-llama-", "textmill-new-"
 _LOCK = "in-use"
 _LONGEST = 100
 """Bytes of a Unix socket's path (unix(7): 108, a zero included)."""
@@ -24,9 +24,12 @@ class Room:
         if len(str(place)) + len(_PREFIX) + 16 > _LONGEST:
             place = _SHORT
         _sweep(place)
-        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
-        self._lock = FileLock(self.path / _LOCK)
-        self._lock.acquire()
+        made = Path(tempfile.mkdtemp(prefix=_NEW, dir=place))
+        self._lock = os.open(made / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        # Only now does it get a name that others look at.
+        self.path = made.rename(made.with_name(_PREFIX + made.name.removeprefix(_NEW)))
+        self._open = True
 
     @property
     def socket(self) -> Path:
@@ -35,15 +38,19 @@ class Room:
 
     def close(self) -> None:
         """Remove it; again is allowed."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        self._lock.release()
+        if self._open:
+            self._open = False
+            shutil.rmtree(self.path, ignore_errors=True)
+            os.close(self._lock)
 
 
 def _sweep(place: Path) -> None:
     """Remove the rooms that nobody holds: those of servers that were killed. Another user's cannot be entered."""
     for left in place.glob(f"{_PREFIX}*"):
-        with suppress(Timeout, OSError):
-            lock = left / _LOCK
-            if lock.exists():  # one without is being made just now
-                with FileLock(lock, timeout=0):
-                    shutil.rmtree(left, ignore_errors=True)
+        with suppress(OSError):
+            lock = os.open(left / _LOCK, os.O_RDWR)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(lock)
