@@ -2,7 +2,7 @@
 
 ``child.py``: the first line of standard input is a JSON object: ``settings`` are attributes of xllamacpp's CommonParams by dotted names,
 ``lora`` pairs of paths and scales, ``rpc`` addresses of llama.cpp's workers. Standard output gets one line of JSON, with ``ready`` and
-``devices`` or with ``failed``, a sentence; all that llama.cpp writes goes to standard error. Then it runs until standard input closes, as it does when the
+``devices`` or with ``failed``, a sentence, and ``logged``; all that llama.cpp writes goes to standard error. Then it runs until standard input closes, as it does when the
 parent is killed too.
 """
 
@@ -14,17 +14,15 @@ import json
 import os
 import select
 import signal
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_FAILED = 1
 _GONE = 0
 
 
-def main() -> int:
-    """Serve until the parent is gone; the exit code."""
+def main() -> None:
+    """Serve until the parent is gone."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # llama.cpp writes to both
     told = json.loads(_line())
@@ -32,11 +30,12 @@ def main() -> int:
     try:
         server, devices = _serve(told["settings"], told["lora"], told["rpc"])
     except (RuntimeError, ValueError, TypeError, AttributeError, OSError, MemoryError) as error:
-        print(json.dumps({"failed": f"{error}"}), file=answers, flush=True)
-        return _FAILED
-    print(json.dumps({"ready": server.listening_address, "devices": devices}), file=answers, flush=True)
+        # The reason is in llama.cpp's log then, which a thread of its own writes.
+        told = {"failed": f"{error}", "logged": isinstance(error, RuntimeError)}
+    else:
+        told = {"ready": server.listening_address, "devices": devices}
+    print(json.dumps(told), file=answers, flush=True)
     threading.Event().wait()
-    return _GONE
 
 
 def _line() -> bytes:
@@ -116,4 +115,4 @@ def _add_workers(xllamacpp: Any, rpc: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())  # not os._exit: a thread of llama.cpp writes its log, and is waited for at a proper end only
+    main()

@@ -31,7 +31,7 @@ from textmill.contract import (
 )
 from textmill.errors import InvalidInput, WrongTask
 from textmill.providers.llamacpp.line import Line
-from textmill.providers.llamacpp.supervised import Session, Supervised
+from textmill.providers.llamacpp.supervised import Call, Session, Supervised
 from textmill.providers.llamacpp.tokens import Frame, checked, cut, decode, ids_of, may_be_long, tokenize
 from textmill.providers.llamacpp.vectors import Floats, pooled, scores_of, states_of, vector_of
 from textmill.providers.openai_speech import LLAMA_CPP
@@ -99,15 +99,17 @@ class LlamaModel(Writes):
 
     async def go_on(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Event, None]:
         """What the model says, by its own chat template; see `textmill.contract.Chat`."""
-        async with self._writer(options) as writer, aclosing(writer.chat(messages, options)) as events:
+        async with self._writer(options) as (writer, call), aclosing(writer.chat(messages, options)) as events:
             async for event in events:
+                call.answered = True
                 yield event
 
     async def write(self, prompt: str | Sequence[int], options: CompleteOptions) -> AsyncGenerator[Event, None]:
         """What comes behind a prompt; see `textmill.contract.Complete`."""
         given = prompt if isinstance(prompt, str) else checked(prompt, 0, self.info.vocabulary)
-        async with self._writer(options) as writer, aclosing(writer.complete(given, options)) as events:
+        async with self._writer(options) as (writer, call), aclosing(writer.complete(given, options)) as events:
             async for event in events:
+                call.answered = True
                 yield event
 
     async def embed_inputs(self, inputs: Sequence[Input], options: EmbedOptions) -> Embeddings:
@@ -184,11 +186,12 @@ class LlamaModel(Writes):
         self._llama.close()
 
     @asynccontextmanager
-    async def _writer(self, options: GenerateOptions) -> AsyncIterator[Writer]:
+    async def _writer(self, options: GenerateOptions) -> AsyncIterator[tuple[Writer, Call]]:
         """Writes over a session that is this call's as long as this lasts. llama.cpp takes as many choices at once as it has slots."""
         speech = replace(_SPEECH, many=options.n <= self._way.slots)
-        async with self._line.place(), self._llama.session() as session:
-            yield Writer(session.wire, speech)
+        call = Call()
+        async with self._line.place(), self._llama.session(call) as session:
+            yield Writer(session.wire, speech), call
 
     def _pooling(self, options: EmbedOptions) -> StatePooling | None:
         """How the vectors of tokens are pooled here, None where llama.cpp does it. Raises InvalidInput, WrongTask."""

@@ -26,7 +26,9 @@ _log = logging.getLogger("textmill")
 LINES = 60
 """Last lines that are kept of what it writes."""
 _LONGEST = 4096
-_END_S = 10.0
+_END_S, _LOG_S = 10.0, 3.0
+_LAST = "exiting due to"
+"""In the last line that llama.cpp writes where it does not come up."""
 _CHILD = Path(__file__).with_name("child.py")
 
 
@@ -41,6 +43,7 @@ class LlamaProcess:
         self._room = Room()
         self._lines: deque[str] = deque(maxlen=LINES)
         self._stopped = False
+        self._logged = threading.Event()
         self.devices: tuple[str, ...] = ()
         try:
             # -P: the folder of child.py is none to import from.
@@ -76,7 +79,10 @@ class LlamaProcess:
         if "ready" in said:
             self.devices = tuple(said["devices"])
             return
-        self.wait(_END_S)
+        if said.get("logged"):
+            self._logged.wait(_LOG_S)
+        elif not answer:
+            self.wait(_END_S)
         stopped, end, lines = self._stopped, self.end, list(self._lines)
         self.stop()
         if stopped:
@@ -134,6 +140,7 @@ class LlamaProcess:
             with suppress(OSError):
                 if stream is not None:
                     stream.close()
+        self._logged.set()
         self._room.close()
 
     def _read(self, stream: IO[bytes]) -> None:
@@ -143,5 +150,8 @@ class LlamaProcess:
                 text = line.decode(errors="replace").rstrip()
                 if text:
                     self._lines.append(text)
+                    if _LAST in text:
+                        self._logged.set()
                     _log.debug("%s: %s", self.name, text)
         stream.close()
+        self._logged.set()

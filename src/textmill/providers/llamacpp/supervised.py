@@ -22,12 +22,21 @@ LOOK_S = 5.0
 """Seconds between two looks at a process that computes."""
 STUCK_S = 30.0
 """How long a request may be under way while no slot works on any."""
+HEALTH_S = 60.0
+"""How long its server may take to say that it is there."""
 SILENT_S = 1800.0
 """How long it may be silent in an answer: between two batches of a long prompt on a slow machine."""
-_HEALTH_S = 60.0
 _END_S = 1.0
 _POLL_S = 0.02
 _URL = "http://llama.cpp"
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A request: when it began, and whether its answer has: who reads an answer slowly must not seem to hang."""
+
+    began: float = 0.0
+    answered: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -39,8 +48,13 @@ class Session:
     native: NativeWire
     looks: NativeWire
     hung: str = ""
-    under_way: dict[object, float] = field(default_factory=dict)
+    under_way: set[Call] = field(default_factory=set)
     idle_since: float = 0.0
+
+    def silent_since(self) -> float | None:
+        """Since when a request has waited for the beginning of its answer while no slot worked; None where none waits."""
+        waiting = [call.began for call in self.under_way if not call.answered]
+        return max(self.idle_since, min(waiting)) if waiting else None
 
 
 class Supervised:
@@ -54,6 +68,7 @@ class Supervised:
         *,
         cooldown: Callable[[int], float] = lambda failures: float(min(300, 2 ** min(failures, 9))),
         look_s: float = LOOK_S,
+        health_s: float = HEALTH_S,
         stuck_s: float = STUCK_S,
     ) -> None:
         self.name = name
@@ -61,6 +76,7 @@ class Supervised:
         self._environ = environ
         self._cooldown = cooldown
         self._look_s = look_s
+        self._health_s = health_s
         self._stuck_s = stuck_s
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -89,16 +105,19 @@ class Supervised:
         return session.process.pid if session is not None and session.process.alive else None
 
     @asynccontextmanager
-    async def session(self) -> AsyncIterator[Session]:
+    async def session(self, call: Call | None = None) -> AsyncIterator[Session]:
         """A session for one request, which is counted while this lasts; a process that is gone is started again for it.
+
+        Who reads an answer in parts says by ``call`` that it has begun.
 
         Raises LoadFailed where that fails or has just failed; an error of a request whose process was lost becomes Unavailable.
         """
         session = self._session
         if session is None or not session.process.alive or session.hung:
             session = await self._revived(session)
-        mark = object()
-        session.under_way[mark] = time.monotonic()
+        call = call or Call()
+        call.began = time.monotonic()
+        session.under_way.add(call)
         self._watch(session)
         try:
             yield session
@@ -107,7 +126,7 @@ class Supervised:
                 raise lost from error
             raise
         finally:
-            del session.under_way[mark]
+            session.under_way.discard(call)
 
     def close(self) -> None:
         """End the process, and with it what is under way; blocks. Any thread may call it, and again."""
@@ -183,7 +202,7 @@ class Supervised:
             process,
             Wire(replace(target, base_url=f"{_URL}/v1")),
             NativeWire(target),
-            NativeWire(replace(target, patience=Patience(read_s=_HEALTH_S))),
+            NativeWire(replace(target, patience=Patience(read_s=self._health_s))),
         )
 
     def _watch(self, session: Session) -> None:
@@ -199,12 +218,12 @@ class Supervised:
             if not session.under_way or not session.process.alive or session is not self._session:
                 return
             if not await _answers(session):
-                self._end(session, f"did not answer for {_HEALTH_S:.0f} s")
+                self._end(session, f"did not answer for {self._health_s:.0f} s")
                 return
             if await _works(session):
                 session.idle_since = time.monotonic()
-            since = max(session.idle_since, min(session.under_way.values(), default=time.monotonic()))
-            if session.under_way and time.monotonic() - since > self._stuck_s:
+            since = session.silent_since()
+            if since is not None and time.monotonic() - since > self._stuck_s:
                 self._end(session, f"worked on nothing for {self._stuck_s:.0f} s while requests waited")
                 return
 
