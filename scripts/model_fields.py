@@ -8,16 +8,20 @@ from pathlib import Path
 from textmill.folder.backend_options import FAMILIES, OPTIONS
 from textmill.folder.backends import BACKENDS, missing, names_of
 from textmill.folder.described import Described, described
-from textmill.folder.state import GGUF
 
 PAGE = Path(__file__).parents[1] / "docs/model-files.md"
 HEADING = "## Fields\n"
+
+_RUNS = {"gguf": "[llama.cpp](llamacpp.md)"}
 
 
 def page(text: str) -> str:
     """The page with its tables made anew; what stands above the heading stays."""
     head, heading, _ = text.partition(HEADING)
     return head + heading + "".join(f"{line}\n" for line in _tables())
+
+
+_RUNS = {"gguf": "[llama.cpp](llamacpp.md)"}
 
 
 def _tables() -> Iterator[str]:
@@ -35,13 +39,18 @@ def _tables() -> Iterator[str]:
     for option in OPTIONS:
         yield f"| {_code(option.names)} | {option.state} | {option.means} |"
     for beginning, means in FAMILIES.items():
-        yield f"| `{beginning}…` | comes with {GGUF} | {means} |"
+        yield f"| `{beginning}…` | acts for GGUF files | {means} |"
     yield "\n### Backends\n\n| Names | Engine |\n|---|---|"
     engines: dict[str, list[str]] = {}
     for backend in BACKENDS.values():
-        engines.setdefault(missing(backend) or "textmill's own", []).extend(names_of(backend))
+        engines.setdefault(missing(backend) or _RUNS.get(backend.engine, "textmill's own"), []).extend(
+            names_of(backend)
+        )
     for engine, names in engines.items():
         yield f"| {_code(names)} | {engine} |"
+
+
+_RUNS = {"gguf": "[llama.cpp](llamacpp.md)"}
 
 
 def _table(title: str, fields: Sequence[Described]) -> Iterator[str]:
@@ -50,8 +59,14 @@ def _table(title: str, fields: Sequence[Described]) -> Iterator[str]:
         yield f"| `{field.key.rpartition('.')[2]}` | {field.kind} | {field.state} | {field.means} |"
 
 
+_RUNS = {"gguf": "[llama.cpp](llamacpp.md)"}
+
+
 def _code(names: Sequence[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
+
+
+_RUNS = {"gguf": "[llama.cpp](llamacpp.md)"}
 
 
 if __name__ == "__main__":

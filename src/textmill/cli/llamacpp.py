@@ -40,4 +40,8 @@ def given(options: ServeOptions) -> Given:
     """What the options say where a model file does not."""
     from textmill.providers.llamacpp.options import Given  # noqa: PLC0415 - with the models
 
-    return Given(threads=options.threads or available_threads())
+    return Given(
+        threads=options.threads or available_threads(),
+        parallel=options.llamacpp_parallel or 0,
+        workers=options.llamacpp_grpc_servers or "",
+    )

@@ -258,9 +258,13 @@ SPELLINGS = (
         )
     ),
     *(
+        Spelling(name=name, option=name.lower(), variables=(PREFIX + name, name), hidden=True)
+        for name in ("LLAMACPP_PARALLEL", "LLAMACPP_GRPC_SERVERS")
+    ),
+    *(
         Spelling(name=name, option=None, variables=(PREFIX + name, name), shared=True, hidden=True)
         for name in (
-            *("LLAMACPP_PARALLEL", "LLAMACPP_GRPC_SERVERS", "PYTHON_GRPC_MAX_WORKERS", "REBUILD"),
+            *("PYTHON_GRPC_MAX_WORKERS", "REBUILD"),
             *("BUILD_TYPE", "EXTRA_BACKENDS", "GO_TAGS", "DISABLE_WEBUI", "WATCHDOG_BUSY", "MEMORY_RECLAIMER"),
             *("BACKEND_SYSTEM_PATH", "GENERATED_CONTENT_PATH"),
         )

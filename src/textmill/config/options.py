@@ -226,6 +226,19 @@ class ServeOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_field
             "start the file, a .py or an executable, for each model."
         ),
     ] = ()
+    llamacpp_parallel: Annotated[
+        Count | None,
+        Meta(
+            description="Requests that a GGUF model computes together, where its file does not say; by default 4, or fewer where "
+            "their caches would take more than 1 GiB."
+        ),
+    ] = None
+    llamacpp_grpc_servers: Annotated[
+        Word | None,
+        Meta(
+            description="Workers of llama.cpp's RPC as HOST:PORT, with commas between them, for GGUF models whose file names none."
+        ),
+    ] = None
     preload: Annotated[
         tuple[Word, ...],
         Meta(
@@ -238,7 +251,9 @@ class ServeOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_field
     ] = None
     memory_limit: Annotated[
         Count | None,
-        Meta(description="Megabytes that the process may use; models leave, or are not loaded, to keep below."),
+        Meta(
+            description="Megabytes that the process and those that it starts may use; models leave, or are not loaded, to keep below."
+        ),
     ] = None
     idle_unload_seconds: Annotated[
         Count | None, Meta(description="Seconds without a request after which a model of the folder leaves.")

@@ -7,9 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from textmill.folder.state import ACTS, GGUF, IDLE
-
-_GGUF = f"comes with {GGUF}"
+from textmill.folder.state import ACTS, IDLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,39 +27,65 @@ OPTIONS = (
         "2 scales vectors to length one, -1 leaves them, 0 makes the largest value 32,760, any other number is the p of a norm; "
         "a request's `normalize` comes first",
     ),
-    BackendOption(("use_jinja", "jinja"), _GGUF, "Take the model's own chat template"),
-    BackendOption(("context_shift",), _GGUF, "Slide the window when it is full"),
-    BackendOption(("cache_ram",), _GGUF, "MiB of prompts kept in memory; -1 for any number"),
-    BackendOption(("parallel", "n_parallel"), _GGUF, "Requests computed together"),
-    BackendOption(("grpc_servers", "rpc_servers"), _GGUF, "Workers of llama.cpp, with commas between them"),
-    BackendOption(("cont_batching", "continuous_batching"), _GGUF, "Let requests join a batch under way"),
-    BackendOption(("n_ubatch", "ubatch"), _GGUF, "Tokens of a physical batch"),
-    BackendOption(("cache_reuse", "n_cache_reuse"), _GGUF, "Least tokens of a prompt that are used again"),
-    BackendOption(("slot_prompt_similarity",), _GGUF, "How alike prompts must be to share a slot"),
-    BackendOption(("swa_full",), _GGUF, "Whole cache for sliding windows"),
-    BackendOption(("warmup",), _GGUF, "Run once at load"),
-    BackendOption(("kv_unified",), _GGUF, "One cache for all sequences"),
-    BackendOption(("no_op_offload",), _GGUF, "Keep operations off the GPU"),
-    BackendOption(("check_tensors",), _GGUF, "Look for values that are no numbers"),
-    BackendOption(("direct_io",), _GGUF, "Read past the page cache"),
-    BackendOption(("fit_params",), _GGUF, "Fit layers and context to memory"),
-    BackendOption(("fit_target",), _GGUF, "MiB that stay free"),
-    BackendOption(("fit_ctx",), _GGUF, "Least context"),
-    BackendOption(("n_ctx_checkpoints",), _GGUF, "Checkpoints of the context"),
-    BackendOption(("checkpoint_min_step",), _GGUF, "Tokens between them"),
-    BackendOption(("cache_idle_slots",), _GGUF, "Keep the cache of idle slots"),
-    BackendOption(("n_rs_seq",), _GGUF, "States of recurrent models"),
-    BackendOption(("device", "devices"), _GGUF, "Devices to run on"),
-    BackendOption(("split_mode",), _GGUF, "How GPUs share the weights"),
-    BackendOption(("override_tensor",), _GGUF, "Where single tensors go"),
-    BackendOption(("cpu_moe",), _GGUF, "Keep all experts off the GPU"),
-    BackendOption(("n_cpu_moe",), _GGUF, "Layers whose experts stay off the GPU"),
-    BackendOption(("threads_batch",), _GGUF, "Threads for prompts"),
-    BackendOption(("verbosity",), IDLE, "The log's level is an option of the server"),
-    BackendOption(("reasoning_format",), _GGUF, "Form of reasoning"),
-    BackendOption(("enable_reasoning",), _GGUF, "Allow reasoning"),
-    BackendOption(("reasoning_budget",), _GGUF, "Tokens of reasoning at most"),
-    BackendOption(("prefill_assistant",), _GGUF, "Go on with the last message"),
+    BackendOption(("use_jinja", "jinja"), ACTS, "Take the model's own chat template; on by default"),
+    BackendOption(
+        ("context_shift",), ACTS, "Slide the window when it is full, in place of ending the answer; off by default"
+    ),
+    BackendOption(("cache_ram",), ACTS, "MiB of prompts kept beside the context; 1024 by default, -1 for any number"),
+    BackendOption(
+        ("parallel", "n_parallel"),
+        ACTS,
+        "Requests computed together; by default 4, or fewer where their caches would take more than 1 GiB",
+    ),
+    BackendOption(
+        ("grpc_servers", "rpc_servers"),
+        ACTS,
+        "Workers of llama.cpp as HOST:PORT, with commas between them; needs a build of xllamacpp that has its RPC backend",
+    ),
+    BackendOption(("cont_batching", "continuous_batching"), ACTS, "Let requests join a batch under way; on by default"),
+    BackendOption(("n_ubatch", "ubatch"), ACTS, "Tokens of a physical batch; 512 by default"),
+    BackendOption(
+        ("cache_reuse", "n_cache_reuse"),
+        ACTS,
+        "Least tokens of a prompt's middle that are used again at another place; 0, which is none, by default",
+    ),
+    BackendOption(("slot_prompt_similarity",), ACTS, "How alike prompts must be to share a slot; 0.1 by default"),
+    BackendOption(("swa_full",), ACTS, "Whole cache for sliding windows"),
+    BackendOption(("warmup",), ACTS, "Run once at load"),
+    BackendOption(
+        ("kv_unified",),
+        ACTS,
+        "One context that all requests share: less memory, but all fail when they need more together; off by default",
+    ),
+    BackendOption(("no_op_offload",), ACTS, "Keep operations off the GPU"),
+    BackendOption(("check_tensors",), ACTS, "Look for values that are no numbers"),
+    BackendOption(("direct_io",), ACTS, "Read past the page cache"),
+    BackendOption(("fit_params",), ACTS, "Fit layers and context to memory"),
+    BackendOption(("fit_target",), ACTS, "MiB that stay free"),
+    BackendOption(("fit_ctx",), ACTS, "Least context"),
+    BackendOption(("n_ctx_checkpoints",), ACTS, "Checkpoints of the context"),
+    BackendOption(("checkpoint_min_step",), ACTS, "Tokens between them"),
+    BackendOption(("cache_idle_slots",), ACTS, "Keep the cache of idle slots"),
+    BackendOption(("n_rs_seq",), IDLE, "States of recurrent models; the binding of llama.cpp has no parameter for it"),
+    BackendOption(
+        ("device", "devices"),
+        IDLE,
+        "Devices to run on; the binding of llama.cpp has no parameter for it, main_gpu and split_mode choose",
+    ),
+    BackendOption(("split_mode",), ACTS, "How GPUs share the weights"),
+    BackendOption(("override_tensor",), ACTS, "Where single tensors go"),
+    BackendOption(("cpu_moe",), ACTS, "Keep all experts off the GPU"),
+    BackendOption(("n_cpu_moe",), ACTS, "Layers whose experts stay off the GPU"),
+    BackendOption(("threads_batch",), ACTS, "Threads for prompts"),
+    BackendOption(
+        ("verbosity",), ACTS, "What llama.cpp writes to the log of level debug: 1 errors, 2 warnings, 3 more, up to 5"
+    ),
+    BackendOption(
+        ("reasoning_format",), ACTS, "Form of reasoning: deepseek (by default), deepseek-legacy, auto or none"
+    ),
+    BackendOption(("enable_reasoning",), ACTS, "Whether templates are asked for reasoning: on, off or auto"),
+    BackendOption(("reasoning_budget",), ACTS, "Tokens of reasoning at most; -1, which is any number, by default"),
+    BackendOption(("prefill_assistant",), ACTS, "Go on with the last message"),
     BackendOption(("tool_parser",), ACTS, "How vLLM finds calls of tools (`--tool-call-parser`)"),
     BackendOption(("reasoning_parser",), ACTS, "How vLLM finds reasoning"),
     BackendOption(
@@ -89,8 +113,12 @@ OPTIONS = (
     BackendOption(("max_kv_size",), IDLE, "Of MLX"),
     BackendOption(("trust_remote_code",), IDLE, "textmill never runs code from a model's repository"),
 )
-FAMILIES = {"spec_": "Guessing ahead", "draft_": "Guessing ahead", "-": "Arguments of llama.cpp's server, or of vLLM"}
-"""What whole groups of options begin with; they come with the GGUF engine."""
+FAMILIES = {
+    "spec_": "Guessing ahead; [those that act](llamacpp.md#guessing-ahead)",
+    "draft_": "As `spec_`",
+    "-": "Arguments of llama.cpp's server; [those that act](llamacpp.md#arguments)",
+}
+"""What whole groups of options begin with; docs/llamacpp.md has those that act."""
 SWITCHES = ("cpu_moe", "use_jinja", "jinja")
 """Options that mean true where they stand without a value."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from textmill.folder.state import GGUF, Section, acts, idle, later
+from textmill.folder.state import Section, acts, idle
 
 PoolingName = Literal["", "backend", "mean", "cls", "last", "none", "rank", "decayed_mean"]
 Count = Annotated[int, Meta(ge=0)]
@@ -20,7 +20,9 @@ class Parameters(Section, frozen=True, kw_only=True):
         str | None, acts("File or folder in the models folder, id on the hub, or URI; also taken at the top level")
     ] = None
     model_base_name: Annotated[str | None, idle("GPTQ weights are found by their folder")] = None
-    batch: Annotated[Count | None, acts("Tokens in a batch at most (`max_batch_tokens`)")] = None
+    batch: Annotated[
+        Count | None, acts("Tokens in a batch at most (`max_batch_tokens`; of a GGUF file's model 2,048 by default)")
+    ] = None
     pooling: Annotated[
         PoolingName | None,
         acts(
@@ -43,15 +45,15 @@ class Parameters(Section, frozen=True, kw_only=True):
     repeat_last_n: Annotated[int | None, acts("Tokens that the repetition penalty looks back")] = None
     frequency_penalty: Annotated[float | None, acts("Penalty by how often a token occurred")] = None
     presence_penalty: Annotated[float | None, acts("Penalty of tokens that occurred")] = None
-    n_keep: Annotated[int | None, later(GGUF, "Tokens of the prompt that are kept when the window slides")] = None
-    keep: Annotated[int | None, later(GGUF, "The same as n_keep")] = None
+    n_keep: Annotated[int | None, acts("GGUF: tokens of the prompt that are kept when the window slides")] = None
+    keep: Annotated[int | None, acts("The same as n_keep, which comes first")] = None
     echo: Annotated[bool | None, idle("Asked for by requests")] = None
     logprobs: Annotated[int | bool | None, idle("Asked for by requests")] = None
     top_logprobs: Annotated[int | None, idle("Asked for by requests")] = None
     logit_bias: Annotated[Mapping[str, float] | None, acts("What is added to logits, by token id")] = None
     negative_prompt: Annotated[str | None, idle("Classifier-free guidance, which no engine has")] = None
     negative_prompt_scale: Annotated[float | None, idle("Classifier-free guidance, which no engine has")] = None
-    rope_freq_base: Annotated[float | None, later(GGUF, "Base of rotary positions")] = None
-    rope_freq_scale: Annotated[float | None, later(GGUF, "Scale of rotary positions")] = None
+    rope_freq_base: Annotated[float | None, acts("GGUF: base of rotary positions")] = None
+    rope_freq_scale: Annotated[float | None, acts("GGUF: scale of rotary positions")] = None
     tokenizer: Annotated[str | None, idle("RWKV's own engine, which is no part of textmill")] = None
     language: Annotated[str | None, idle("Language of audio")] = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from msgspec import Meta, Struct
 
-GGUF = "the GGUF engine"
 GENERATION = "text generation"
 GALLERY = "downloads and galleries"
 
