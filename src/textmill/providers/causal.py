@@ -44,7 +44,7 @@ _MIDDLE = (
     ("<|fim_begin|>", "<|fim_hole|>", "<|fim_end|>"),
 )
 """Marks of models that fill in the middle: before the text, before what comes behind it, before what is wanted."""
-_MOST_LOGPROBS = 1000
+_MOST_CHOICES, _MOST_LOGPROBS = 128, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +193,8 @@ class CausalModel(Writes):
         single: bool = False,
     ) -> _Asked:
         limit = self._limit(ids, options, param)
-        if not 1 <= options.n <= self._loop.most:
-            msg = f"n is {options.n}; it can be 1 to {self._loop.most}"
+        if not 1 <= options.n <= _MOST_CHOICES:
+            msg = f"n is {options.n}; it can be 1 to {_MOST_CHOICES}"
             raise InvalidInput(msg, param="n")
         if options.logprobs is not None and not 0 <= options.logprobs <= _MOST_LOGPROBS:
             msg = f"logprobs is {options.logprobs}; it can be 0 to {_MOST_LOGPROBS}"

@@ -12,6 +12,8 @@ from textmill.errors import ExtraMissing, InvalidInput
 Style = Literal["hermes", "mistral", "mistral-named", "bare"]
 """How a model writes calls: between <tool_call> marks, as a list behind [TOOL_CALLS], each behind its name, or as plain JSON."""
 
+_GUIDANCE = {"whitespace_pattern": r"( |\n[ \t]{0,20})?"}
+"""Blanks of JSON: as llama.cpp has them, since a model may go on with any number of them."""
 _ANY: Mapping[str, Any] = {"type": "object"}
 
 
@@ -81,7 +83,7 @@ def _call(tool: Tool, style: Style, marks: Mapping[str, str]) -> str:
 
 
 def _json(schema: Mapping[str, Any]) -> str:
-    return f"%json {json.dumps(schema, ensure_ascii=False)}"
+    return f"%json {json.dumps({**schema, 'x-guidance': _GUIDANCE}, ensure_ascii=False)}"
 
 
 def _schema(wanted: Format) -> Mapping[str, Any]:

@@ -53,6 +53,7 @@ def open_writer(folder: Path, target: WriterTarget) -> tuple[CausalRuntime, Toke
     dtype = _dtype(target.dtype, device)
     if target.threads is not None:
         torch.set_num_threads(target.threads)
+    transformers.logging.disable_progress_bar()  # the server's log is no terminal
     with _explained(folder):
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
