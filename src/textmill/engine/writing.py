@@ -6,6 +6,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Condition, Thread, current_thread
 from typing import Any, Protocol
@@ -113,6 +114,8 @@ class WritingLoop:
         """Let go of a call, within a step; any thread."""
         with self._changed:
             call.gone = True
+            with suppress(ValueError):
+                self._waiting.remove(call)
             self._changed.notify()
 
     def close(self, drain_s: float) -> None:
@@ -128,6 +131,7 @@ class WritingLoop:
                 if not call.gone:
                     call.gone = True
                     call.listener.failed(Unavailable("the model was closed while this was written"))
+            self._waiting.clear()
             self._changed.notify()
         self._thread.join()
 
@@ -167,8 +171,6 @@ class WritingLoop:
 
     def _let_go(self) -> None:
         """Leave what nobody waits for any more."""
-        with self._changed:
-            self._waiting = deque(call for call in self._waiting if not call.gone)
         if self._reading is not None and self._reading.gone:
             self._reading = None
         for call in [each for each in self._writing if each.gone]:

@@ -90,8 +90,8 @@ class CausalRuntime:
 
     @torch.inference_mode()
     def read(self, prompt: CausalPrompt, tokens: int) -> None:
-        """Read on, so many tokens at most."""
-        part = prompt.ids[prompt.read : prompt.read + tokens]
+        """Read on, so many tokens at most; all at once where the model has states that not every model takes up again."""
+        part = prompt.ids[prompt.read :][: tokens if self._slab is not None else None]
         ids = torch.tensor([part], device=self._device)
         if self._slab is None:
             prompt.states, logits = self._alone(ids, prompt.states, prompt.read)
@@ -192,8 +192,6 @@ class CausalRuntime:
         known: dict[str, Any] = {name: states}
         if "position_ids" in self._takes:
             known["position_ids"] = torch.arange(read, read + count, device=self._device)[None]
-        if "attention_mask" in self._takes:
-            known["attention_mask"] = torch.ones((1, read + count), dtype=torch.long, device=self._device)
         made = self._forward(ids, known)
         return getattr(made, name), made.logits[:, -1]
 
