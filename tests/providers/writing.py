@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from textmill.contract import (
     ChatOptions,
@@ -23,9 +24,11 @@ GREEDY = Sampling(temperature=0.0)
 Open = Callable[..., CausalModel]
 
 
-def opened(folder: Path, fields: Fields | None = None, **place: int) -> CausalModel:
-    """The model of a folder in float32, so that batches change nothing that is seen."""
-    return open_causal(Place(name="m", source="m", folder=folder, **place), fields or Fields(dtype="float32"))  # type: ignore[arg-type]
+def opened(folder: Path, fields: Fields | None = None, **place: Any) -> CausalModel:
+    """The model of a folder in float32, so that batches change nothing that is seen, on one thread, which others do not hold up."""
+    return open_causal(
+        Place(name="m", source="m", folder=folder, threads=1, **place), fields or Fields(dtype="float32")
+    )
 
 
 @dataclass

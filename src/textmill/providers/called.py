@@ -17,8 +17,11 @@ _HEAD = re.compile(
 """How a call begins whose arguments can be told of as they come."""
 _NAMED = re.compile(r"\s*(?P<name>[\w.-]+)(?:\[CALL_ID\][\w-]*)?\s*(?:\[ARGS\]\s*)?(?=\{)")
 """How a call begins that has its name before the JSON, as Mistral's newer models write it."""
-_BETWEEN = " \t\r\n[],;"
+_BLANKS = " \t\r\n,;"
+_BETWEEN = f"{_BLANKS}[]"
 """What stands between calls."""
+_AGAIN = "[TOOL_CALLS]"
+"""What may stand before each call, as Mistral's newer models write them."""
 
 
 @dataclass(slots=True)
@@ -87,7 +90,7 @@ class CallReader:
             return self._read_arguments(self._arguments)
         if self._rest is not None:
             return self._read_rest(self._rest)
-        text = self._text.lstrip(_BETWEEN)
+        text = _next(self._text)
         if not text:
             return False
         self._text = text
@@ -143,6 +146,20 @@ class CallReader:
     def _end(self) -> None:
         self.index += 1
         self.whole += 1
+
+
+def _next(text: str) -> str:
+    """The text from the next call on, without what stands between calls; empty while that is open."""
+    while True:
+        bare = text.lstrip(_BLANKS)
+        if bare.startswith(_AGAIN):
+            text = bare.removeprefix(_AGAIN)
+        elif _AGAIN.startswith(bare):
+            return ""
+        elif bare[0] in "[]":
+            text = bare[1:]
+        else:
+            return bare
 
 
 def _call_of(text: str) -> tuple[str, str] | None:

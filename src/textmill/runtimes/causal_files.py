@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,12 @@ _UNLIMITED = 1 << 20
 """From so many tokens on a tokenizer's limit means that it has none."""
 _CONTEXT = 4096
 """What LocalAI takes where neither the model nor its file says how much it takes."""
-_PACKAGES = {"gptq": "gptqmodel optimum accelerate", "awq": "gptqmodel accelerate"}
+_PACKAGES = {
+    "gptq": ("gptqmodel", "optimum", "accelerate"),
+    "awq": ("gptqmodel", "accelerate"),
+    "bitsandbytes": ("bitsandbytes", "accelerate"),
+}
+"""What quantised weights need, by their method."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +55,9 @@ def open_writer(folder: Path, target: WriterTarget) -> tuple[CausalRuntime, Toke
     ``dtype`` auto is bfloat16 where the device computes with it natively, else float32. ``threads`` count for the whole process. Raises
     ModelBroken, ConfigInvalid for a device, dtype or quantization that is not there, ExtraMissing for a package.
     """
+    if target.quantization and target.quantization not in _BITS:
+        msg = f"quantization is {target.quantization!r}; models of transformers can be quantised as they load by {', '.join(_BITS)}"
+        raise ConfigInvalid(msg)
     device = find(target.device)
     dtype = _dtype(target.dtype, device)
     if target.threads is not None:
@@ -77,11 +86,17 @@ def open_writer(folder: Path, target: WriterTarget) -> tuple[CausalRuntime, Toke
 
 def _model(folder: Path, target: WriterTarget, dtype: torch.dtype, device: torch.device, packed: Any) -> Any:
     options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, "local_files_only": True}
-    quantised = packed is not None
-    if target.quantization and not quantised:
+    method = (
+        ""
+        if packed is None
+        else str(packed.get("quant_method", "") if isinstance(packed, dict) else packed.quant_method)
+    )
+    if target.quantization and not method:
+        method = "bitsandbytes"
+        _need(folder, method)  # before its config asks for it
         options["quantization_config"] = _bits(target.quantization, dtype)
-        quantised = True
-    if quantised:
+    if method:
+        _need(folder, method)
         options["device_map"] = {"": str(device)}
     model, told = transformers.AutoModelForCausalLM.from_pretrained(
         folder, trust_remote_code=False, output_loading_info=True, **options
@@ -91,14 +106,21 @@ def _model(folder: Path, target: WriterTarget, dtype: torch.dtype, device: torch
         msg = f"{folder} lacks weights of {type(model).__name__}: {', '.join(missing[:3])}"
         raise ModelBroken(msg)
     model.eval()
-    return model if quantised else model.to(device)
+    return model if method else model.to(device)
+
+
+def _need(folder: Path, method: str) -> None:
+    """Raise ExtraMissing where a package is not installed that weights of the method need."""
+    missing = [name for name in _PACKAGES.get(method, ("accelerate",)) if find_spec(name) is None]
+    if missing:
+        msg = (
+            f"{folder.name} is quantised by {method}, which needs {', '.join(missing)}: pip install {' '.join(missing)}"
+        )
+        raise ExtraMissing(msg)
 
 
 def _bits(name: str, dtype: torch.dtype) -> Any:
-    key = _BITS.get(name)
-    if key is None:
-        msg = f"quantization is {name!r}; models of transformers can be quantised as they load by {', '.join(_BITS)}"
-        raise ConfigInvalid(msg)
+    key = _BITS[name]
     return transformers.BitsAndBytesConfig(**{key: True}, bnb_4bit_compute_dtype=dtype)
 
 
@@ -108,11 +130,8 @@ def _explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        text = _line(error)
-        packages = next((each for method, each in _PACKAGES.items() if method in text.lower()), "")
-        packages = packages or ("bitsandbytes accelerate" if "bitsandbytes" in text else str(error.name or ""))
-        how = f": pip install {packages}" if packages else ""
-        msg = f"{folder.name} needs a package that is not installed{how} ({text})"
+        how = f": pip install {error.name}" if error.name else ""
+        msg = f"{folder.name} needs a package that is not installed{how} ({_line(error)})"
         raise ExtraMissing(msg) from error
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         msg = f"transformers does not load {folder}: {_line(error)}"
