@@ -7,6 +7,7 @@ from textmill.cli.writers import load_writer
 from textmill.config import ServeOptions
 from textmill.contract import ChatOptions, Message, Piece, Sampling
 from textmill.folder.scan import scan
+from textmill.providers.usual import Usual
 from textmill.telemetry import Telemetry
 from textmill.testing.causal import saying_writer, tiny_writer
 
@@ -20,7 +21,7 @@ def test_a_models_file_and_the_servers_options_say_how_it_runs(tmp_path: Path) -
     file = scan(tmp_path).find("m")
     assert file is not None
 
-    model = load_writer(file, ServeOptions(device="GPU", threads=1), None)
+    model = load_writer(file, ServeOptions(device="GPU", threads=1), Usual(), None)
     model.close(0.0)
 
     assert (model.info.name, model.info.max_tokens, model.info.dtype) == ("m", 100, "float16")
