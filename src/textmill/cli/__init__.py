@@ -6,7 +6,9 @@ import click
 
 from textmill import __version__
 from textmill.cli.bench import bench
+from textmill.cli.chat import chat
 from textmill.cli.classify import classify, classify_tokens, zero_shot
+from textmill.cli.complete import complete
 from textmill.cli.doctor import doctor
 from textmill.cli.embed import embed
 from textmill.cli.embed_kinds import embed_chunks, embed_hybrid, embed_multi, embed_sparse, embed_tokens
@@ -58,6 +60,8 @@ class _Commands(click.Group):
         classify,
         classify_tokens,
         zero_shot,
+        chat,
+        complete,
         bench,
         tune,
         doctor,
@@ -66,4 +70,4 @@ class _Commands(click.Group):
 )
 @click.version_option(__version__, message="textmill %(version)s")
 def main() -> None:
-    """Serve text models: embed, rerank and classify, from the shell or over HTTP."""
+    """Serve text models: embed, rerank, classify and write, from the shell or over HTTP."""

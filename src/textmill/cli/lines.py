@@ -30,7 +30,7 @@ def windows(files: Sequence[str]) -> Iterator[Window]:
     """
     texts: list[str] = []
     size = 0
-    for text, length in _lines(files):
+    for text, length in lines(files):
         texts.append(text)
         size += length
         if len(texts) == WINDOW_LINES or size >= WINDOW_BYTES:
@@ -46,7 +46,8 @@ def total_size(files: Iterable[str]) -> int | None:
     return sum(path.stat().st_size for path in paths) if all(path.is_file() for path in paths) else None
 
 
-def _lines(files: Sequence[str]) -> Iterator[tuple[str, int]]:
+def lines(files: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """The lines of the files as they come, each with its size in bytes; raises as `windows`."""
     for file in files:
         name = "standard input" if file == "-" else file
         try:

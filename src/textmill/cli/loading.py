@@ -104,3 +104,10 @@ def load_ours(
             name, options.for_model(), telemetry.observe_batch, called=called, defaults=defaults, bar=bar
         )
         return counted(model, telemetry)
+
+
+def load_one(file: ModelFile, options: ServeOptions, fetching: Fetching) -> Served:
+    """The model of one file whose weights are here, for a command that serves nobody else; blocks. Raises what its engine raises."""
+    from textmill.telemetry import Telemetry  # noqa: PLC0415 - with the model
+
+    return Loader(options, Telemetry(), fetching).load(file)

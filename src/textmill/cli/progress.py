@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+import click
 
 Advance = Callable[[int, int], None]
 """Told of finished work: how many texts, and how much of the total."""
@@ -42,6 +45,33 @@ def progress(what: str, total: int | None, *, bar: bool) -> Iterator[Advance]:
             shown.update(task, advance=amount, texts=done)
 
         yield advance
+
+
+@contextmanager
+def waiting(what: str, *, every_s: float = _LOG_EVERY_S) -> Iterator[None]:
+    """Show on standard error that something which cannot tell how far it is goes on, and for how long: a line that moves, or one now and then."""
+    if sys.stderr.isatty():
+        from rich.console import Console  # noqa: PLC0415 - only where there is a terminal
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+            shown.add_task(what, total=None)
+            yield
+        return
+    start, over = time.monotonic(), threading.Event()
+
+    def tell() -> None:
+        while not over.wait(every_s):
+            click.echo(f"textmill: {what}, {time.monotonic() - start:.0f} s", err=True)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        over.set()
+        teller.join()
 
 
 class Lines:

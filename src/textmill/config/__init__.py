@@ -4,7 +4,14 @@ from textmill.config.children import child_environment
 from textmill.config.keyfile import read_keys
 from textmill.config.network import download_proxy, hub_endpoint, network_fault, unproxied_hosts
 from textmill.config.options import GALLERY_OPTIONS, ModelOptions, ServeOptions
-from textmill.config.process import available_threads, cache_folder, otlp_protocol, prepare_process
+from textmill.config.process import (
+    available_threads,
+    cache_folder,
+    otlp_protocol,
+    prepare_process,
+    server_key,
+    state_folder,
+)
 from textmill.config.provider_keys import provider_key
 from textmill.config.serving import Serving, serve_options
 from textmill.config.sources import command_options, model_options
@@ -29,5 +36,7 @@ __all__ = [
     "provider_key",
     "read_keys",
     "serve_options",
+    "server_key",
+    "state_folder",
     "unproxied_hosts",
 ]

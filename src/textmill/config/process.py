@@ -51,6 +51,25 @@ def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
     return Path(environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "textmill"
 
 
+def state_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """Where textmill keeps what people did, such as the lines they typed (XDG Base Directory Specification)."""
+    environ = os.environ if environ is None else environ  # noqa: TID251 - as above
+    return Path(environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "textmill"
+
+
+def server_key(host: str, environ: Mapping[str, str] | None = None) -> tuple[str, str]:
+    """The key that is shown to the server on that host, empty where there is none, and the variable that it comes from.
+
+    The keys of OpenAI and of Mistral go to their own hosts only. Where several have commas between them, it is the first.
+    """
+    environ = os.environ if environ is None else environ  # noqa: TID251 - as above
+    variable = _KEYS.get(host.lower(), "TEXTMILL_API_KEY")
+    return environ.get(variable, "").partition(",")[0].strip(), variable
+
+
+_KEYS = {"api.openai.com": "OPENAI_API_KEY", "api.mistral.ai": "MISTRAL_API_KEY"}
+
+
 def _quotas(root: Path) -> Iterator[float]:
     """Quotas in CPUs of this process's cgroups and of those around them (Linux, admin-guide/cgroup-v2, sched-bwc)."""
     for line in _text(root / "proc/self/cgroup").splitlines():

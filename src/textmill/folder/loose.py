@@ -106,6 +106,20 @@ def hub_model(name: str) -> ModelFile | None:
     )
 
 
+def model_at(path: Path) -> ModelFile:
+    """The model of weights anywhere on this machine, a file or a folder; who names a path may read it, wherever its links lead.
+
+    Raises ModelBroken for what holds none.
+    """
+    whole = Path(os.path.abspath(path))  # noqa: PTH100 - links stay as they are: a cache has them under other names
+    made = next(_made(whole, whole.name, Path(whole.anchor), {}), None)
+    if isinstance(made, ModelFile):
+        return made
+    why = "it is the part of a model that looks at images" if made is None else made.sentence
+    msg = f"{path} cannot be run: {why}"
+    raise ModelBroken(msg)
+
+
 def _folders(path: Path, root: Path, stamped: Stamped) -> Iterator[ModelFile | Problem]:
     if is_model_folder(path):
         yield from _made(path, path.name, root, stamped)
