@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from textmill.cli.progress import Lines, progress
+from textmill.cli.progress import Lines, progress, waiting
 
 
 def test_without_a_terminal_nothing_is_drawn(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,3 +39,19 @@ def test_the_log_gets_a_line_now_and_then(caplog: pytest.LogCaptureFixture) -> N
         lines.advance(110, 0)
 
     assert caplog.messages == ["work: 220 texts, 20 texts/s"]
+
+
+def test_a_long_wait_is_told_of_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = ""
+    with waiting("loading mill", every_s=0.01):
+        while shown.count("\n") < 2:
+            shown += capsys.readouterr().err
+
+    assert shown.startswith("textmill: loading mill, 0 s\n")
+
+
+def test_a_short_wait_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    with waiting("loading mill"):
+        pass
+
+    assert capsys.readouterr() == ("", "")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from textmill.config import available_threads, otlp_protocol, prepare_process
+from textmill.config import available_threads, otlp_protocol, prepare_process, server_key, state_folder
 from textmill.errors import ConfigInvalid
 
 
@@ -101,3 +101,21 @@ def test_the_protocol_of_traces_is_that_of_opentelemetrys_variables(
 def test_a_protocol_that_textmill_does_not_have_is_refused() -> None:
     with pytest.raises(ConfigInvalid, match="OTEL_EXPORTER_OTLP_PROTOCOL is 'http/json'"):
         otlp_protocol({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/json"})
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("api.openai.com", ("o", "OPENAI_API_KEY")),
+        ("API.mistral.ai", ("", "MISTRAL_API_KEY")),
+        ("127.0.0.1", ("t", "TEXTMILL_API_KEY")),
+        ("api.openai.com.example.org", ("t", "TEXTMILL_API_KEY")),
+    ],
+)
+def test_a_key_goes_to_its_own_host_only(host: str, expected: tuple[str, str]) -> None:
+    assert server_key(host, {"OPENAI_API_KEY": "o", "TEXTMILL_API_KEY": " t , u"}) == expected
+
+
+def test_what_people_did_is_kept_where_the_system_says() -> None:
+    assert state_folder({"XDG_STATE_HOME": "/var/x"}) == Path("/var/x/textmill")
+    assert state_folder({}) == Path("~/.local/state/textmill").expanduser()

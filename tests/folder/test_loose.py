@@ -2,6 +2,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from textmill.errors import ModelBroken
+from textmill.folder.loose import model_at
 from textmill.folder.scan import scan
 from textmill.testing.checkpoints import tiny_bert, write_json
 from textmill.testing.gguf import write_gguf
@@ -102,3 +106,25 @@ def test_a_model_file_takes_the_name_and_hides_the_weights_that_it_uses(models: 
     assert [(model.name, model.listed, bool(model.line)) for model in folder.files] == [
         *(("bert", True, True), ("other", False, False), ("x", True, True)),
     ]
+
+
+def test_weights_at_a_path_may_be_links_to_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    write_gguf(tmp_path / "blobs/0123", {"general.architecture": "llama"})
+    (tmp_path / "snapshot").mkdir()
+    (tmp_path / "snapshot/mill.gguf").symlink_to(tmp_path / "blobs/0123")
+
+    file = model_at(tmp_path / "snapshot/mill.gguf")
+
+    assert (file.name, file.engine, file.model) == ("mill.gguf", "gguf", str(tmp_path / "snapshot/mill.gguf"))
+    assert "chat" in file.capabilities
+
+
+def test_a_path_to_no_weights_is_told(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "mmproj.gguf", {"general.architecture": "clip"})
+    (tmp_path / "cut.gguf").write_bytes(b"GGUF")
+
+    with pytest.raises(ModelBroken, match="looks at images"):
+        model_at(tmp_path / "mmproj.gguf")
+    with pytest.raises(ModelBroken, match=r"cut\.gguf cannot be run: .*no whole GGUF"):
+        model_at(tmp_path / "cut.gguf")

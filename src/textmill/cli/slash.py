@@ -36,8 +36,8 @@ class Slash:
 
 
 def read_slash(line: str) -> Slash | str:
-    """The command that a line is, or the message. Raises InvalidInput for a command that there is not, or that lacks something."""
-    if not line.startswith("/"):
+    """The command that a line is, or the message, as several lines always are. Raises InvalidInput for a command that there is not, or that lacks something."""
+    if not line.startswith("/") or "\n" in line:
         return line
     if line.startswith("//"):
         return line[1:]

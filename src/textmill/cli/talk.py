@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -54,6 +55,7 @@ class Talk:
         return answer
 
     def _keep(self, answer: Answer) -> None:
+        answer.over = answer.over or time.perf_counter()  # a second Ctrl-C may leave it under way
         if answer.text or answer.reason is not None:
             self.dialogue.answered(answer.text, answer.reasoning)
         self._voice.end()
@@ -107,6 +109,12 @@ class Session:
 
     def _answer(self) -> None:
         """Answer the last message; one that cannot be answered, or was stopped before a word came, is taken back."""
+        if not self._answered():
+            self._talk.dialogue.take_back()
+
+    def _answered(self) -> bool:
+        """Whether the dialogue has an answer to its last message now; says why where it has none."""
+        before = len(self._talk.dialogue.messages)
         try:
             self._talk.answer()
         except KeyboardInterrupt:
@@ -114,8 +122,7 @@ class Session:
         except TextmillError as error:
             self._voice.end()
             self._tell(error)
-        if self._talk.dialogue.unanswered:
-            self._talk.dialogue.take_back()
+        return len(self._talk.dialogue.messages) > before
 
     def _command(self, slash: Slash) -> bool:
         dialogue = self._talk.dialogue
@@ -147,14 +154,7 @@ class Session:
         if before is None:
             msg = "there is no answer yet to make anew"
             raise InvalidInput(msg)
-        try:
-            self._talk.answer()
-        except KeyboardInterrupt:
-            self._voice.note("stopped")
-        except TextmillError as error:
-            self._voice.end()
-            self._tell(error)
-        if dialogue.unanswered:
+        if not self._answered():
             dialogue.put_back(before)
 
     def _tell(self, error: TextmillError) -> None:
