@@ -39,7 +39,7 @@ def test_importing_textmill_loads_no_framework() -> None:
     assert loaded_by("import textmill") & HEAVY == set()
 
 
-@pytest.mark.parametrize("command", ["serve", "embed", "bench"])
+@pytest.mark.parametrize("command", ["serve", "embed", "chat", "complete", "bench"])
 def test_the_help_of_a_command_loads_no_framework(command: str) -> None:
     statement = f"import textmill.cli; textmill.cli.main(['{command}', '--help'], standalone_mode=False)"
 
