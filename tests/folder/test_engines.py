@@ -63,6 +63,8 @@ def test_the_content_of_weights_comes_before_the_name_of_a_backend(backend: str)
         (Location(repo="o/n"), "vllm", EMBEDS, "ours", ""),
         (Location(repo="o/n"), "vllm", WRITES, "vllm", ""),
         (Location(path=Path("/none/x")), "vllm", WRITES, "vllm", "no x in"),
+        (Location(path=Path("/none/x.zip"), uri="https://h/x.zip"), "vllm", EMBEDS, "ours", ""),
+        (Location(path=Path("/none/x.zip"), uri="https://h/x.zip"), "vllm", WRITES, "vllm", ""),
         (Location(repo="o/n"), "transformers", WRITES, "transformers", ""),
         (Location(repo="o/n"), "llama", EMBEDS, "gguf", "name one"),
         (Location(repo="o/n", file="x.Q4.gguf"), "", WRITES, "gguf", ""),

@@ -104,7 +104,10 @@ def _by_name(backend: Backend | None, location: Location, can: Collection[Capabi
         return Choice("gguf", "the file is one of llama.cpp by its name")
     if location.path is not None:
         refusal = None if backend is None else _needed(backend)
-        return Choice("ours" if backend is None else backend.engine, "the weights are downloaded first", refusal)
+        here = backend is None or backend.engine == "vllm"  # which is given what writes only
+        return Choice(
+            "ours" if here or backend is None else backend.engine, "the weights are downloaded first", refusal
+        )
     if backend is not None and backend.engine == "gguf":
         return Choice("gguf", f"backend is {backend.name}", _NO_FILE)
     if set(can) & WRITES:
