@@ -25,12 +25,18 @@ class EngineFields(Section, frozen=True, kw_only=True):
         ),
     ] = None
     f16: Annotated[
-        bool | None, acts("bfloat16 where `main_gpu` names a CUDA device; on a CPU auto takes what is fast")
+        bool | None,
+        acts(
+            "bfloat16 for models of transformers that write, and where `main_gpu` names a CUDA device; on a CPU auto takes what is fast"
+        ),
     ] = None
     dtype: Annotated[DTypeName | None, acts("Precision, with vLLM's names: half is float16, float is float32")] = None
     quantization: Annotated[
         str | None,
-        acts("bnb_8bit and xpu_8bit make it int8 on a CPU; with vLLM its --quantization"),
+        acts(
+            "bnb_8bit and xpu_8bit make an encoder int8 on a CPU; bnb_8bit and bnb_4bit quantise models of transformers that write; "
+            "with vLLM its --quantization"
+        ),
     ] = None
     threads: Annotated[Annotated[int, Meta(ge=0)] | None, acts("CPU threads; 0 for the default")] = None
     context_size: Annotated[
