@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -237,3 +238,29 @@ async def test_a_format_beside_tools_leaves_both(says: str, calls: bool, tmp_pat
 
     assert [each[0] for each in wrote.calls.values()] == (["weather"] if calls else [])
     assert bool(wrote.text) != calls
+
+
+@pytest.mark.parametrize(
+    ("template", "special"),
+    [
+        (CHAT, ()),
+        ("[TOOL_CALLS] {{ tools }} {{ messages[0].content }}", ("[TOOL_CALLS]",)),
+        ("[TOOL_CALLS][ARGS] {{ tools }} {{ messages[0].content }}", ("[TOOL_CALLS]", "[ARGS]")),
+    ],
+)
+async def test_a_call_of_a_strict_tool_fits_its_schema(template: str, special: tuple[str, ...], tmp_path: Path) -> None:
+    """The model wants to call it with something else."""
+    pytest.importorskip("llguidance")
+    mark = special[0] if special else "<tool_call>"
+    model = saying(tmp_path, f'I ask. {mark}{{"name": "nothing"}}', template=template, special=special)
+    free = await chat(model, "x", tools=(WEATHER,))
+    kept = await chat(model, "x", tools=(replace(WEATHER, strict=True), CLOCK), max_tokens=200)
+    model.close()
+
+    assert "weather" not in str(free.calls)
+    assert kept.text.startswith("I ask.")
+    assert mark not in kept.text
+    assert kept.calls
+    for name, arguments in kept.calls.values():
+        assert name in ("weather", "clock")
+        assert name == "clock" or set(json.loads(arguments)) >= {"city"}

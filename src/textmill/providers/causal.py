@@ -31,7 +31,7 @@ from textmill.providers.asked import (
     template_values,
     tools_of,
 )
-from textmill.providers.grammars import calls_grammar, format_grammar, style_of
+from textmill.providers.grammars import calls_grammar, format_grammar, strict_grammar, style_of
 from textmill.providers.speech import Manner
 from textmill.providers.telling import Telling, Wanted
 from textmill.providers.writes import Writes
@@ -159,6 +159,8 @@ class CausalModel(Writes):
             several = options.parallel_tool_calls and not (must and options.tool_choice != "required")
             other = None if must else wanted
             return calls_grammar(tools, self._style, self._marks, several=several, otherwise=other)
+        if wanted is None and any(tool.strict for tool in tools):
+            return strict_grammar(tools, self._style, self._marks)
         return None if wanted is None else format_grammar(wanted)
 
     def _prompt(self, prompt: str | Sequence[int], options: CompleteOptions) -> _Asked:

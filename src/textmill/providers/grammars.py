@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from textmill.contract import Format, Tool
@@ -49,6 +50,23 @@ def calls_grammar(
     return "\n".join([start, f"calls: {calls}", f"call: {one}", *rules]) + "\n"
 
 
+def strict_grammar(tools: Sequence[Tool], style: Style, marks: Mapping[str, str]) -> str | None:
+    """The grammar of any text in which calls, once begun, fit the schemas of strict tools; None where no mark begins a call."""
+    if style == "bare":
+        return None
+    known = [tool if tool.strict else replace(tool, parameters=None) for tool in tools]
+    begin = "<tool_call>" if style == "hermes" else "[TOOL_CALLS]"
+    rules = [f"call_{index}: {_call(tool, style, marks, opened=True)}" for index, tool in enumerate(known)]
+    one = " | ".join(f"call_{index}" for index in range(len(known)))
+    body = '"[" call (", " call)* "]"' if style == "mistral" else "call"
+    special = marks.get(begin)
+    # A lazy lexeme ends as soon as it can, so that no text can have the mark without being a call.
+    part = f"part: TEXT {special} {body}" if special else f"part: begin {body}\nbegin[lazy]: TEXT {json.dumps(begin)}"
+    again = f" ({special or json.dumps(begin)} call)*" if style == "mistral-named" else ""
+    start = "start: part* TEXT" if style == "hermes" else f"start: TEXT | part{again}"  # Mistral's end the text
+    return "\n".join([start, part, f"call: {one}", *rules, r"TEXT: /(.|\n)*/"]) + "\n"
+
+
 def lark_of(gbnf: str) -> str:
     """A GBNF grammar in llguidance's words. Raises InvalidInput, ExtraMissing."""
     try:
@@ -67,19 +85,20 @@ def _more(style: Style) -> str:
     return {"hermes": ' ("\\n" call)*', "bare": "", "mistral-named": " call*"}.get(style, "")
 
 
-def _call(tool: Tool, style: Style, marks: Mapping[str, str]) -> str:
+def _call(tool: Tool, style: Style, marks: Mapping[str, str], *, opened: bool = False) -> str:
+    """A call of a tool; ``opened``: behind the mark that begins it."""
     arguments = _json(tool.parameters or _ANY)
     name = json.dumps(tool.name, ensure_ascii=False)
     if style == "mistral-named":
         mark, args = (marks.get(each, json.dumps(each)) for each in ("[TOOL_CALLS]", "[ARGS]"))
-        return f"{mark} {name} {args} {arguments}"
+        return f"{'' if opened else mark} {name} {args} {arguments}"
     key = "parameters" if style == "bare" else "arguments"
     head, tail = f'{{"name": {name}, "{key}": ', "}"
     inside = f"{json.dumps(head, ensure_ascii=False)} {arguments} {json.dumps(tail)}"
     if style != "hermes":
         return inside
     begin, end = (marks.get(each, json.dumps(each)) for each in ("<tool_call>", "</tool_call>"))
-    return f'{begin} "\\n" {inside} "\\n" {end}'
+    return f'{"" if opened else begin} "\\n" {inside} "\\n" {end}'
 
 
 def _json(schema: Mapping[str, Any]) -> str:

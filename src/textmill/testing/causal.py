@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain as joined
 from pathlib import Path
 from typing import Any, Literal
 
@@ -89,10 +91,10 @@ def saying_writer(
 
     Where something else must be written, as under a grammar, it writes what ends JSON soonest.
     """
-    pieces = distinct_pieces(text.encode())
-    tokenizer = write_tokenizer(folder, pieces, template=template, special=special)
-    first = 256 + len(_MERGES)
-    chain = list(range(first, first + len(pieces)))
+    parts = [part for part in re.split("|".join(map(re.escape, special)) or r"(?!)", text) if part]
+    pieces = distinct_pieces(*(part.encode() for part in parts))
+    tokenizer = write_tokenizer(folder, list(joined.from_iterable(pieces)), template=template, special=special)
+    chain = _chain(tokenizer, text, pieces, special)
     end = _id(tokenizer, STOP)
     size = tokenizer.get_vocab_size()
     width = _WIDTH * max(2, -(-(len(chain) + 1) // _WIDTH))
@@ -115,9 +117,35 @@ def saying_writer(
     return folder
 
 
-def distinct_pieces(text: bytes) -> list[bytes]:
-    """A text in pieces of two bytes or more, none of which occurs twice or is a token of other texts."""
+def _chain(tokenizer: Tokenizer, text: str, parts: Sequence[Sequence[bytes]], special: Sequence[str]) -> list[int]:
+    """The tokens of a text whose parts between ``special`` tokens are in those pieces."""
+    first = 256 + len(_MERGES)
+    left = [list(range(first + start, first + start + len(part))) for start, part in _numbered(parts)]
+    chain: list[int] = []
+    marks = "|".join(map(re.escape, special)) or r"(?!)"
+    for part in re.split(f"({marks})", text):
+        if part in special:
+            chain.append(_id(tokenizer, part))
+        elif part:
+            chain += left.pop(0)
+    return chain
+
+
+def _numbered(parts: Sequence[Sequence[bytes]]) -> Iterator[tuple[int, Sequence[bytes]]]:
+    """The parts with how many pieces stand before each."""
+    start = 0
+    for part in parts:
+        yield start, part
+        start += len(part)
+
+
+def distinct_pieces(*texts: bytes) -> list[list[bytes]]:
+    """Texts in pieces of two bytes or more, none of which occurs twice or is a token of other texts."""
     taken = {"".join(pair).replace("\u0120", " ").encode() for pair in _MERGES}
+    return [_cut(text, taken) for text in texts]
+
+
+def _cut(text: bytes, taken: set[bytes]) -> list[bytes]:
     pieces: list[bytes] = []
     piece = b""
     for byte in text:
