@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import ssl
+import subprocess
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -380,6 +383,24 @@ async def test_a_whole_answer_to_a_stream_fails_or_says_its_error() -> None:
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ConfigInvalid, match="no URL"):
         Wire(Target(base_url=url))
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes the certificate")
+async def test_tls_is_spoken_to_servers_that_are_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    made += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "crt")]
+    await asyncio.to_thread(subprocess.run, made, check=True, capture_output=True)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "crt", tmp_path / "key")
+    async with openai_server(always(Answer(steps=[{"n": 1}])), tls=context) as server:
+        url = server.base_url.replace("127.0.0.1", "localhost")
+        with pytest.raises(Unavailable, match=r"cannot be reached.*certificate"):
+            await Wire(Target(base_url=url, idle=0)).post("/x", {})
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "crt"))
+        wire = Wire(Target(base_url=url, idle=0))
+        assert await streamed(wire) == [{"n": 1}]
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            await Wire(Target(base_url=server.base_url, idle=0)).post("/x", {})  # it is not called 127.0.0.1
 
 
 def test_a_key_that_would_end_its_header_is_refused() -> None:

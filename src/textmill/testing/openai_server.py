@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -96,14 +97,17 @@ class OpenAIServer:
         """What it was sent."""
         return [each.body for each in self.asked]
 
-    async def start(self, *, uds: str = "", host: str = "127.0.0.1", port: int = 0) -> None:
+    async def start(
+        self, *, uds: str = "", host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+    ) -> None:
         """Listen."""
         if uds:
             self._server = await asyncio.start_unix_server(self._accept, uds)
             self.base_url = "http://server/v1"
             return
-        self._server = await asyncio.start_server(self._accept, host, port)
-        self.base_url = f"http://{host}:{self._server.sockets[0].getsockname()[1]}/v1"
+        self._server = await asyncio.start_server(self._accept, host, port, ssl=tls)
+        scheme = "http" if tls is None else "https"
+        self.base_url = f"{scheme}://{host}:{self._server.sockets[0].getsockname()[1]}/v1"
 
     async def stop(self) -> None:
         """Stop listening and end all connections."""
@@ -204,10 +208,12 @@ def _head(status: int, headers: Mapping[str, str]) -> bytes:
 
 
 @asynccontextmanager
-async def openai_server(script: Script, *, uds: str = "") -> AsyncIterator[OpenAIServer]:
+async def openai_server(
+    script: Script, *, uds: str = "", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[OpenAIServer]:
     """A server in the running loop."""
     server = OpenAIServer(script)
-    await server.start(uds=uds)
+    await server.start(uds=uds, tls=tls)
     try:
         yield server
     finally:
