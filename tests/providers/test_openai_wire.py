@@ -6,7 +6,8 @@ import asyncio
 import shutil
 import ssl
 import subprocess
-from contextlib import aclosing
+from base64 import b64encode
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -385,14 +386,23 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
         Wire(Target(base_url=url))
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes the certificate")
-async def test_tls_is_spoken_to_servers_that_are_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def certified(tmp_path: Path) -> ssl.SSLContext:
+    """What a server called localhost shows; its certificate is the file crt."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl makes the certificate")
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
     made += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "crt")]
-    await asyncio.to_thread(subprocess.run, made, check=True, capture_output=True)
+    subprocess.run(made, check=True, capture_output=True)  # noqa: S603 - ours
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(tmp_path / "crt", tmp_path / "key")
-    async with openai_server(always(Answer(steps=[{"n": 1}])), tls=context) as server:
+    return context
+
+
+async def test_tls_is_spoken_to_servers_that_are_trusted(
+    certified: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with openai_server(always(Answer(steps=[{"n": 1}])), tls=certified) as server:
         url = server.base_url.replace("127.0.0.1", "localhost")
         with pytest.raises(Unavailable, match=r"cannot be reached.*certificate"):
             await Wire(Target(base_url=url, idle=0)).post("/x", {})
@@ -401,6 +411,44 @@ async def test_tls_is_spoken_to_servers_that_are_trusted(tmp_path: Path, monkeyp
         assert await streamed(wire) == [{"n": 1}]
         with pytest.raises(Unavailable, match="cannot be reached"):
             await Wire(Target(base_url=server.base_url, idle=0)).post("/x", {})  # it is not called 127.0.0.1
+
+
+async def test_tls_goes_through_a_proxy(
+    certified: ssl.SSLContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "crt"))
+    heads: list[bytes] = []
+
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(9999):
+                writer.write(data)
+        writer.close()
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        if b"Basic" not in heads[-1]:
+            writer.write(b"HTTP/1.1 407 Who are you\r\n\r\n")
+            writer.close()
+            return
+        host, port = heads[-1].split()[1].decode().split(":")
+        there, towards = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+        await asyncio.gather(pipe(reader, towards), pipe(there, writer))
+
+    between = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    at = f"127.0.0.1:{between.sockets[0].getsockname()[1]}"
+    async with openai_server(always(Answer(steps=[{"n": 1}])), tls=certified) as server, between:
+        url = server.base_url.replace("127.0.0.1", "localhost")
+        wire = Wire(Target(base_url=url, idle=0, key=KEY, proxy=f"http://us%40er:pass@{at}"))
+        assert await streamed(wire) == [{"n": 1}]
+        assert server.asked[0].headers["authorization"] == f"Bearer {KEY}"
+        with pytest.raises(Unavailable, match="the proxy answered 407"):
+            await Wire(Target(base_url=url, idle=0, proxy=f"http://{at}")).post("/x", {})
+        await asyncio.sleep(0)
+    assert heads[0].startswith(b"CONNECT localhost:")
+    assert b64encode(b"us@er:pass") in heads[0]
+    assert KEY.encode() not in b"".join(heads)
 
 
 def test_a_key_that_would_end_its_header_is_refused() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textmill.config import ServeOptions, child_environment, provider_key
+from textmill.config import ServeOptions, child_environment, provider_key, proxy_for
 
 if TYPE_CHECKING:
     from textmill.folder.model import ModelFile
@@ -28,6 +28,6 @@ def load_served(file: ModelFile, options: ServeOptions, usual: Usual) -> Served:
         return started
     from textmill.providers.remote import open_remote  # noqa: PLC0415 - with the model
 
-    model = open_remote(file, provider_key)
+    model = open_remote(file, provider_key, proxy_for)
     model.usual = usual
     return model

@@ -2,7 +2,7 @@
 
 from textmill.config.children import child_environment
 from textmill.config.keyfile import read_keys
-from textmill.config.network import download_proxy, hub_endpoint, network_fault, unproxied_hosts
+from textmill.config.network import download_proxy, hub_endpoint, network_fault, proxy_for, unproxied_hosts
 from textmill.config.options import GALLERY_OPTIONS, ModelOptions, ServeOptions
 from textmill.config.process import (
     available_threads,
@@ -34,6 +34,7 @@ __all__ = [
     "otlp_protocol",
     "prepare_process",
     "provider_key",
+    "proxy_for",
     "read_keys",
     "serve_options",
     "server_key",

@@ -52,6 +52,16 @@ def network_fault(environ: Environ | None = None) -> str:
     return ""
 
 
+def proxy_for(host: str, environ: Environ | None = None) -> str | None:
+    """The proxy for HTTPS to a host; None where there is none of HTTP, or NO_PROXY has the host or a domain of it."""
+    name = host.lower().rstrip(".")
+    for part in unproxied_hosts(environ):
+        domain = part.lower().partition(":")[0].removeprefix("*").lstrip(".")
+        if part == "*" or name == domain or (domain and name.endswith(f".{domain}")):
+            return None
+    return download_proxy(environ)
+
+
 def _first(environ: Environ, variables: Iterable[str]) -> tuple[str, str]:
     """The first variable that is set to something, and its value; empty where none is."""
     return next(((name, value) for name in variables if (value := environ.get(name, "").strip())), ("", ""))

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from httptools import HttpParserError, HttpResponseParser
@@ -26,21 +26,81 @@ class Broken(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy of HTTP, that TLS is spoken through; ``credentials`` is what stands behind Basic, empty for none."""
+
+    host: str
+    port: int
+    credentials: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
-    """Where a server listens: a path of a Unix socket, or a host and a port, with TLS where a context is given."""
+    """Where a server listens: a path of a Unix socket, or a host and a port, with TLS where a context is given.
+
+    A ``proxy`` goes with TLS only: then it sees where a request goes, and nothing of it.
+    """
 
     host: str
     port: int
     uds: str = ""
     tls: ssl.SSLContext | None = None
+    proxy: Proxy | None = None
 
     async def connect(self) -> Connection:
         """A new connection. Raises OSError, of which TimeoutError and those of TLS are some."""
         loop = asyncio.get_running_loop()
         if self.uds:
             return (await loop.create_unix_connection(Connection, self.uds))[1]
+        if self.proxy is not None and self.tls is not None:
+            return await self._through(self.proxy, self.tls, loop)
         name = self.host if self.tls is not None else None
         return (await loop.create_connection(Connection, self.host, self.port, ssl=self.tls, server_hostname=name))[1]
+
+    async def _through(self, proxy: Proxy, tls: ssl.SSLContext, loop: asyncio.AbstractEventLoop) -> Connection:
+        to = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        known = f"Proxy-Authorization: Basic {proxy.credentials}\r\n" if proxy.credentials else ""
+        transport, tunnel = await loop.create_connection(_Tunnel, proxy.host, proxy.port)
+        try:
+            transport.write(f"CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n{known}\r\n".encode("ascii"))
+            await tunnel.open
+            connection = Connection()
+            spoken = await loop.start_tls(transport, connection, tls, server_hostname=self.host)
+        except BaseException:
+            transport.abort()
+            raise
+        if spoken is None:
+            msg = "the proxy ended the connection"
+            raise OSError(msg)
+        connection.connection_made(spoken)
+        return connection
+
+
+class _Tunnel(asyncio.Protocol):
+    """What a proxy answers to CONNECT; ``open`` is done once it is 200, and has an OSError otherwise."""
+
+    def __init__(self) -> None:
+        self.open: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._head = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Of asyncio."""
+        self._head += data
+        if self.open.done() or (b"\r\n\r\n" not in self._head and len(self._head) < _LONGEST_HEAD):
+            return
+        status = self._head.split(b" ", 2)[1:2]
+        if status == [b"200"]:
+            self.open.set_result(None)
+        else:
+            self._fail(f"the proxy answered {status[0][:3].decode('latin-1') if status else 'nonsense'}")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Of asyncio."""
+        self._fail(f"the proxy ended the connection{f' ({exc})' if exc else ''}")
+
+    def _fail(self, message: str) -> None:
+        if not self.open.done():
+            self.open.set_exception(OSError(message))
 
 
 class Connection(asyncio.Protocol):

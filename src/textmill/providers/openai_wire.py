@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from base64 import b64encode
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import orjson
 
 from textmill.errors import ConfigInvalid, ForwardFailed, Unavailable
-from textmill.providers.http_connection import Broken, Connection, Place
+from textmill.providers.http_connection import Broken, Connection, Place, Proxy
 from textmill.providers.openai_errors import ServerName, error_of, retry_after, stream_error
 from textmill.providers.server_events import EventReader
 
@@ -60,7 +61,7 @@ class Target:
 
     With ``uds`` it is reached over that Unix socket, and host and port of the URL only go into the Host header. ``name`` is how errors
     call it. ``key`` goes as ``Authorization: Bearer``, or by itself in the header ``key_header``; ``key_setting`` names where it comes
-    from, such as OPENAI_API_KEY, in errors.
+    from, such as OPENAI_API_KEY, in errors. ``proxy`` is the URL of one of HTTP, that TLS goes through; other servers are reached directly.
     ``idle`` is how many connections are kept open for later, for ``idle_s`` seconds at most; 0 closes each behind its request, which is
     right for servers that hold a thread for each connection, as llama.cpp's does, and costs little over a Unix socket.
     """
@@ -72,6 +73,7 @@ class Target:
     key_setting: str = ""
     key_header: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    proxy: str = field(default="", repr=False)
     patience: Patience = Patience()
     retries: Retries = Retries()
     idle: int = 16
@@ -328,8 +330,23 @@ def _place_of(target: Target) -> tuple[Place, str, str]:
         raise ConfigInvalid(msg)
     secure = parts.scheme == "https"
     tls = _trusting() if secure and not target.uds else None
-    place = Place(parts.hostname, port or (443 if secure else 80), target.uds, tls)
+    place = Place(parts.hostname, port or (443 if secure else 80), target.uds, tls, _proxy_of(target))
     return place, parts.path.rstrip("/"), parts.netloc
+
+
+def _proxy_of(target: Target) -> Proxy | None:
+    if not target.proxy:
+        return None
+    try:
+        parts = urlsplit(target.proxy)
+        host, port = parts.hostname, parts.port or 80
+    except ValueError:
+        host, port = None, 0
+    if host is None or parts.scheme != "http":
+        msg = "servers elsewhere are reached through a proxy of http://HOST:PORT only; name them in NO_PROXY otherwise"
+        raise ConfigInvalid(msg)
+    user = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}" if parts.username else ""
+    return Proxy(host, port, b64encode(user.encode()).decode("ascii"))
 
 
 def _trusting() -> ssl.SSLContext:

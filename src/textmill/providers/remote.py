@@ -40,14 +40,19 @@ TASKS: Mapping[Capability, Task] = MappingProxyType(
 _BASE64 = ("openai", "vllm", "llama.cpp")
 
 
-def open_remote(file: ModelFile, key_of: Callable[[str], str]) -> OpenAIModel:
-    """The model of a file whose backend is a server elsewhere; blocks. ``key_of`` gives the key that a variable has.
+def open_remote(
+    file: ModelFile, key_of: Callable[[str], str], proxy_of: Callable[[str], str | None] = lambda _: None
+) -> OpenAIModel:
+    """The model of a file whose backend is a server elsewhere; blocks.
+
+    ``key_of`` gives the key that a variable has, ``proxy_of`` the proxy for a host.
 
     A text is embedded to learn how long vectors are; a model that only writes is not tried. Raises ConfigInvalid for a key that is
     not there, and what `textmill.providers.openai_wire.Wire` does.
     """
     remote = remote_of(file.backend, file.backend_options)
-    target = _target(file.backend, remote, _key(remote, key_of))
+    proxy = proxy_of(urlsplit(remote.base_url).hostname or "")
+    target = replace(_target(file.backend, remote, _key(remote, key_of)), proxy=proxy or "")
     tasks = tuple(TASKS[each] for each in file.capabilities if each in TASKS)
     info = info_of(file, tasks, runtime="remote", device=urlsplit(remote.base_url).netloc)
     speech = SPEECHES[remote.kind]
