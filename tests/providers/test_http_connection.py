@@ -52,15 +52,14 @@ async def body_of(connection: Connection) -> bytes:
 
 async def test_what_is_left_of_an_answer_does_not_reach_into_the_next_request(tmp_path: Path) -> None:
     """Neither its bytes, nor the time that it was given to end."""
+    more = asyncio.Event()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asked(reader)
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
-        await writer.drain()
-        await asyncio.sleep(0.02)
+        await more.wait()
         writer.write(b"4\r\nrest\r\n0\r\n\r\n")
         await asked(reader)
-        await asyncio.sleep(0.2)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo")
         await writer.drain()
 
@@ -69,9 +68,11 @@ async def test_what_is_left_of_an_answer_does_not_reach_into_the_next_request(tm
         await connection.head()
         assert await connection.read() == b"one"
         free = asyncio.Event()
-        connection.when_whole(free.set, 0.1)
+        connection.when_whole(free.set, 60)
+        more.set()
         await free.wait()
         assert connection.reusable
+        assert connection._end_timer is None
         connection.send(REQUEST, 5)
         assert await body_of(connection) == b"two"
 
