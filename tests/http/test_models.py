@@ -57,20 +57,37 @@ async def test_weights_of_a_model_file_are_listed_where_asked_for(several: httpx
         assert await ids(several, "?excludeConfigured=false", path) == ["tiny", "owner/name", "ranks", "tiny.gguf"]
 
 
-@pytest.mark.parametrize("pattern", ["%5B", "(", "*", "a" * 501, "(?P<x", "%5Cp%7BNone%7D"])
+@pytest.mark.parametrize("pattern", ["%5B", "*", "a%2B*", "a" * 501, "%5C"])
 async def test_a_bad_filter_is_400(pattern: str, several: httpx.AsyncClient) -> None:
     answer = await several.get(f"/v1/models?filter={pattern}")
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "filter")
 
 
-async def test_a_filter_with_a_count_is_refused_before_it_is_unrolled(several: httpx.AsyncClient) -> None:
-    for pattern in ("a%7B99999%7D", "a%7B1,%7D", "a%7B999999999%7D", "%26%26%7B7i%3C,Va%3E(*FAIL)pf3%26%26%7B3"):
-        answer = await several.get(f"/v1/models?filter={pattern}")
-        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "filter")
-        assert "braces" in answer.json()["error"]["message"]
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "a{99999}",
+        "a{1,}",
+        "a{999999999}",
+        "&&{7i<,Va>(*FAIL)pf3&&{3",
+        r"\p{None}",
+        "(" * 20 + "a" + "+)" * 20,
+        "(?:a+)+",
+        "(?P<x",
+        "(",
+        r"\(",
+        "[(]",
+    ],
+)
+async def test_a_filter_with_a_group_or_a_count_is_refused_before_it_is_unrolled(
+    pattern: str, several: httpx.AsyncClient
+) -> None:
+    answer = await several.get("/v1/models", params={"filter": pattern})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "filter")
+    assert "no ( and no {" in answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("pattern", ["(x%2Bx%2B)%2By", "(.*)*(.*)*(.*)*(.*)*(.*)*(.*)*(.*)*(.*)*(.*)*$y", "(x|xx|x)*y"])
+@pytest.mark.parametrize("pattern", [".*" * 10 + "$y", "x*x*x*x*x*x*x*x*x*y", "x%2Bx%2B" * 40 + "y"])
 async def test_a_filter_that_never_ends_is_refused_soon(pattern: str, settings: HttpSettings) -> None:
     transport = httpx.ASGITransport(create_app(RecordingStore(RecordingModel("x" * 200)), settings, Telemetry()))
     async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
@@ -97,7 +114,7 @@ async def test_a_model_is_described_by_any_of_its_names(path: str, several: http
 
 
 async def test_capabilities_have_localais_words(several: httpx.AsyncClient) -> None:
-    answer = await several.get("/models/capabilities?filter=^(tiny|ranks)$")
+    answer = await several.get("/models/capabilities?filter=^tiny$|^ranks$")
     tiny, ranks = answer.json()["data"]
     assert {"embeddings", "rerank"} <= set(tiny["capabilities"])
     assert (tiny["input_modalities"], tiny["output_modalities"]) == (["text"], ["embeddings"])
