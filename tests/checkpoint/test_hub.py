@@ -3,14 +3,16 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from textmill.checkpoint.hub import PACKAGED, Location, resolve
 from textmill.checkpoint.recipe import load_tensors, read_recipe
-from textmill.errors import ModelBroken, ModelNotFound
+from textmill.errors import DownloadFailed, ModelBroken, ModelNotFound, TextmillError
 from textmill.testing.checkpoints import DenseModule, tiny_bert
 from textmill.testing.hub import COMMIT, FakeHub, fake_hub
 
@@ -43,8 +45,8 @@ def cached(cache: Path, repo: str = "owner/tiny", ref: str = "main", commit: str
     return snapshot
 
 
-def refused(model: str, cache: Path, **options: str | bool) -> str:
-    with pytest.raises(ModelNotFound) as caught:
+def refused(model: str, cache: Path, kind: type[TextmillError] = ModelNotFound, /, **options: str | bool) -> str:
+    with pytest.raises(kind) as caught:
         resolve(model, cache_dir=cache, **{"endpoint": NOWHERE, **options})  # type: ignore[arg-type]
     return str(caught.value)
 
@@ -108,7 +110,7 @@ def test_the_cache_comes_before_the_package(tmp_path: Path) -> None:
 
 
 def test_a_revision_skips_the_package(tmp_path: Path) -> None:
-    message = refused("all-MiniLM-L6-v2", tmp_path, revision="v2")
+    message = refused("all-MiniLM-L6-v2", tmp_path, DownloadFailed, revision="v2")
     assert f"hf download {REPO} --revision v2" in message
 
 
@@ -201,14 +203,14 @@ def test_a_graph_is_not_looked_for_in_the_package_that_has_none(tmp_path: Path, 
 
 
 def test_a_hub_out_of_reach_is_one_sentence_with_the_commands(tmp_path: Path) -> None:
-    message = refused("owner/tiny", tmp_path)
+    message = refused("owner/tiny", tmp_path, DownloadFailed)
     assert "hf download owner/tiny" in message
     assert "\n" not in message
 
 
 @pytest.mark.parametrize("endpoint", ["mirror.example", "http://127.0.0.1:port"])
 def test_a_hub_whose_address_is_none_is_one_sentence_too(tmp_path: Path, endpoint: str) -> None:
-    assert "fetching it from the hub failed" in refused("owner/name", tmp_path, endpoint=endpoint)
+    assert "fetching it from the hub failed" in refused("owner/name", tmp_path, DownloadFailed, endpoint=endpoint)
 
 
 def test_a_download_brings_what_the_model_needs_and_nothing_else(tmp_path: Path, hub: FakeHub) -> None:
@@ -254,18 +256,20 @@ def test_a_repository_without_safetensors_is_refused_with_the_way_to_convert_it(
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "expected"),
+    ("status", "code", "kind", "expected"),
     [
-        (404, "RepoNotFound", "is not on the hub, or is private"),
-        (401, "RepoNotFound", "hf auth login"),
-        (403, "GatedRepo", "accept its terms at https://huggingface.co/owner/tiny"),
-        (404, "RevisionNotFound", "has no revision 'v3'"),
-        (500, "Broken", "hf download owner/tiny --revision v3"),
+        (404, "RepoNotFound", ModelNotFound, "is not on the hub, or is private"),
+        (401, "RepoNotFound", ModelNotFound, "hf auth login"),
+        (403, "GatedRepo", ModelNotFound, "accept its terms at https://huggingface.co/owner/tiny"),
+        (404, "RevisionNotFound", ModelNotFound, "has no revision 'v3'"),
+        (500, "Broken", DownloadFailed, "hf download owner/tiny --revision v3"),
     ],
 )
-def test_what_the_hub_refuses_is_explained(status: int, code: str, expected: str, tmp_path: Path, hub: FakeHub) -> None:
+def test_what_the_hub_refuses_is_explained(
+    status: int, code: str, kind: type[TextmillError], expected: str, tmp_path: Path, hub: FakeHub
+) -> None:
     hub.refusal = (status, code)
-    message = refused("owner/tiny", tmp_path, endpoint=hub.endpoint, revision="v3")
+    message = refused("owner/tiny", tmp_path, kind, endpoint=hub.endpoint, revision="v3")
     assert expected in message
     assert "\n" not in message
 
@@ -273,4 +277,20 @@ def test_what_the_hub_refuses_is_explained(status: int, code: str, expected: str
 def test_a_cache_that_cannot_be_written_is_explained(tmp_path: Path, hub: FakeHub) -> None:
     hub.folder = tiny_bert(tmp_path / "repository")
     (tmp_path / "cache").write_text("a file where the cache should be")
-    assert "fetching it from the hub failed" in refused("owner/tiny", tmp_path / "cache", endpoint=hub.endpoint)
+    message = refused("owner/tiny", tmp_path / "cache", DownloadFailed, endpoint=hub.endpoint)
+    assert "fetching it from the hub failed" in message
+
+
+@pytest.mark.parametrize("fault", [{"unready": 503}, {"cutting": True}])
+def test_files_that_do_not_come_where_the_hub_lists_them_are_a_download_that_fails(
+    fault: dict[str, int], tmp_path: Path, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("utils._http", "file_download"):  # which would wait between its own attempts
+        monkeypatch.setattr(f"huggingface_hub.{module}.time", SimpleNamespace(sleep=lambda _: None, time=time.time))
+    hub.folder = tiny_bert(tmp_path / "repository")
+    vars(hub).update(fault)
+    message = refused("owner/tiny", tmp_path / "cache", DownloadFailed, endpoint=hub.endpoint)
+    assert "fetching it from the hub failed" in message
+    assert "\n" not in message
+    hub.unready, hub.cutting = None, False
+    assert resolve("owner/tiny", cache_dir=tmp_path / "cache", endpoint=hub.endpoint).revision == COMMIT

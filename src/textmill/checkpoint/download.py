@@ -11,7 +11,7 @@ from typing import Any
 
 from textmill.checkpoint import artefacts
 from textmill.checkpoint.cache import Snapshot, missing_files
-from textmill.errors import ModelBroken, ModelNotFound, TextmillError
+from textmill.errors import DownloadFailed, ModelBroken, ModelNotFound, TextmillError
 
 TIMEOUT = 5.0
 """Seconds until a hub that does not answer counts as unreachable; huggingface_hub's own limit is none."""
@@ -59,7 +59,8 @@ class Access:
 def download(repo: str, revision: str | None, access: Access, hint: str) -> Snapshot:
     """Fetch the files of a repository that textmill needs into the cache.
 
-    Raises ModelNotFound where that cannot be done, ending in ``hint``; ModelBroken where the repository lacks files.
+    Raises ModelNotFound where the hub does not have it for us, or textmill is offline; DownloadFailed where the network, the hub or the disk
+    fails; ModelBroken where the repository lacks files. The first two end in what to do, which may be ``hint``.
     """
     # Imported here because it costs 0.2 s, and a model that is cached or installed does not need it.
     from huggingface_hub import HfApi, constants, snapshot_download  # noqa: PLC0415
@@ -130,7 +131,8 @@ def _explained(error: Exception, repo: str, revision: str | None, hint: str) -> 
     elif names & {"HFValidationError", "DisabledRepoError"}:
         why = f"the hub does not serve {repo!r}: {_first_line(error)}. {hint}"
     else:
-        why = f"{repo} is not in the cache, and fetching it from the hub failed ({_first_line(error)}). {hint}"
+        failed = f"{repo} is not in the cache, and fetching it from the hub failed ({_first_line(error)}). {hint}"
+        return DownloadFailed(failed)
     return ModelNotFound(why)
 
 

@@ -66,8 +66,10 @@ def resolve(
 
     A hub id is looked for in the cache, then in a package that carries it (unless ``revision`` is given), then on the hub. A
     cached model needs no network and is not updated. None means what huggingface_hub takes from HF_TOKEN, HF_HOME and
-    HF_ENDPOINT. ``backend`` and ``file`` say which of a repository's files are wanted, ``bar`` is told of the bytes. Raises ModelNotFound with commands that would help, ModelBroken where what is found lacks files or is not what
-    it claims to be.
+    HF_ENDPOINT. ``backend`` and ``file`` say which of a repository's files are wanted, ``bar`` is told of the bytes.
+
+    Raises ModelNotFound where there is none, and DownloadFailed where it could not be fetched now, both with commands that would help;
+    ModelBroken where what is found lacks files or is not what it claims to be.
     """
     folder = _local(model)
     if folder is not None:

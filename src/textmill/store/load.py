@@ -51,6 +51,7 @@ def load(model: str = DEFAULT_MODEL, **options: Any) -> Model:
 
     Raises:
         ModelNotFound: nothing of that name is here, cached or on the hub.
+        DownloadFailed: the hub, the network or the disk failed while it was fetched; trying again may help.
         ModelBroken: its files are missing, damaged or of a kind that textmill does not run.
         ConfigInvalid: an option is unknown or impossible.
         ExtraMissing: the backend's framework is not installed.

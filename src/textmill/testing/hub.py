@@ -18,12 +18,15 @@ COMMIT = "c0ffee" + "0" * 34
 class FakeHub(ThreadingHTTPServer):
     """One repository, ``owner/tiny``, at one commit: the files of ``folder``.
 
-    A ``refusal``, a status with the hub's error code, answers every request instead. ``asked`` lists the paths requested.
+    A ``refusal``, a status with the hub's error code, answers every request instead; ``unready``, a status, those for files, and where the
+    hub is ``cutting``, only half of each file comes. ``asked`` lists the paths requested.
     """
 
     repo = "owner/tiny"
     folder = Path()
     refusal: tuple[int, str] | None = None
+    unready: int | None = None
+    cutting = False
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -64,22 +67,26 @@ class _Handler(BaseHTTPRequestHandler):
             )
         elif path.startswith(api):
             self._json({"id": hub.repo, "sha": COMMIT, "siblings": [{"rfilename": file} for file in files]})
+        elif hub.unready is not None:
+            self._send(hub.unready, b"", {}, body=body)
         elif path.removeprefix(resolved) in files:
             raw = (hub.folder / path.removeprefix(resolved)).read_bytes()
-            self._send(200, raw, {"ETag": f'"{hashlib.sha1(raw).hexdigest()}"', "X-Repo-Commit": COMMIT}, body=body)  # noqa: S324 - git's
+            headers = {"ETag": f'"{hashlib.sha1(raw).hexdigest()}"', "X-Repo-Commit": COMMIT}  # noqa: S324 - git's
+            self._send(200, raw, headers, body=body, cut=hub.cutting)
         else:
             self._send(404, b"", {"X-Error-Code": "EntryNotFound"}, body=body)
 
     def _json(self, value: Any) -> None:
         self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"}, body=True)
 
-    def _send(self, status: int, raw: bytes, headers: dict[str, str], *, body: bool) -> None:
+    def _send(self, status: int, raw: bytes, headers: dict[str, str], *, body: bool, cut: bool = False) -> None:
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(raw))}.items():
             self.send_header(name, value)
         self.end_headers()
         if body:
-            self.wfile.write(raw)
+            self.wfile.write(raw[: len(raw) // 2] if cut else raw)
+            self.close_connection = cut or self.close_connection
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
         """Keep requests off the terminal."""
