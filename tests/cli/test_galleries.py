@@ -88,5 +88,5 @@ def test_an_address_in_the_environment_that_is_no_url_is_told_when_something_is_
         lambda: gallery.fetch(File(filename="x.bin", uri=server.url("/x.bin"))),
         lambda: gallery.carry_out(Wish(uri="owner/repo")),
     ):
-        with pytest.raises(DownloadFailed, match=f"^{variable} is no URL of http or https; "):
+        with pytest.raises(DownloadFailed, match=f"(^|: ){variable} is no URL of http or https; "):
             fetch()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -19,10 +20,18 @@ import pytest
 
 from textmill.config import ModelOptions
 from textmill.contract import BatchReport
-from textmill.errors import ConfigInvalid, InvalidInput, ModelBroken, ModelNotFound, TextmillError, Unavailable
-from textmill.store.load import load, load_model
+from textmill.errors import (
+    ConfigInvalid,
+    InvalidInput,
+    ModelBroken,
+    ModelNotFound,
+    TextmillError,
+    Unavailable,
+)
+from textmill.store.load import load, load_model, weigh
 from textmill.tasks.line import WINDOW
 from textmill.testing.checkpoints import DenseModule, tiny_bert, tiny_qwen3
+from textmill.testing.hub import COMMIT, fake_hub
 
 
 @pytest.fixture(scope="module")
@@ -366,3 +375,53 @@ def test_a_dense_path_means_nothing_to_a_model_without_a_dense_module(
     with load(str(folder), dtype="float32", threads=1, dense_path="2_Dense") as model:
         assert model.info.dimensions == 32
     assert "has 0 Dense modules" in caplog.text
+
+
+@pytest.mark.parametrize("variable", ["HF_ENDPOINT", "HF_MIRROR"])
+def test_a_model_comes_from_the_hub_that_the_environment_names(
+    variable: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    for name in ("HF_ENDPOINT", "HF_MIRROR", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    with fake_hub() as hub:
+        hub.folder = folder
+        monkeypatch.setenv(variable, f"{hub.endpoint}/")
+        options = ModelOptions(threads=1, cache_dir=str(tmp_path))
+        assert weigh("owner/tiny", options) == (folder / "model.safetensors").stat().st_size
+        with load_model("owner/tiny", options) as model:
+            assert model.info.revision == COMMIT
+
+
+def test_an_address_of_the_hub_that_is_none_is_said_in_our_words_and_what_is_cached_loads(
+    folder: Path, tmp_path: Path
+) -> None:
+    stored = tmp_path / "cache" / "huggingface" / "hub" / "models--owner--tiny"
+    shutil.copytree(folder, stored / "snapshots" / COMMIT)
+    (stored / "refs").mkdir()
+    (stored / "refs" / "main").write_text(COMMIT)
+    # In a process of its own: huggingface_hub takes the variable apart when it is imported.
+    script = """
+import textmill
+for name in ("owner/tiny", "owner/other"):
+    try:
+        print(textmill.load(name, threads=1).info.revision)
+    except textmill.DownloadFailed as error:
+        print(error)
+"""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}  # noqa: TID251 - to pass it on
+    for address in ("http://[bad", "hub.local", "http://u:s3cret@h:port"):
+        environ = {
+            **kept,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "XDG_CACHE_HOME": str(tmp_path / "cache"),
+            "HF_ENDPOINT": address,
+        }
+        told = subprocess.run([sys.executable, "-c", script], env=environ, text=True, capture_output=True, check=False)  # noqa: S603 - ours
+        assert told.stdout.splitlines() == [
+            COMMIT,
+            (
+                "owner/other is not in the cache, and cannot be fetched: HF_ENDPOINT is no URL of http or https; "
+                "give it one, such as https://host:port, or unset it"
+            ),
+        ], told.stderr

@@ -15,6 +15,7 @@ from textmill.checkpoint.artefacts import choose, is_asked_for
 from textmill.checkpoint.modules import MODULES, read_modules, read_router
 from textmill.checkpoint.static import MODULE as STATIC
 from textmill.checkpoint.tensors import WEIGHTS, weight_files
+from textmill.config import cache_folder
 from textmill.errors import ModelBroken
 
 _TRANSFORMERS = ("Transformer", "MLMTransformer")
@@ -52,9 +53,12 @@ def find_snapshot(
 
 def default_cache() -> Path:
     """The cache folder that HF_HOME and its kin give; huggingface_hub reads them."""
-    # This module of the library is cheap: it imports nothing but the standard library.
-    from huggingface_hub import constants  # noqa: PLC0415 - not needed where the caller names a cache
-
+    try:
+        # This module of the library is cheap: it imports nothing but the standard library.
+        from huggingface_hub import constants  # noqa: PLC0415 - not needed where the caller names a cache
+    except ValueError:
+        # It takes HF_ENDPOINT apart and does not come up where that is no URL; what is cached needs none.
+        return cache_folder().parent / "huggingface" / "hub"
     return Path(constants.HF_HUB_CACHE).expanduser()
 
 

@@ -43,8 +43,8 @@ HEADS = ("[0-9]*_*/model*.safetensors", "*_[0-9]_*/model*.safetensors", "*_linea
 class Access:
     """How to reach the hub, and which of a repository's files are wanted.
 
-    None means huggingface_hub's own default, which honours the HF_* variables; see `textmill.checkpoint.artefacts` for
-    ``backend`` and ``file``. ``bar`` is a class like tqdm's that is told of the bytes, None for huggingface_hub's own.
+    None means huggingface_hub's own default, which honours the HF_* variables; ``fault`` is what is wrong with these, so that nothing can be
+    fetched. See `textmill.checkpoint.artefacts` for ``backend`` and ``file``. ``bar`` is a class like tqdm's that is told of the bytes, None for huggingface_hub's own.
     """
 
     token: str | None = None
@@ -54,6 +54,7 @@ class Access:
     backend: str = "auto"
     file: str | None = None
     bar: type[Any] | None = None
+    fault: str = ""
 
 
 def download(repo: str, revision: str | None, access: Access, hint: str) -> Snapshot:
@@ -62,6 +63,10 @@ def download(repo: str, revision: str | None, access: Access, hint: str) -> Snap
     Raises ModelNotFound where the hub does not have it for us, or textmill is offline; DownloadFailed where the network, the hub or the disk
     fails; ModelBroken where the repository lacks files. The first two end in what to do, which may be ``hint``.
     """
+    if access.fault and not access.offline:
+        # Said before the library is imported, which does not come up with some of them.
+        msg = f"{repo} is not in the cache, and cannot be fetched: {access.fault}"
+        raise DownloadFailed(msg)
     # Imported here because it costs 0.2 s, and a model that is cached or installed does not need it.
     from huggingface_hub import HfApi, constants, snapshot_download  # noqa: PLC0415
 

@@ -61,12 +61,14 @@ def resolve(
     backend: str = "auto",
     file: str | None = None,
     bar: type[Any] | None = None,
+    fault: str = "",
 ) -> Location:
     """Find a model: a folder, a hub id ``owner/name``, or a name that an installed package carries.
 
     A hub id is looked for in the cache, then in a package that carries it (unless ``revision`` is given), then on the hub. A
     cached model needs no network and is not updated. None means what huggingface_hub takes from HF_TOKEN, HF_HOME and
     HF_ENDPOINT. ``backend`` and ``file`` say which of a repository's files are wanted, ``bar`` is told of the bytes.
+    ``fault`` is what is wrong with the way to the network: then only what is here is found.
 
     Raises ModelNotFound where there is none, and DownloadFailed where it could not be fetched now, both with commands that would help;
     ModelBroken where what is found lacks files or is not what it claims to be.
@@ -88,7 +90,7 @@ def resolve(
         if carried is not None:
             return Location(carried, repo, None, model)
     hint = _hint(repo, revision, carrier, cached)
-    snapshot = download(repo, revision, Access(token, offline, cache_dir, endpoint, backend, file, bar), hint)
+    snapshot = download(repo, revision, Access(token, offline, cache_dir, endpoint, backend, file, bar, fault), hint)
     return Location(snapshot.folder, repo, snapshot.commit, model)
 
 

@@ -51,11 +51,9 @@ class HubCache:
     def fetch(self, repository: Repository, report: Report, stop: Stop) -> None:
         """Put a repository into the cache. Once large files come, ``report`` knows how large they are together.
 
-        Raises DownloadFailed where the network is set up wrongly, and what `resolve` raises.
+        Raises what `resolve` raises.
         """
         access = self._access
-        if access.fault and not access.offline and not self.has(repository):
-            raise DownloadFailed(access.fault)
         resolve(
             repository.repo,
             revision=repository.revision,
@@ -64,6 +62,7 @@ class HubCache:
             endpoint=access.endpoint,
             cache_dir=self._cache_dir,
             bar=bar_of(repository.repo, report, stop),
+            fault=access.fault,
         )
 
 

@@ -16,7 +16,7 @@ from textmill.checkpoint.recipe import Recipe, load_tensors, read_recipe
 from textmill.checkpoint.source import Ask
 from textmill.checkpoint.static import rows_said
 from textmill.checkpoint.tokenizer import Tokenizer
-from textmill.config import ModelOptions, available_threads, cache_folder, model_options
+from textmill.config import ModelOptions, available_threads, cache_folder, hub_endpoint, model_options, network_fault
 from textmill.contract import USUAL, BatchReport, EmbedDefaults
 from textmill.engine.engine import Engine, Policy
 from textmill.errors import ConfigInvalid
@@ -119,6 +119,7 @@ def weigh(model: str, options: ModelOptions, bar: type[Any] | None = None) -> in
 
 
 def _resolved(model: str, options: ModelOptions, bar: type[Any] | None) -> Location:
+    fault = network_fault()
     return resolve(
         model,
         revision=options.revision,
@@ -126,8 +127,10 @@ def _resolved(model: str, options: ModelOptions, bar: type[Any] | None) -> Locat
         offline=options.offline,
         cache_dir=Path(options.cache_dir) if options.cache_dir else None,
         backend=options.backend,
+        endpoint=None if fault else hub_endpoint(),
         file=options.file,
         bar=bar,
+        fault=fault,
     )
 
 
