@@ -91,7 +91,11 @@ async def test_without_keys_others_may_not_install(
 
 
 @pytest.mark.parametrize(
-    "name", ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP"]
+    "name",
+    [
+        *("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Server"),
+        *("X-Real-IP", "CF-Connecting-IP", "True-Client-IP", "X-Cluster-Client-IP"),
+    ],
 )
 async def test_a_proxy_that_puts_our_address_as_the_host_gives_itself_away(name: str, connect: Connect) -> None:
     assert (await apply(connect(), {name: "10.0.0.7"})).status_code == 403

@@ -16,10 +16,11 @@ Right = Literal["none", "use", "manage", "install"]
 
 _PORT = re.compile(r":\d+$")
 
+_FORWARDED = b"x-forwarded-"
 _RELAYED = frozenset(
-    (b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip")
+    (b"forwarded", b"via", b"x-real-ip", b"cf-connecting-ip", b"true-client-ip", b"x-cluster-client-ip")
 )
-"""Headers by which proxies say whom they ask for."""
+"""Headers by which proxies say whom they ask for; so do all that begin with the former."""
 
 
 class Rights:
@@ -78,7 +79,7 @@ class Rights:
     def _check_machine(self, headers: Headers) -> None:
         # A name as the host is that of a proxy, or of a page that has made its own name mean this machine. A proxy that puts
         # our address there gives itself away by the headers that it adds, as most do.
-        relayed = any(name in _RELAYED for name, _ in headers)
+        relayed = any(name in _RELAYED or name.startswith(_FORWARDED) for name, _ in headers)
         if self._exposed or relayed or not _is_loopback(_header(headers, b"host") or ""):
             msg = (
                 "without a key, models are installed and deleted only for programs on the same machine, of a server that listens to "
