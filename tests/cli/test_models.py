@@ -46,6 +46,15 @@ def test_a_model_that_was_given_stands_before_those_of_the_folder(tmp_path: Path
     store.close(0)
 
 
+def test_a_file_of_models_that_is_not_there_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tiny_bert(tmp_path / "one")
+    for name, told in (("here.yaml", 0), ("none.yaml", 1)):
+        caplog.clear()
+        (tmp_path / "here.yaml").write_text("[]")
+        open_store(options_of(tmp_path, models_config_file=str(tmp_path / name)), Telemetry()).close(0)
+        assert sum("nothing is installed or deleted" in each for each in caplog.messages) == told
+
+
 def test_a_start_that_cannot_have_what_it_is_to_load_ends(tmp_path: Path) -> None:
     tiny_bert(tmp_path / "one")
     with pytest.raises(ModelNotFound, match="did you mean 'one'"):

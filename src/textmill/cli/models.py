@@ -53,6 +53,11 @@ def open_store(options: ServeOptions, telemetry: Telemetry, looks: Looks | None 
     path = Path(options.models_path)
     external = externals(options)
     gallery = open_gallery(options)
+    for file in config_files(options):
+        if not file.is_file():
+            _log.warning(
+                "%s, which --models-config-file names, is not there; until it is, nothing is installed or deleted", file
+            )
     gallery.sweep()  # of what a killed process has left there
     preload(options.preload, gallery)
     given = given_models(options, resident())
