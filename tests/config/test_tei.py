@@ -186,6 +186,7 @@ def test_of_a_list_of_levels_the_one_without_a_target_holds(text: str, level: st
         ({}, {"AUTO_TRUNCATE": "perhaps"}, "AUTO_TRUNCATE has an impossible value 'perhaps'"),
         ({}, {"JSON_OUTPUT": "perhaps"}, "JSON_OUTPUT is 'perhaps'; it can be true or false"),
         ({}, {"API_KEY": " "}, "API_KEY is set but empty"),
+        ({}, {"API_KEY": ", ,"}, "API_KEY is given but has no key in it"),
         ({"payload_limit": "2MB"}, {}, "--payload-limit has an impossible value '2MB'"),
         ({"hostname": "::1", "host": "::2"}, {}, "--host and --hostname are one option and differ"),
         ({"models": ("a",), "model_id": ("b",)}, {}, "MODEL a and --model-id b are one option and differ"),

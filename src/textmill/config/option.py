@@ -68,7 +68,12 @@ class Option:
             shown = "" if self.secret else f" {value!r}"
             msg = f"{where} has an impossible value{shown}: {str(error).replace('`', '')}"
             raise ConfigInvalid(msg) from None
-        if self.guard and isinstance(converted, tuple) and not (converted and all(map(str.strip, converted))):
+        # Also where commas do not part what is given: a list of keys that has none came out as one of them.
+        if (
+            self.guard
+            and isinstance(converted, tuple)
+            and not (converted and all(each.replace(",", "").strip() for each in converted))
+        ):
             msg = f"{where} is given but has no key in it, or an empty one; give it a key, or leave it out to let everyone in"
             raise ConfigInvalid(msg)
         return converted
