@@ -190,6 +190,25 @@ def test_a_misspelt_name_alone_is_told_of_and_changes_nothing() -> None:
     assert serving.options == serve_options({}, {}).options
 
 
+def test_names_that_share_the_prefix_alone_are_not_near() -> None:
+    (note,) = serve_options({}, {"LOCALAI_UNKNOWNTHING": "x"}).notes
+
+    assert note == (logging.WARNING, "LOCALAI_UNKNOWNTHING is not taken: textmill does not know it")
+    with pytest.raises(ConfigInvalid, match=r"TEXTMILL_UNKNOWNTHING$"):
+        serve_options({}, {"TEXTMILL_UNKNOWNTHING": "x"})
+
+
+def test_a_watchdog_that_is_switched_off_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "serve.yaml").write_text("idle_unload_seconds: 60")
+    environ = {"WATCHDOG_IDLE": "true", "LOCALAI_WATCHDOG_IDLE_TIMEOUT": "0"}
+    serving = serve_options({"config": str(tmp_path / "serve.yaml")}, environ)
+
+    assert [said for _, said in serving.notes] == [
+        "taken from the environment, as LocalAI names them: WATCHDOG_IDLE, LOCALAI_WATCHDOG_IDLE_TIMEOUT"
+    ]
+    assert serving.options.idle_unload_seconds is None
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("15m", 900), ("1h30m", 5400), ("500ms", 0.5), ("1.5h", 5400)])
 def test_durations_are_gos(text: str, seconds: float) -> None:
     assert duration(text, "X") == seconds

@@ -15,7 +15,7 @@ from typing import Any
 from textmill.config.option import WORDS, nearest, options_of
 from textmill.config.options import ServeOptions
 from textmill.config.preloads import listed, preload_file, preload_list
-from textmill.config.spelling import Read, Said, Spelling, Table, as_it_is
+from textmill.config.spelling import Read, Said, Spelling, Table, Unset, as_it_is
 from textmill.config.tei import log_level
 from textmill.errors import ConfigInvalid
 
@@ -109,9 +109,9 @@ def _idle(said: Said) -> object:
     return _whole(seconds) if on else None
 
 
-def _whole(seconds: float) -> int | None:
-    """Whole seconds, at least one; None for none at all, which never unloads: a model that leaves at once would load for each request."""
-    return max(1, round(seconds)) if seconds else None
+def _whole(seconds: float) -> object:
+    """Whole seconds, at least one; none at all never unloads: a model that leaves at once would load for each request."""
+    return max(1, round(seconds)) if seconds else Unset.UNSET
 
 
 def duration(text: str, where: str) -> float:
@@ -325,7 +325,7 @@ def unknown(environ: Mapping[str, str]) -> Iterator[tuple[int, str]]:
     names = {name for row in SPELLINGS for name in row.variables if name.startswith(PREFIX)}
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in names and not _OF_A_SERVICE.fullmatch(name):
-            yield logging.WARNING, f"{name} is not taken: textmill does not know it{nearest(name, names)}"
+            yield logging.WARNING, f"{name} is not taken: textmill does not know it{nearest(name, names, PREFIX)}"
 
 
 def env_files() -> Iterator[tuple[int, str]]:

@@ -89,10 +89,10 @@ def options_of(struct: type[msgspec.Struct]) -> tuple[Option, ...]:
     return tuple(options)
 
 
-def nearest(word: str, known: Collection[str]) -> str:
-    """'; did you mean …?' for a misspelt word, or nothing where no known one is near."""
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+def nearest(word: str, known: Collection[str], prefix: str = "") -> str:
+    """'; did you mean …?' for a misspelt word, or nothing where no known one is near. A ``prefix`` that all have makes none near."""
+    near = difflib.get_close_matches(word.removeprefix(prefix), [each.removeprefix(prefix) for each in known], n=1)
+    return f"; did you mean {prefix}{near[0]}?" if near else ""
 
 
 def hidden(value: object) -> object:

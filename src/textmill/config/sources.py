@@ -71,7 +71,7 @@ def environment(kind: type[ModelOptions], environ: Environ) -> tuple[Layer, Laye
     own = {name: text for name, text in environ.items() if name.startswith(PREFIX) and not _is_of_a_service(name, text)}
     for name in own:
         if name not in known:
-            msg = f"there is no option for the environment variable {name}{nearest(name, known)}"
+            msg = f"there is no option for the environment variable {name}{nearest(name, known, PREFIX)}"
             raise ConfigInvalid(msg)
     values: dict[str, Stated] = {}
     for option in options_of(kind):

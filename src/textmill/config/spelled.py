@@ -10,7 +10,7 @@ from textmill.config.layers import Layer, Stated
 from textmill.config.option import WORDS, options_of
 from textmill.config.options import ServeOptions
 from textmill.config.sources import refuse_blank
-from textmill.config.spelling import Said, Spelling, Table
+from textmill.config.spelling import Said, Spelling, Table, Unset
 from textmill.errors import ConfigInvalid
 
 Note = tuple[int, str]
@@ -121,7 +121,7 @@ class _Reading:
                 self._leave(spelling, text, where)
                 return
         # A variable has one value; commas do not part it unless its row says so.
-        stated = Stated(option.convert(value, where), where)
+        stated = Stated(None if value is Unset.UNSET else option.convert(value, where), where)
         before = self.layer.get(name)
         if before is not None and spelling.adds:
             stated = _added(before, stated)

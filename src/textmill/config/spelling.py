@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from types import MappingProxyType
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -18,8 +19,14 @@ class Said:
     others: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
 
 
+class Unset(Enum):
+    """What says that an option is to have no value, whatever comes behind it says."""
+
+    UNSET = auto()
+
+
 Read = Callable[[Said], object]
-"""Makes our value of what was said; None leaves the option alone. Raises ConfigInvalid for what cannot be."""
+"""Makes our value of what was said; None leaves the option alone, `Unset` gives it none. Raises ConfigInvalid for what cannot be."""
 
 
 def as_it_is(said: Said) -> object:
