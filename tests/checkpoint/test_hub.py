@@ -213,6 +213,14 @@ def test_a_hub_whose_address_is_none_is_one_sentence_too(tmp_path: Path, endpoin
     assert "fetching it from the hub failed" in refused("owner/name", tmp_path, DownloadFailed, endpoint=endpoint)
 
 
+def test_a_password_of_the_hub_is_not_in_what_is_said(tmp_path: Path, hub: FakeHub) -> None:
+    hub.refusal = (500, "Broken")
+    endpoint = hub.endpoint.replace("//", "//me:s3cret@")
+    message = refused("owner/tiny", tmp_path, DownloadFailed, endpoint=endpoint)
+    assert "fetching it from the hub failed" in message
+    assert "s3cret" not in message
+
+
 def test_a_download_brings_what_the_model_needs_and_nothing_else(tmp_path: Path, hub: FakeHub) -> None:
     hub.folder = tiny_bert(tmp_path / "repository", modules=(DenseModule(8),))
     for extra in (

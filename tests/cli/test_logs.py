@@ -18,6 +18,7 @@ def logging_as_before() -> Iterator[None]:
     root, quiet = logging.getLogger(), [logging.getLogger(name) for name in ("uvicorn", "httpx")]
     before, levels = (root.level, list(root.handlers)), [logger.level for logger in quiet]
     yield
+    logging.getLogger("huggingface_hub").__class__ = logging.Logger
     root.setLevel(before[0])
     root.handlers[:] = before[1]
     for logger, level in zip(quiet, levels, strict=True):
@@ -86,3 +87,20 @@ def test_a_line_of_text_has_the_times_of_a_request_before_its_message(capsys: py
     first, second = capsys.readouterr().err.splitlines()
     assert first.endswith('INFO textmill.x: embed{total_time="3.5ms" queue_time="1ms" compute_tokens=7}: Success')
     assert second.endswith("INFO textmill.x: plain")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_lines_of_libraries_come_once_and_without_passwords(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    start_logging("info", form)
+    theirs = logging.getLogger("huggingface_hub")
+    theirs.addHandler(logging.StreamHandler())  # as the library does when it is imported
+    logging.getLogger("huggingface_hub.x").warning("'%s' thrown while requesting HEAD %s", "x", "http://me:s3cret@h/x")
+    try:
+        raise ValueError("http://me:s3/cret@h/x")  # noqa: EM101, TRY301 - as a library may
+    except ValueError:
+        logging.getLogger("textmill").exception("a bug")
+    told = capsys.readouterr().err
+    assert told.count("thrown while requesting HEAD http://***@h/x") == 1
+    assert "ValueError: http://***@h/x" in told
+    assert "cret" not in told
+    assert theirs.handlers == []

@@ -11,6 +11,7 @@ from typing import Any
 
 from textmill.checkpoint import artefacts
 from textmill.checkpoint.cache import Snapshot, missing_files
+from textmill.config import without_users
 from textmill.errors import DownloadFailed, ModelBroken, ModelNotFound, TextmillError
 
 TIMEOUT = 5.0
@@ -142,7 +143,7 @@ def _explained(error: Exception, repo: str, revision: str | None, hint: str) -> 
 
 
 def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".strip().splitlines()[0][:200].rstrip(".")
+    return without_users(f"{type(error).__name__}: {error}").strip().splitlines()[0][:200].rstrip(".")
 
 
 def _without_graph(repo: str, missing: Sequence[str]) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from datetime import UTC, datetime
+from typing import Any
 
+from textmill.config import without_users
 from textmill.telemetry.request import CURRENT
 
 
@@ -16,14 +18,42 @@ def start_logging(level: str, form: str, *, spans: bool = True) -> None:
     """
     handler = logging.StreamHandler()
     handler.setFormatter(_Json(spans=spans) if form == "json" else _Text())
+    handler.addFilter(_discreet)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    hub = logging.getLogger("huggingface_hub")
+    hub.handlers.clear()
+    hub.__class__ = _Handled
     if level == "info":
         # What uvicorn and httpx say of themselves at this level, the ready line says in one.
         for name in ("uvicorn", "httpx"):
             logging.getLogger(name).setLevel(logging.WARNING)
 
 
-class _Text(logging.Formatter):
+class _Handled(logging.Logger):
+    """A logger to which its library would add a handler when it is imported, so that each line would come twice."""
+
+    def addHandler(self, hdlr: logging.Handler) -> None:  # noqa: N802 - the base class calls it so
+        """Leave its lines to the root's handler."""
+
+
+def _discreet(record: logging.LogRecord) -> bool:
+    """Let a line through, one of a library without the users and passwords of addresses: it does not know what is secret."""
+    if not str(record.name).startswith("textmill"):
+        told = record.getMessage()
+        if (bare := without_users(told)) != told:
+            record.msg, record.args = bare, ()
+    return True
+
+
+class _Discreet(logging.Formatter):
+    """Tracebacks end in what libraries say, so they are told without users and passwords too."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - as above
+        """The traceback."""
+        return without_users(super().formatException(ei))
+
+
+class _Text(_Discreet):
     """Time, level, name and message; the times of a request stand before the message, as TEI has them."""
 
     def __init__(self) -> None:
@@ -35,7 +65,7 @@ class _Text(logging.Formatter):
         return super().format(record)
 
 
-class _Json(logging.Formatter):
+class _Json(_Discreet):
     """One JSON object a line, with TEI's keys: timestamp, level, message, target, filename, line_number, span and spans."""
 
     def __init__(self, *, spans: bool) -> None:

@@ -1,5 +1,6 @@
 """Options: read once at the edge from flags, environment and YAML; the only room that reads the environment."""
 
+from textmill.config.addresses import without_users
 from textmill.config.children import child_environment
 from textmill.config.keyfile import read_keys
 from textmill.config.network import download_proxy, hub_endpoint, network_fault, proxy_for, unproxied_hosts
@@ -40,4 +41,5 @@ __all__ = [
     "server_key",
     "state_folder",
     "unproxied_hosts",
+    "without_users",
 ]
