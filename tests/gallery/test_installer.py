@@ -77,7 +77,9 @@ def test_no_secret_of_an_address_is_shown(kit: Kit, make: Make, tmp_path: Path) 
             "urls": ["https://u:SECRET@h.example/page"],
             "icon": "https://h.example/icon?sig=SECRET",
             "overrides": {
-                "download_files": [{"uri": "https://h.example/f?SECRET"}],
+                "download_files": [{"uri": "https://h.example/f?SECRET"}, {"uri": " https://u:SECRET@h.example/f"}],
+                "description": "from https://u:SECRET@h.example/f and http://h.example/f?sig=SECRET",
+                "https://u:SECRET@h.example/f": "x",
                 "template": {"chat": "{a}? :// b"},
             },
         }
@@ -96,6 +98,8 @@ def test_no_secret_of_an_address_is_shown(kit: Kit, make: Make, tmp_path: Path) 
         Wish(id="user:SECRET@h.example/x"),
         Wish(url=kit.server.url("/none.yaml?token=SECRET")),
         Wish(uri="https://user:SECRET@h.example/f.gguf"),
+        Wish(uri=" https://user:SECRET@h.example/f.gguf"),
+        Wish(delete="http://user:SECRET@h.example/f.gguf"),
         Wish(uri="ftp://user:SECRET@h.example/f.gguf"),
         Wish(uri="user:SECRET@h.example/f.gguf"),
         Wish(uri="https://h.example/?SECRET"),

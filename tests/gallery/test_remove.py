@@ -282,3 +282,9 @@ def test_a_broken_note_stops_nothing(kit: Kit) -> None:
     kit.delete("bert")
 
     assert "bert.gguf" not in kit.names()
+
+
+def test_an_address_in_place_of_a_name_is_told_without_its_password(kit: Kit) -> None:
+    kit.folder.mkdir(exist_ok=True)
+    with pytest.raises(ModelNotFound, match="no model is called 'http://h/x'"):
+        kit.delete("http://us:s3cret@h/x")

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 HUB = "https://huggingface.co"
-_USER = re.compile(r"\A([a-z][a-z0-9+.-]*://)[^/]*@|\A[^/:@\s]+:[^/]*@(?!sha256:)", re.IGNORECASE)
+_USER = re.compile(
+    r"""\A(?:
+      (?P<scheme>(?:[a-z][a-z0-9+.-]*:)?//)(?:[^/@:\[]*:(?!\d*(?:[/?\#]|\Z)).*@|[^/]*@)(?!sha256:)  # of a URL; not a port before a path
+    | (?!github:)[^/:@\s]+:(?!//|\d*(?:/|\Z)).*@(?!sha256:)                                         # user:password@ alone
+    | [^/:@\s]+@(?=(?:[^/:@\s]+\.[a-z]{2,}|localhost|[\d.]+|\[[^\]]*\])(?::\d+)?/|[^/:@\s]+:\d+(?:/|\Z))  # user@ before a host and a path
+    )""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,5 +72,6 @@ def host_and_port(url: str) -> str:
 
 
 def shown(url: str) -> str:
-    """An address without what may be secret in it: user and password, also where it has no scheme, and the query."""
-    return _USER.sub(r"\1", url).partition("?")[0].partition("#")[0]
+    """An address without what may be secret in it: user and password, also where it has no scheme, and the query; and without blanks around it, which `parse` takes away too."""
+    bare = _USER.sub(lambda found: found["scheme"] or "", url.strip())
+    return bare.partition("?")[0].partition("#")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from textmill.config import without_users
 from textmill.errors import Unavailable
 from textmill.gallery.access import shown
 from textmill.gallery.entry import Entry, Source
@@ -22,6 +24,8 @@ from textmill.gallery.record import Record
 from textmill.gallery.stop import Stop
 from textmill.gallery.wish import Wish
 
+_QUERY = re.compile(r"""(https?://[^\s"'?#]*)[?#][^\s"']*""", re.IGNORECASE)
+"""An address within a text, with its query."""
 _log = logging.getLogger(__name__)
 
 Told = Callable[[Collection[str]], None]
@@ -113,11 +117,12 @@ def _shown_entry(entry: Entry) -> Entry:
 
 
 def _shown_values(value: Any) -> Any:
-    """What a model file is to have, with its addresses without secrets; a text that has blanks is none."""
+    """What a model file is to have, with its addresses without secrets, also those within a text."""
     if isinstance(value, str):
-        return shown(value) if "://" in value and not any(map(str.isspace, value)) else value
+        whole = "://" in value and len(value.split()) == 1
+        return shown(value) if whole else _QUERY.sub(r"\1", without_users(value, ""))
     if isinstance(value, Mapping):
-        return {key: _shown_values(each) for key, each in value.items()}
+        return {_shown_values(key): _shown_values(each) for key, each in value.items()}
     return list(map(_shown_values, value)) if isinstance(value, list) else value
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from textmill.errors import InvalidInput, ModelNotFound, TextmillError
 from textmill.folder.loose import loose_files
+from textmill.gallery.access import shown
 from textmill.gallery.download import disk_faults, ledger_in
 from textmill.gallery.files import sync_folder, write_whole
 from textmill.gallery.lock import changing
@@ -34,7 +35,7 @@ def remove(folder: Path, name: str, outside: Outside) -> Removed:
     loose file is used by a model.
     """
     if not folder.is_dir():
-        msg = f"there is no folder {folder}, so there is no model {name!r}"
+        msg = f"there is no folder {folder}, so there is no model {shown(name)!r}"
         raise ModelNotFound(msg)
     with changing(folder), disk_faults(folder):
         models = models_of(folder, outside)
@@ -100,7 +101,8 @@ def _unknown(name: str, models: Sequence[ModelUse]) -> TextmillError:
     if elsewhere is not None:
         return InvalidInput(f"{elsewhere} is no model of the models folder; take it out of there by hand", param="name")
     own = ", ".join(model.name for model in models if not model.outside)
-    return ModelNotFound(f"no model is called {name!r}; those with model files are {own or 'none'}")
+    # Whoever takes an address for a name need not read its password in a log.
+    return ModelNotFound(f"no model is called {shown(name)!r}; those with model files are {own or 'none'}")
 
 
 def _is_plain(name: str) -> bool:
