@@ -87,7 +87,11 @@ def test_addresses_show_without_their_secrets(command: Command, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "text", ["me:s3cret@host:3128", "http://me:s3@s3cret@host:1", "'me:s3cret@host'", "a=me:s3@s3cret@host/i"]
+    "text",
+    [
+        *("me:s3cret@host:3128", "http://me:s3@s3cret@host:1", "'me:s3cret@host'", "a=me:s3@s3cret@host/i"),
+        *("http://me:x/s3cret@host:1", "http://me:x s3cret@host:1", "me:x/s3cret@host:1", "me:x s3cret@host:1"),
+    ],
 )
 def test_users_show_nowhere(command: Command, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("HTTPS_PROXY", text)

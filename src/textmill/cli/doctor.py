@@ -13,7 +13,7 @@ import click
 
 from textmill.cli.externals import externals
 from textmill.cli.flags import Grouped, flags, spellings
-from textmill.config import ServeOptions, Serving, serve_options
+from textmill.config import ServeOptions, Serving, serve_options, without_users
 from textmill.config.serving import TABLES
 from textmill.errors import ConfigInvalid
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 _GB = 10**9
 _SECRETS = re.compile(
-    r"""(?<=//)[^/\s"]*@                                        # of a URL, up to the last @ before its path
-    | (?<![^\s"'=,(\[{])[^\s"'=,(\[{/:@]+:[^\s"'/]*@(?!sha256:)  # the same without a scheme: user:password@
-    | (?<=[^\s"?]{8})\?[^\s"']*=[^\s"']*                       # a query""",
+    r"""(?:\A|(?<==))(?!github:)[^\s"'=,(\[{/:@]+:(?!\d*(?:/|\Z))[^\s"'/][^"'\n]*@(?!sha256:)     # user:password@ without a scheme, to begin with
+    | (?<![^\s"'=,(\[{])(?!github:)[^\s"'=,(\[{/:@]+:(?!//|\d*(?:/|\Z))[^\s"']*@(?!sha256:)  # the same elsewhere, which has no blanks
+    | (?<=[^\s"?]{8})\?[^\s"']*=[^\s"']*                                                     # a query""",
     re.VERBOSE,
 )
 
@@ -97,7 +97,7 @@ def report_of(setup: Setup, serving: Serving, folder: Folder, found: Sequence[Fi
 def _without_secrets(value: Any) -> Any:
     """The same without users, passwords and queries in the URLs of its texts."""
     if isinstance(value, str):
-        return _SECRETS.sub(lambda found: "***@" if found[0].endswith("@") else "?***", value)
+        return _SECRETS.sub(lambda found: "***@" if found[0].endswith("@") else "?***", without_users(value))
     if isinstance(value, dict):
         return {key: _without_secrets(each) for key, each in value.items()}
     return [_without_secrets(each) for each in value] if isinstance(value, (list, tuple)) else value
