@@ -284,7 +284,7 @@ async def test_a_model_that_the_folder_has_from_now_on_gives_its_place_back(
     assert await name_of(store, "o/tiny") == "o/tiny"
 
 
-@pytest.mark.parametrize("name", ["o/g", "o/g/g.gguf", "o/x-GGUF"])
+@pytest.mark.parametrize("name", ["o/g", "o/x-GGUF"])
 async def test_what_cannot_be_served_is_neither_downloaded_nor_known(
     name: str, store: Store, hub: Hub, loads: Loads
 ) -> None:

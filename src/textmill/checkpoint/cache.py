@@ -39,6 +39,14 @@ def find_snapshot(
 
     ``backend`` and ``file`` say which of its files are needed; see `textmill.checkpoint.artefacts`.
     """
+    folder = snapshot_of(repo, revision, cache_dir)
+    if folder is None:
+        return None
+    return Snapshot(folder, folder.name, tuple(missing_files(folder, backend=backend, file=file)))
+
+
+def snapshot_of(repo: str, revision: str | None, cache_dir: Path | None) -> Path | None:
+    """The folder of a repository's cached snapshot, whatever is in it, or None."""
     stored = (cache_dir or default_cache()) / f"models--{repo.replace('/', '--')}"
     wanted = revision or "main"
     if ".." in PurePosixPath(wanted).parts or PurePosixPath(wanted).is_absolute():
@@ -46,9 +54,7 @@ def find_snapshot(
     ref = stored / "refs" / wanted
     commit = ref.read_text(encoding="utf-8").strip() if ref.is_file() else wanted
     folder = stored / "snapshots" / commit
-    return (
-        Snapshot(folder, commit, tuple(missing_files(folder, backend=backend, file=file))) if folder.is_dir() else None
-    )
+    return folder if folder.is_dir() else None
 
 
 def default_cache() -> Path:

@@ -94,8 +94,8 @@ def download(repo: str, revision: str | None, access: Access, hint: str) -> Snap
             missing = tuple(missing_files(found, backend=access.backend, file=access.file))
             if not missing:
                 break
-    except _failures() as error:
-        raise _explained(error, repo, revision, hint) from error
+    except failures() as error:
+        raise explained(error, repo, revision, hint) from error
     if missing:
         graph = artefacts.is_asked_for(access.backend, access.file)
         raise ModelBroken(_without_graph(repo, missing) if graph else _lacking(repo, missing))
@@ -113,7 +113,7 @@ def _patterns(access: Access) -> list[tuple[str, ...]]:
     return [CONFIGS, (*WEIGHTS, *HEADS), graph] if access.backend != "torch" else [CONFIGS, (*WEIGHTS, *HEADS)]
 
 
-def _failures() -> tuple[type[Exception], ...]:
+def failures() -> tuple[type[Exception], ...]:
     """What huggingface_hub raises for a hub, a network or a disk that fails: of requests up to 0.x, of httpx since."""
     families: list[type[Exception]] = [OSError, ValueError]
     for library, name in (("httpx", "HTTPError"), ("httpx", "InvalidURL"), ("requests", "RequestException")):
@@ -122,7 +122,8 @@ def _failures() -> tuple[type[Exception], ...]:
     return tuple(families)
 
 
-def _explained(error: Exception, repo: str, revision: str | None, hint: str) -> TextmillError:
+def explained(error: Exception, repo: str, revision: str | None, hint: str) -> TextmillError:
+    """The error of a hub, a network or a disk that failed, with what to do."""
     # By name, because the classes' homes and ancestors differ between huggingface_hub's major versions.
     names = {cls.__name__ for cls in type(error).__mro__}
     if "GatedRepoError" in names:

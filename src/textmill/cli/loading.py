@@ -47,9 +47,9 @@ class Loader:
         if file.engine in ENGINES:
             return 0
         if file.engine == "gguf":
-            from textmill.store.offered import stamped  # noqa: PLC0415
+            from textmill.cli.llamacpp import weigh_gguf  # noqa: PLC0415
 
-            return stamped(file)
+            return weigh_gguf(file, self._of(file), self._fetching.bar(file.name))
         from textmill.store.load import weigh  # noqa: PLC0415 - imports the runtime
 
         return weigh(file.model, self._of(file).for_model(), self._fetching.bar(file.name))
@@ -73,7 +73,7 @@ class Loader:
         if file.engine == "gguf":
             from textmill.cli.llamacpp import load_gguf  # noqa: PLC0415 - with the model
 
-            return load_gguf(file, self._options, usual)
+            return load_gguf(file, self._of(file), usual, self._fetching.bar(file.name))
         from textmill.cli.writers import load_writer  # noqa: PLC0415 - with the model
 
         return load_writer(file, self._of(file), usual, self._fetching.bar(file.name))

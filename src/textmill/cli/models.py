@@ -90,7 +90,14 @@ def open_store(options: ServeOptions, telemetry: Telemetry, looks: Looks | None 
         )
         if options.auto_download:
             store.find_by(
-                OnDemand(gallery, loader.load, weigh=loader.weigh, taken=offered.has, offline=options.offline)
+                OnDemand(
+                    gallery,
+                    loader.load,
+                    weigh=loader.weigh,
+                    needs=loader.needs,
+                    taken=offered.has,
+                    offline=options.offline,
+                )
             )
         store.load_now(options.load, parallel, told)
         store.also(offered.follow)

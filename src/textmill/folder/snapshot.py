@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+_FIRST = re.compile(r"(?P<stem>.+)-00001-of-(?P<of>\d{5})(?P<end>\.gguf)", re.IGNORECASE)
+_MOST_PARTS = 1000
 _DEPTH = 2
 """Levels of folders below the models folder that are looked at: a model's own, and those of its modules."""
 MAX_FILES = 20_000
@@ -68,10 +71,25 @@ def stamps(path: Path, root: Path, known: Stamped | None = None) -> tuple[Stamp,
         return known[path]
     name = os.path.relpath(path, root)
     single = _stamp(path, name)
-    found = tuple(islice(_walk(path, f"{name}/", _DEPTH - 1), MAX_FILES)) if single is None else (single,)
+    if single is None:
+        found = tuple(islice(_walk(path, f"{name}/", _DEPTH - 1), MAX_FILES))
+    else:
+        parts = ((part, os.path.relpath(part, root)) for part in parts_of(path))
+        found = tuple(stamp for part, part_name in parts if (stamp := _stamp(part, part_name)) is not None)
     if known is not None:
         known[path] = found
     return found
+
+
+def parts_of(path: Path) -> tuple[Path, ...]:
+    """The files of a model that is in several, by its first, whether they are there or not; any other path by itself."""
+    found = _FIRST.fullmatch(path.name)
+    if found is None or int(found["of"]) > _MOST_PARTS:
+        return (path,)
+    count = int(found["of"])
+    return tuple(
+        path.with_name(f"{found['stem']}-{number:05}-of-{count:05}{found['end']}") for number in range(1, count + 1)
+    )
 
 
 def is_unfinished(name: str) -> bool:

@@ -17,7 +17,7 @@ from textmill.folder.loose import hub_model
 from textmill.folder.model import ModelFile
 from textmill.store.finding import Found
 from textmill.store.keeper import Slot
-from textmill.store.offered import Loads, Weighs, need_of, stamped
+from textmill.store.offered import Loads, Needs, Weighs, stamped, usual_need
 from textmill.store.served import Served
 
 MOST = 100
@@ -67,6 +67,7 @@ class OnDemand:
         load: Loads,
         *,
         weigh: Weighs = stamped,
+        needs: Needs = usual_need,
         taken: Callable[[str], bool] = lambda _: False,
         offline: bool = False,
         most: int = MOST,
@@ -76,6 +77,7 @@ class OnDemand:
         self._hub = hub
         self._load = load
         self._weigh = weigh
+        self._needs = needs
         self._taken = taken
         self._offline = offline
         self._most = most
@@ -158,7 +160,7 @@ class OnDemand:
         with _refusing():
             self._check(file)
             self._count(file)
-            need = need_of(self._weigh(file))
+            need = self._needs(file, self._weigh(file))
         with self._lock:
             self._failed.pop(file.name, None)
         return need
@@ -188,10 +190,13 @@ class OnDemand:
             if here:
                 return
             raise
+        if _is_gguf(file.location.file):
+            return
         if not any(name.endswith((".safetensors", ".onnx", ".xml")) for name in files):
+            gguf = next(filter(_is_gguf, files), "")
             has = (
-                "GGUF files, whose engine this version of textmill does not have yet"
-                if _gguf(files)
+                f"GGUF files, of which a request can name one, as {file.location.repo}/{gguf}"
+                if gguf
                 else "none of them"
             )
             msg = f"{file.name} cannot be served: textmill runs safetensors, ONNX and OpenVINO files, and it has {has}"
@@ -227,5 +232,5 @@ def _refusing() -> Iterator[None]:
         raise ModelNotFound(str(error)) from error
 
 
-def _gguf(files: Sequence[str]) -> bool:
-    return any(name.lower().endswith(".gguf") for name in files)
+def _is_gguf(name: str) -> bool:
+    return name.lower().endswith(".gguf")
