@@ -12,7 +12,8 @@ from textmill.testing.hub import FakeHub, fake_hub
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[FakeHub]:
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     folder = tmp_path / "served"
     folder.mkdir()
     for name in ("a.Q4.gguf", "a.Q8.gguf", "b-00001-of-00002.gguf", "b-00002-of-00002.gguf"):
