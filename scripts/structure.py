@@ -34,7 +34,7 @@ def modules() -> list[str]:
     lines = []
     for room in ROOMS:
         single = PACKAGE / f"{room}.py"
-        files = [single] if single.exists() else sorted((PACKAGE / room).glob("[!_]*.py"))
+        files = [single] if single.exists() else sorted((PACKAGE / room).rglob("[!_]*.py"))
         for file in files:
             promise = (ast.get_docstring(ast.parse(file.read_text())) or "").partition("\n")[0]
             lines.append(f"- `{file.relative_to(PACKAGE)}`: {promise}\n")

@@ -19,7 +19,10 @@ from textmill.config import ServeOptions
 from textmill.errors import ConfigInvalid
 
 if TYPE_CHECKING:
+    from textmill.gallery.gallery import Gallery
     from textmill.store.looks import Looks
+    from textmill.store.offered import Offered
+    from textmill.store.ondemand import OnDemand
     from textmill.store.served import Served
     from textmill.store.store import Store
     from textmill.telemetry import Telemetry
@@ -41,7 +44,6 @@ def open_store(options: ServeOptions, telemetry: Telemetry, looks: Looks | None 
     from textmill.store.keeper import Keeper  # noqa: PLC0415 - with the runtime
     from textmill.store.memory import resident, trim  # noqa: PLC0415
     from textmill.store.offered import Offered  # noqa: PLC0415
-    from textmill.store.ondemand import OnDemand  # noqa: PLC0415
     from textmill.store.shelf import Limits  # noqa: PLC0415
     from textmill.store.store import Store  # noqa: PLC0415
 
@@ -77,28 +79,12 @@ def open_store(options: ServeOptions, telemetry: Telemetry, looks: Looks | None 
         store = Store(models, Keeper(limits, measure=resident, trim=trim))
         fetching = Fetching(gallery)
         loader = Loader(options, telemetry, fetching)
+        files = config_files(options)
         offered = Offered(
-            path,
-            store,
-            loader.load,
-            fetching.fetch,
-            loader.weigh,
-            config_files(options),
-            looks,
-            external,
-            needs=loader.needs,
+            path, store, loader.load, fetching.fetch, loader.weigh, files, looks, external, needs=loader.needs
         )
         if options.auto_download:
-            store.find_by(
-                OnDemand(
-                    gallery,
-                    loader.load,
-                    weigh=loader.weigh,
-                    needs=loader.needs,
-                    taken=offered.has,
-                    offline=options.offline,
-                )
-            )
+            store.find_by(_on_demand(gallery, loader, offered, options))
         store.load_now(options.load, parallel, told)
         store.also(offered.follow)
         store.also(fetching.until_the_end)
@@ -107,6 +93,20 @@ def open_store(options: ServeOptions, telemetry: Telemetry, looks: Looks | None 
         count = sum(file.listed for file in offered.folder.files)
         _log.info("%s offers %d model%s", path, count, "s"[: count != 1])
     return store
+
+
+def _on_demand(gallery: Gallery, loader: Loader, offered: Offered, options: ServeOptions) -> OnDemand:
+    """Models of the hub that become known when a request names them."""
+    from textmill.store.ondemand import OnDemand  # noqa: PLC0415
+
+    return OnDemand(
+        gallery,
+        loader.load,
+        weigh=loader.weigh,
+        needs=loader.needs,
+        taken=offered.has,
+        offline=options.offline,
+    )
 
 
 class _Told:
