@@ -27,6 +27,24 @@ def load_gguf(file: ModelFile, options: ServeOptions, usual: Usual, bar: type[An
     return model
 
 
+def given_gguf(name: str, called: str | None) -> ModelFile | None:
+    """The model file of a GGUF file that is given by its path, None for another name. Raises ModelBroken for one that is damaged."""
+    from textmill.folder.loose import loose_models  # noqa: PLC0415 - with the models
+    from textmill.folder.problem import Problem  # noqa: PLC0415
+
+    path = Path(name).expanduser()
+    if not name.lower().endswith(".gguf") or not path.is_file():
+        return None
+    real = path.resolve()  # the hub's cache has links
+    for found in loose_models([real], real.parent, {}):
+        if isinstance(found, Problem):
+            msg = f"{name} {found.sentence}"
+            raise ModelBroken(msg)
+        return replace(found, name=called or path.name)
+    msg = f"{name} is no model that textmill runs"
+    raise ModelBroken(msg)
+
+
 def here(file: ModelFile, options: ServeOptions, bar: type[Any] | None = None) -> ModelFile:
     """The model file with its weights on this machine: a file of the hub is fetched into the hub's cache, and then looked at; blocks.
 

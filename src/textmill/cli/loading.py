@@ -95,11 +95,16 @@ def load_ours(
     defaults: EmbedDefaults = USUAL,
     bar: type[Any] | None = None,
 ) -> Served:
-    """The model of a name or a path that one of textmill's own runtimes runs. Raises what `textmill.store.load.load_model` does."""
+    """The model of a name or a path that one of textmill's own runtimes runs, or llama.cpp a GGUF file at it. Raises what `textmill.store.load.load_model` does."""
+    from textmill.cli.llamacpp import given_gguf, load_gguf  # noqa: PLC0415 - with the models
+    from textmill.providers.usual import usual_of  # noqa: PLC0415 - with the model
     from textmill.store.load import load_model  # noqa: PLC0415 - imports the runtime
     from textmill.telemetry.counted import counted  # noqa: PLC0415
 
     with telemetry.loading(called or name):
+        gguf = given_gguf(name, called)
+        if gguf is not None:
+            return counted(load_gguf(gguf, options, usual_of(gguf, Path(gguf.model).parent)), telemetry)
         model = load_model(
             name, options.for_model(), telemetry.observe_batch, called=called, defaults=defaults, bar=bar
         )

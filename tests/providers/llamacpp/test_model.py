@@ -27,7 +27,7 @@ from textmill.contract import (
     Spent,
     TokenizeOptions,
 )
-from textmill.errors import EmptyInput, InvalidInput, Unavailable, WrongTask
+from textmill.errors import EmptyInput, InvalidInput, Overloaded, Unavailable, WrongTask
 from textmill.providers.llamacpp.model import LlamaModel
 from textmill.testing.checkpoints import tiny_bert, tiny_qwen3, write_safetensors
 from textmill.testing.gguf_encoders import bert_gguf, qwen3_gguf
@@ -178,6 +178,21 @@ async def test_a_process_that_is_killed_fails_its_requests_and_the_next_has_a_ne
     assert spent_of(again).completion_tokens == 3
     assert model.pid not in (None, before)
     assert "it is started again" in caplog.text
+
+
+async def test_requests_have_a_context_each_or_are_told_that_they_share_one(models: Path, opened: Open) -> None:
+    endless_gguf(models / "endless.gguf", context=1024)
+    own = opened("name: m\nmodel: endless.gguf\n")
+    shared = opened("name: m\nmodel: endless.gguf\noptions: [kv_unified:true]\n")
+    options = CompleteOptions(max_tokens=900)
+
+    made = await asyncio.gather(*(events_of(own.complete("x", options)) for _ in range(4)))
+    failed = await asyncio.gather(*(events_of(shared.complete("x", options)) for _ in range(4)), return_exceptions=True)
+
+    assert [spent_of(each).completion_tokens for each in made] == [900] * 4
+    overloaded = [each for each in failed if isinstance(each, Overloaded)]
+    assert overloaded
+    assert "the context that they share" in str(overloaded[0])
 
 
 async def test_a_closed_model_is_refused(chain: LlamaModel) -> None:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
-from textmill.errors import ForwardFailed, LoadFailed, TextmillError, Unavailable
+from textmill.errors import ForwardFailed, LoadFailed, Overloaded, TextmillError, Unavailable
 from textmill.providers.llamacpp.native import NativeWire
 from textmill.providers.llamacpp.process import LlamaProcess
 from textmill.providers.llamacpp.settings import Launch
@@ -28,6 +28,8 @@ SILENT_S = 1800.0
 """How long it may be silent in an answer: between two batches of a long prompt on a slow machine."""
 _END_S = 1.0
 _POLL_S = 0.02
+_FULL, _RETRY_S = "Context size has been exceeded", 5.0
+"""What llama.cpp says to all requests under way when a shared context is full."""
 _URL = "http://llama.cpp"
 
 
@@ -122,6 +124,12 @@ class Supervised:
         try:
             yield session
         except (ForwardFailed, Unavailable) as error:
+            if _FULL in str(error):
+                msg = (
+                    f"the requests that {self.name} had together needed more than the context that they share; try again in some "
+                    "seconds, or take kv_unified out of its model file, so that each has one"
+                )
+                raise Overloaded(msg, retry_after=_RETRY_S) from error
             if (lost := await self._lost(session)) is not None:
                 raise lost from error
             raise
