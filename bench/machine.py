@@ -73,6 +73,11 @@ def used_seconds(group: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def used_seconds_of(process: int) -> float:
+    """CPU seconds that one living process has used, to the scheduler's own precision."""
+    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{process}/task").glob("*/schedstat")) / 1e9
+
+
 def settle(group: int, patience: float) -> None:
     """Wait until a process group has done next to nothing for a second: its warming is over."""
     end = time.monotonic() + patience

@@ -27,19 +27,24 @@ def llama_gguf(
     width: int = 64,
     template: str | None = CHAT,
     add_bos: bool = False,
+    words: Sequence[bytes] = (),
 ) -> Path:
     """Write a llama of seeded weights with heads of 32, whose text means nothing; returns ``path``.
 
-    Its tokens are bytes, some merges and the marks of a chat. ``width`` is a multiple of 64; ``template`` None leaves it out.
+    Its tokens are bytes, some merges and the marks of a chat. ``width`` is a multiple of 64; ``template`` None leaves it out. With
+    ``words`` these are tokens too, no prompt has one, and at temperature 0 it writes nothing else and never ends.
     """
-    vocabulary = chat_vocabulary(add_bos=add_bos)
+    vocabulary = chat_vocabulary(words, add_bos=add_bos)
     heads = width // _HEAD
     shapes: dict[str, tuple[int, ...]] = {"token_embd.weight": (len(vocabulary.tokens), width)}
     for layer in range(layers):
         shapes |= _layer(layer, width, width, width // 2, 2 * width)
     shapes |= {"output_norm.weight": (width,), "output.weight": (len(vocabulary.tokens), width)}
+    tensors = seeded_tensors(shapes, seed)
+    if words:
+        tensors["output.weight"][: -len(words)] = 0  # the best of many words is above 0
     keys = _keys(context, layers, width, (heads, heads // 2), 2 * width, template)
-    return write_model(path, "llama", keys, vocabulary, seeded_tensors(shapes, seed))
+    return write_model(path, "llama", keys, vocabulary, tensors)
 
 
 def chain_gguf(
