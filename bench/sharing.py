@@ -25,6 +25,8 @@ from bench.writing_servers import NAME, SLOTS, Server, prompts, textmill_server,
 from textmill.cli.throughput import Workload
 
 CLIENTS: Final = 8
+SHORT: Final = 4
+"""Characters of a prompt: reading one is a burst of work, and writing is what is measured."""
 WANTED: Final = 0.3
 ALONE_A, ALONE_B, BOTH = "embeddings alone", "text alone", "both"
 
@@ -66,18 +68,16 @@ def main() -> None:
 
 async def _turn(server: Server, embeds: Sequence[bytes], seconds: float, seen: Seen, name: str) -> None:
     end = time.perf_counter() + seconds
-    work = []
-    if name != ALONE_B:
-        work += [_embeds(server, embeds[client::CLIENTS], end, seen) for client in range(CLIENTS)]
-    if name != ALONE_A:
-        work += [_writes(server, client, end) for client in range(SLOTS)]
     before = len(seen.embedding_ms)
-    made = await asyncio.gather(*work)
-    read = [each for several in made if several for each in several]
+    async with asyncio.TaskGroup() as group:
+        for client in range(CLIENTS if name != ALONE_B else 0):
+            group.create_task(_embeds(server, embeds[client::CLIENTS], end, seen))
+        writers = [group.create_task(_writes(server, client, end)) for client in range(SLOTS if name != ALONE_A else 0)]
+    read = [each for writer in writers for each in writer.result()]
     if name != ALONE_B:
         seen.embeddings.append((len(seen.embedding_ms) - before) / seconds)
     if name != ALONE_A:
-        seen.tokens.append(sum(_told(each, end) for each in read) / seconds)
+        seen.tokens.append(sum(told_until(each, end) for each in read) / seconds)
         seen.first_ms += [each.to_first_ms for each in read if each.first]
         seen.gap_ms += [gap for each in read for gap in each.gaps_ms]
 
@@ -94,7 +94,7 @@ async def _embeds(server: Server, requests: Sequence[bytes], end: float, seen: S
 async def _writes(server: Server, client: int, end: float) -> list[Read]:
     """Streams that are left when the time is over."""
     read = []
-    for text in prompts(1000, client):
+    for text in prompts(1000, client, SHORT):
         left = end - time.perf_counter()
         if left <= 0:
             break
@@ -102,7 +102,7 @@ async def _writes(server: Server, client: int, end: float) -> list[Read]:
     return read
 
 
-def _told(read: Read, end: float) -> int:
+def told_until(read: Read, end: float) -> int:
     """Events with text until a time: each has a token."""
     parts = (part for part, at in zip(read.parts, read.times, strict=True) if at <= end)
     return b"".join(parts).count(b'"finish_reason":null')

@@ -26,6 +26,7 @@ from textmill.folder.scan import scan
 from textmill.providers.llamacpp import child
 from textmill.providers.llamacpp.options import Given, wanted
 from textmill.testing.gguf_llama import llama_gguf
+from textmill.testing.gguf_templates import TOOLS
 
 NAME: Final = "mill"
 SLOTS: Final = 8
@@ -52,18 +53,26 @@ class Server:
         return f"{HOST}:{self.port}"
 
 
-def write_models(folder: Path, *, layers: int = LAYERS, width: int = WIDTH, words: int = WORDS) -> Path:
-    """Write the model and its model file into a models folder; returns ``folder``."""
+def write_models(
+    folder: Path,
+    *,
+    layers: int = LAYERS,
+    width: int = WIDTH,
+    words: int = WORDS,
+    context: int = CONTEXT,
+    more: Sequence[str] = (),
+) -> Path:
+    """Write the model and its model file into a models folder; returns ``folder``. ``more`` are further options."""
     folder.mkdir(parents=True, exist_ok=True)
     spelt = [
         f" {''.join(letters)}".encode() for letters, _ in zip(product(_LETTERS, repeat=4), range(words), strict=False)
     ]
-    llama_gguf(folder / f"{NAME}.gguf", layers=layers, width=width, context=CONTEXT, words=spelt)
+    llama_gguf(folder / f"{NAME}.gguf", layers=layers, width=width, context=context, words=spelt, template=TOOLS)
     entry = {
         "name": NAME,
         "parameters": {"model": f"{NAME}.gguf"},
-        "context_size": CONTEXT,
-        "options": [f"parallel:{SLOTS}"],
+        "context_size": context,
+        "options": [f"parallel:{SLOTS}", *more],
     }
     (folder / f"{NAME}.yaml").write_text(json.dumps(entry))
     return folder

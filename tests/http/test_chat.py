@@ -192,6 +192,7 @@ async def test_messages_of_all_roles_are_read(client: httpx.AsyncClient, model: 
             "$ref",
         ),
         ({"response_format": {"type": "json_object"}, "grammar": "x"}, "grammar", "not both"),
+        ({"grammar": "(" * 1000}, "grammar", "256 levels"),
         ({"tools": [{"type": "web_search"}]}, "tools", "web_search"),
         ({"tools": [TOOL, TOOL]}, "tools", "two functions"),
         ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools", "a b"),

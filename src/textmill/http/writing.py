@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from textmill.contract import Format, Sampling
 from textmill.errors import InvalidInput
 from textmill.http.failures import WrongShape
+from textmill.tasks.grammars import check_grammar
 from textmill.tasks.schemas import check_schema
 
 MOST_CHOICES = 128
@@ -168,6 +169,7 @@ def format_of(request: WritingRequest) -> Format | None:
         if made is not None:
             msg = "give either 'grammar' or 'response_format', not both"
             raise InvalidInput(msg, param="grammar")
+        check_grammar(request.grammar, "grammar")
         return Format("grammar", request.grammar)
     return made
 

@@ -29,6 +29,11 @@ _LONGEST = 4096
 _END_S, _LOG_S = 10.0, 3.0
 _LAST = "exiting due to"
 """In the last line that llama.cpp writes where it does not come up."""
+_SPINS = "2000"
+"""How often a thread of llama.cpp looks for the others before it sleeps: some microseconds, where GNU's OpenMP has milliseconds.
+
+Each layer ends when the last thread is done. Where embeddings take a core from one of them, the others would burn theirs with looking.
+"""
 _CHILD = Path(__file__).with_name("child.py")
 
 
@@ -53,7 +58,7 @@ class LlamaProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd=self._room.path,
-                env=dict(environ),
+                env=_sharing(environ),
                 start_new_session=True,  # Ctrl-C in a terminal is for the server, which ends it in its turn
             )
         except OSError as error:
@@ -155,3 +160,9 @@ class LlamaProcess:
                     _log.debug("%s: %s", self.name, text)
         stream.close()
         self._logged.set()
+
+
+def _sharing(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that leaves cores to others while its threads wait for each other, unless it says how they wait."""
+    said = environ.keys() & {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
+    return {**environ} if said else {**environ, "GOMP_SPINCOUNT": _SPINS}
