@@ -200,7 +200,7 @@ def _(server: httpx.Client) -> None:
 @line("T2", WORKS)
 def _(server: httpx.Client) -> None:
     listed = {each["id"] for each in server.get("/v1/models").json()["data"]}
-    assert {"luna.gguf", "ranker", "text-embedding-ada-002", "vllm"} <= listed
+    assert {"calls.gguf", "ranker", "text-embedding-ada-002", "vllm"} <= listed
 
 
 @line("T3", WORKS)

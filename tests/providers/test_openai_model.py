@@ -81,7 +81,7 @@ async def test_a_model_that_writes_is_not_tried(tmp_path: Path) -> None:
         with pytest.raises(WrongTask, match="cannot embed; it can chat"):
             await model.embed_inputs(["a"], EmbedOptions())
         with pytest.raises(WrongTask, match="cannot complete"):
-            model.complete("a", CompleteOptions())
+            await anext(model.complete("a", CompleteOptions()))
 
 
 async def test_it_chats_and_completes(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ async def test_a_text_is_written_anew_by_a_conversation(tmp_path: Path) -> None:
         assert [each["content"] for each in server.bodies[-1]["messages"]] == ["Mend it.", "The mil"]
         assert server.bodies[-1]["max_tokens"] == 9
         with pytest.raises(InvalidInput, match="must be a text"):
-            model.complete([1], options)
+            await anext(model.complete([1], options))
 
 
 async def test_vectors_come_in_order_and_in_groups(tmp_path: Path) -> None:
