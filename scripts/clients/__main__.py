@@ -4,10 +4,12 @@ It needs their packages in the environment that runs it, and names those that ar
 
     python -m venv clients && clients/bin/pip install numpy huggingface_hub openai \
         llama-index-embeddings-text-embeddings-inference llama-index-embeddings-huggingface-api \
-        llama-index-postprocessor-tei-rerank 'huggingface-api-haystack[grpc]'
+        llama-index-postprocessor-tei-rerank 'huggingface-api-haystack[grpc]' \
+        langchain-openai llama-index-llms-openai-like
     clients/bin/python -m scripts.clients --server-python .venv/bin/python
 
-The servers' models are MiniLM and, from a seed, a reranker, a classifier and a SPLADE; to make them takes the group test.
+The servers' models are MiniLM and, from a seed, a reranker, a classifier and a SPLADE; and for what writes (``--writing``: these only)
+tiny ones of llama.cpp. To make them takes the group test.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from scripts.clients import chat_checks, chat_frameworks
 from scripts.clients.checks import CHECKS, Missing, Servers
 
 ROOT: Final = Path(__file__).parents[2]
@@ -43,15 +46,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.clients", description=__doc__.splitlines()[0])
     parser.add_argument("--server-python", default=sys.executable, help="the interpreter that has textmill")
     parser.add_argument("--grpc", action="store_true", help="also those that speak gRPC")
+    parser.add_argument("--writing", action="store_true", help="only what concerns models that write")
     parser.add_argument("--only", default="", help="checks whose name holds this")
     parser.add_argument("--trace", action="store_true", help="print what is behind a failure")
     options = parser.parse_args()
     failed = 0
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        maker = [options.server_python, "-m", "scripts.clients.models", folder]
-        subprocess.run(maker, check=True, cwd=ROOT, stderr=subprocess.DEVNULL)
-        servers = _serve(options.server_python, Path(folder), stack, grpc=options.grpc)
-        for name, check in CHECKS.items():
+        for maker in ("writers",) if options.writing else ("models", "writers"):
+            command = [options.server_python, "-m", f"scripts.clients.{maker}", folder]
+            subprocess.run(command, check=True, cwd=ROOT, stderr=subprocess.DEVNULL)
+        models = {} if options.writing else MODELS
+        servers = _serve(options.server_python, Path(folder), models, stack, grpc=options.grpc)
+        checks = {} if options.writing else CHECKS
+        for name, check in {**checks, **chat_checks.CHECKS, **chat_frameworks.CHECKS}.items():
             if options.only not in name or ("gRPC" in name and not options.grpc):
                 continue
             try:
@@ -68,16 +75,18 @@ def main() -> int:
     return int(failed > 0)
 
 
-def _serve(python: str, folder: Path, stack: ExitStack, *, grpc: bool) -> Servers:
+def _serve(python: str, folder: Path, models: Mapping[str, Sequence[str]], stack: ExitStack, *, grpc: bool) -> Servers:
     urls: dict[str, str] = {}
     targets: dict[str, str] = {}
     processes = []
-    for name, flags in MODELS.items():
+    for name, flags in {**models, "write": ()}.items():
         port, grpc_port = _free_port(), _free_port()
         urls[name], targets[name] = f"http://127.0.0.1:{port}", f"127.0.0.1:{grpc_port}"
         model = "all-MiniLM-L6-v2" if name == "embed" else str(folder / name)
         command = [python, "-m", "textmill", "serve", model, "--port", str(port), "--dtype", "float32", *flags]
-        if grpc:
+        if name == "write":
+            command = [python, "-m", "textmill", "serve", "--models-path", str(folder), "--port", str(port)]
+        elif grpc:
             command += ["--grpc-port", str(grpc_port)]
         processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
         stack.callback(processes[-1].wait)

@@ -106,6 +106,12 @@ async def test_without_asking_a_stream_has_no_usage(client: httpx.AsyncClient) -
             {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}},
             ChatOptions(format=Format("json_schema", '{"type": "object"}')),
         ),
+        (
+            {
+                "response_format": {"type": "json_object", "value": {"type": "object"}}
+            },  # as Hugging Face's client has it
+            ChatOptions(format=Format("json_schema", '{"type": "object"}')),
+        ),
         ({"grammar": 'root ::= "a"'}, ChatOptions(format=Format("grammar", 'root ::= "a"'))),
         (
             {"metadata": {"enable_thinking": "false", "tag": "x"}, "chat_template_kwargs": {"tag": 1}},

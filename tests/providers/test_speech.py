@@ -111,3 +111,37 @@ def test_a_call_that_is_cut_off_is_no_content() -> None:
 
     assert speech.finish() == Said()
     assert speech.calls == 0
+
+
+def parted(manner: Manner, text: str, size: int) -> tuple[str, str, str]:
+    """Content, thoughts and arguments of a text that comes in parts of that size."""
+    speech = Speech(manner)
+    said = [speech.push(text[start : start + size]) for start in range(0, len(text), size)] + [speech.finish()]
+    return (
+        "".join(each.content for each in said),
+        "".join(each.reasoning for each in said),
+        "".join(piece.arguments for each in said for piece in each.calls),
+    )
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_marks_within_bound_content_are_content(size: int) -> None:
+    text = '{"a": "<think>no</think> <tool_call>"}'
+    assert parted(Manner(tools=("turn",), bound=True), text, size) == (text, "", "")
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_thoughts_come_before_bound_content(size: int) -> None:
+    text = '<think>\nSo.</think>\n\n{"a": "</think>"}'
+    assert parted(Manner(bound=True), text, size) == ('{"a": "</think>"}', "So.", "")
+    assert parted(Manner("<think>", bound=True), text.removeprefix("<think>\n"), size) == (
+        '{"a": "</think>"}',
+        "So.",
+        "",
+    )
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_a_mark_among_the_arguments_of_a_call_does_not_end_it(size: int) -> None:
+    text = '<tool_call>\n{"name": "turn", "arguments": {"a": "</tool_call>"}}\n</tool_call>'
+    assert parted(Manner(tools=("turn",)), text, size) == ("", "", '{"a": "</tool_call>"}')

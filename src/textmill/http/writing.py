@@ -50,6 +50,10 @@ class ResponseFormat(Struct, frozen=True):
     schema: Annotated[
         dict[str, Any] | None, Meta(description="With `json_object`: the schema, as llama.cpp has it.")
     ] = None
+    value: Annotated[
+        dict[str, Any] | None,
+        Meta(description="As `schema`, which Hugging Face's client calls so, with `json` or `json_object`."),
+    ] = None
 
 
 class WritingRequest(Struct, frozen=True, kw_only=True):
@@ -177,10 +181,10 @@ def format_of(request: WritingRequest) -> Format | None:
 def _formatted(wanted: ResponseFormat) -> Format | None:
     if wanted.type == "text":
         return None
-    if wanted.type == "json_object":
-        return (
-            Format("json_object") if wanted.schema is None else schema_format(wanted.schema, "response_format.schema")
-        )
+    if wanted.type in ("json_object", "json"):
+        name = "schema" if wanted.value is None else "value"
+        schema = getattr(wanted, name)
+        return Format("json_object") if schema is None else schema_format(schema, f"response_format.{name}")
     if wanted.type != "json_schema":
         msg = f"response_format.type is {wanted.type[:40]!r}; it may be text, json_object or json_schema"
         raise InvalidInput(msg, param="response_format")

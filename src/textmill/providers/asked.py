@@ -109,14 +109,15 @@ def tools_of(options: ChatOptions) -> tuple[Tool, ...]:
 
 def conversation(messages: Sequence[Message], tools: Sequence[Tool], *, told: bool) -> list[dict[str, Any]]:
     """Messages as chat templates take them; ``told``: the template does not know of tools, so the messages tell of them."""
-    made = [_message(each) for each in messages]
-    if tools and told:
-        text = _TEXT.format("\n".join(json.dumps(each, ensure_ascii=False) for each in described(tools)))
-        if made and made[0]["role"] == "system":
-            made[0]["content"] = f"{made[0]['content']}\n\n{text}"
-        else:
-            made.insert(0, {"role": "system", "content": text})
-    return made
+    return [_message(each) for each in (told_of(messages, tools) if tools and told else messages)]
+
+
+def told_of(messages: Sequence[Message], tools: Sequence[Tool]) -> Sequence[Message]:
+    """Messages whose first, the system's, tells of the tools and of how they are called."""
+    text = _TEXT.format("\n".join(json.dumps(each, ensure_ascii=False) for each in described(tools)))
+    if messages and messages[0].role == "system":
+        return (replace(messages[0], content=f"{messages[0].content}\n\n{text}"), *messages[1:])
+    return (Message(role="system", content=text), *messages)
 
 
 def described(tools: Sequence[Tool]) -> list[dict[str, Any]]:

@@ -68,6 +68,11 @@ class CallReader:
     _rest: _Object | None = None
     _pieces: list[CallPiece] = field(default_factory=list)
 
+    @property
+    def within(self) -> bool:
+        """Whether a call has begun and is not whole."""
+        return self._arguments is not None or self._rest is not None
+
     def push(self, text: str) -> tuple[CallPiece, ...]:
         """What the text adds to calls."""
         self._text += text
@@ -80,7 +85,7 @@ class CallReader:
         """At the end: what is told of still, and the text that is no call."""
         left = self._text
         self._text = ""
-        if self._arguments is not None or self._rest is not None:
+        if self.within:
             return (), ""  # cut off within a call
         return (), left.strip(_BETWEEN) and left
 

@@ -31,7 +31,7 @@ from textmill.providers.asked import (
     template_values,
     tools_of,
 )
-from textmill.providers.grammars import calls_grammar, format_grammar, strict_grammar, style_of
+from textmill.providers.grammars import bound_grammar, format_grammar, style_of
 from textmill.providers.speech import Manner
 from textmill.providers.telling import Telling, Wanted
 from textmill.providers.writes import Writes
@@ -143,25 +143,15 @@ class CausalModel(Writes):
             described(shown) if knows else (),
             template_values(options),
         )
-        grammar = self._grammar(options, tools)
+        grammar = bound_grammar(options, tools, self._style, self._marks)
         thinking = opened(text)
         names = tuple(tool.name for tool in tools)
-        manner = Manner(thinking, names, bare=self._style == "bare" or (grammar is not None and not thinking))
+        # Around calls of strict tools the text is free.
+        bound = grammar is not None and (options.format is not None or options.tool_choice not in ("auto", "none"))
+        manner = Manner(thinking, names, bare=self._style == "bare" or (bound and not thinking), bound=bound)
         ids = self._words.encode(text, special_tokens=False)
         single = bool(tools) and not options.parallel_tool_calls
         return self._asked(ids, options, grammar, "messages", manner=manner, single=single)
-
-    def _grammar(self, options: ChatOptions, tools: Sequence[Any]) -> str | None:
-        """What the text has to be, if it has to be anything."""
-        must = options.tool_choice not in ("auto", "none")
-        wanted = options.format
-        if must or (tools and wanted is not None and wanted.kind != "grammar"):
-            several = options.parallel_tool_calls and not (must and options.tool_choice != "required")
-            other = None if must else wanted
-            return calls_grammar(tools, self._style, self._marks, several=several, otherwise=other)
-        if wanted is None and any(tool.strict for tool in tools):
-            return strict_grammar(tools, self._style, self._marks)
-        return None if wanted is None else format_grammar(wanted)
 
     def _prompt(self, prompt: str | Sequence[int], options: CompleteOptions) -> _Asked:
         if isinstance(prompt, str):

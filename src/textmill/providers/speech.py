@@ -42,12 +42,14 @@ class Said:
 class Manner:
     """How a model speaks. ``thinking``: its text begins within reasoning that the mark there has opened, empty where it does not.
 
-    ``tools`` are the names of those that it may call; ``bare``: calls may stand without marks.
+    ``tools`` are the names of those that it may call; ``bare``: calls may stand without marks. ``bound``: a grammar has it that thoughts
+    and calls come first, so that marks behind the beginning of the content are part of it.
     """
 
     thinking: str = ""
     tools: tuple[str, ...] = ()
     bare: bool = False
+    bound: bool = False
 
 
 class Speech:
@@ -62,6 +64,7 @@ class Speech:
         self._calls = CallReader()
         self._begun = not (manner.tools and manner.bare)
         self._fresh = bool(manner.thinking)
+        self._settled = False
 
     @property
     def calls(self) -> int:
@@ -97,7 +100,7 @@ class Speech:
         if not self._begun:
             return self._first()
         if self._where == "content":
-            return self._until(self._opening)
+            return self._bound_content() if self._manner.bound else self._until(self._opening)
         if self._where == "calls" and not self._close:
             held, self._held = self._held, ""
             return Said(calls=self._calls.push(held)), False
@@ -118,6 +121,18 @@ class Speech:
             self._where, self._close = "calls", ""
         return Said(), True
 
+    def _bound_content(self) -> tuple[Said, bool]:
+        """Tell of content as it is, unless it begins with a mark."""
+        bare = self._held.lstrip()
+        if not self._settled:
+            if bare.startswith(self._opening):
+                return self._until(self._opening)
+            if any(mark.startswith(bare) for mark in self._opening):  # it may become one
+                return Said(), False
+            self._settled = True
+        text, self._held = self._held, ""
+        return self._plain(text), False
+
     def _until(self, marks: Sequence[str]) -> tuple[Said, bool]:
         """Tell of what stands before the first of the marks, and go on behind it."""
         places = [(place, -len(mark), mark) for mark in marks if (place := self._held.find(mark)) >= 0]
@@ -131,6 +146,8 @@ class Speech:
         if self._where == "content":
             self._open(mark)
             return said, True
+        if self._where == "calls" and self._calls.within:  # a text among the arguments
+            return _joined([said, self._plain(mark)]), True
         return _joined([said, self._shut()]), True
 
     def _open(self, mark: str) -> None:

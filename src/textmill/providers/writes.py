@@ -15,8 +15,6 @@ from textmill.contract import (
     Event,
     Message,
     Piece,
-    Reason,
-    Spent,
     TokenLogprob,
 )
 from textmill.errors import InvalidInput
@@ -26,7 +24,8 @@ from textmill.prompting import Tool as Told
 from textmill.prompting import ToolCall as Called
 from textmill.providers.asked import opened
 from textmill.providers.refusing import RefusesAll
-from textmill.providers.speech import Manner, Speech
+from textmill.providers.speech import Manner
+from textmill.providers.spoken import spoken
 from textmill.providers.usual import Usual
 
 
@@ -97,12 +96,9 @@ class Writes(RefusesAll):
         if tools and (bound or calling.json or calling.responses):
             events = _with_calls(events, options, self.usual)
         elif not self.usual.plain:
-            events = _spoken(
-                events,
-                Manner(
-                    opened(prompt) if self.usual.prefilled else "", tuple(tool.name for tool in tools), bare=bool(tools)
-                ),
-            )
+            begun = opened(prompt) if self.usual.prefilled else ""
+            names = tuple(tool.name for tool in tools)
+            events = spoken(events, Manner(begun, names, bare=bool(tools), bound=options.format is not None))
         async with aclosing(events):
             async for event in events:
                 yield event
@@ -146,30 +142,6 @@ async def _with_calls(events: AsyncGenerator[Event], options: ChatOptions, usual
                 yield replace(event, reason="tool_calls") if made else event
             else:
                 yield event
-
-
-async def _spoken(events: AsyncGenerator[Event], manner: Manner) -> AsyncGenerator[Event]:
-    """Text with its reasoning and calls told apart, by the marks around them."""
-    speeches: dict[int, Speech] = {}
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, Spent):
-                yield event
-                continue
-            speech = speeches.setdefault(event.choice, Speech(manner))
-            made = speech.push(event.text) if isinstance(event, Piece) else speech.finish()
-            logprobs = event.logprobs if isinstance(event, Piece) else ()
-            if made or logprobs:
-                yield Piece(
-                    choice=event.choice,
-                    text=made.content,
-                    reasoning=made.reasoning,
-                    calls=made.calls,
-                    logprobs=logprobs,
-                )
-            if isinstance(event, Ended):
-                reason: Reason = "tool_calls" if speech.calls and event.reason == "stop" else event.reason
-                yield replace(event, reason=reason)
 
 
 async def _finished(events: AsyncGenerator[Event], usual: Usual) -> AsyncGenerator[Event]:

@@ -2,7 +2,8 @@
 
 ``child.py``: the first line of standard input is a JSON object: ``settings`` are attributes of xllamacpp's CommonParams by dotted names,
 ``lora`` pairs of paths and scales, ``rpc`` addresses of llama.cpp's workers. Standard output gets one line of JSON, with ``ready`` and
-``devices`` or with ``failed``, a sentence, and ``logged``; all that llama.cpp writes goes to standard error. Then it runs until standard input closes, as it does when the
+``devices`` and ``guided``, whether it knows llguidance's grammars, or with ``failed``, a sentence, and ``logged``; all that llama.cpp writes
+goes to standard error. Then it runs until standard input closes, as it does when the
 parent is killed too.
 """
 
@@ -33,7 +34,7 @@ def main() -> None:
         # The reason is in llama.cpp's log then, which a thread of its own writes.
         told = {"failed": f"{error}", "logged": isinstance(error, RuntimeError)}
     else:
-        told = {"ready": server.listening_address, "devices": devices}
+        told = {"ready": server.listening_address, "devices": devices, "guided": _guided()}
     print(json.dumps(told), file=answers, flush=True)
     threading.Event().wait()
 
@@ -79,6 +80,13 @@ def _serve(settings: Mapping[str, Any], lora: Sequence[tuple[str, float]], rpc: 
         parameters.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(path, scale) for path, scale in lora]
     devices = [str(each["name"]) for each in xllamacpp.get_device_info()]
     return xllamacpp.Server(parameters), devices
+
+
+def _guided() -> bool:
+    """Whether this build has llguidance, by whose words it then has schemas: one that has not ends where it is given such a grammar."""
+    import xllamacpp  # noqa: PLC0415 - as above
+
+    return str(xllamacpp.json_schema_to_grammar({"type": "object"})).startswith("%llguidance")
 
 
 def _set(xllamacpp: Any, parameters: Any, name: str, value: Any) -> None:

@@ -30,11 +30,12 @@ from textmill.contract import (
     TokenizeOptions,
 )
 from textmill.errors import InvalidInput, WrongTask
+from textmill.providers.llamacpp.bound import Grammars, bound_chat, guided, kept
 from textmill.providers.llamacpp.line import Line
 from textmill.providers.llamacpp.supervised import Call, Session, Supervised
 from textmill.providers.llamacpp.tokens import Frame, checked, cut, decode, ids_of, may_be_long, tokenize
 from textmill.providers.llamacpp.vectors import Floats, pooled, scores_of, states_of, vector_of
-from textmill.providers.openai_speech import LLAMA_CPP
+from textmill.providers.openai_speech import LLAMA_CPP, Speech
 from textmill.providers.openai_writer import Writer
 from textmill.providers.writes import Writes
 from textmill.tasks.norms import EUCLID, NONE
@@ -56,13 +57,14 @@ class Way:
     """What is fixed when a model loads.
 
     ``frame`` are the special tokens around its texts, ``states`` says that the process gives the vectors of tokens, ``shares`` that its
-    scores lie between 0 and 1 already.
+    scores lie between 0 and 1 already. ``grammars`` is how its answers are bound, None where only llama.cpp knows.
     """
 
     slots: int
     frame: Frame = _NO_FRAME
     states: bool = False
     shares: bool = False
+    grammars: Grammars | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +101,31 @@ class LlamaModel(Writes):
 
     async def go_on(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Event, None]:
         """What the model says, by its own chat template; see `textmill.contract.Chat`."""
-        async with self._writer(options) as (writer, call), aclosing(writer.chat(messages, options)) as events:
-            async for event in events:
-                call.answered = True
-                yield event
+        grammars = self._way.grammars
+        async with self._placed(options) as (session, speech, call):
+            if grammars is not None and grammars.binds(options):
+                events = bound_chat(session, speech, grammars, messages, options)
+            else:
+                events = Writer(session.wire, speech).chat(messages, options)
+                if _is_json(options) and not options.tools:
+                    events = kept(events, options.stop)
+            async with aclosing(events):
+                async for event in events:
+                    call.answered = True
+                    yield event
 
     async def write(self, prompt: str | Sequence[int], options: CompleteOptions) -> AsyncGenerator[Event, None]:
         """What comes behind a prompt; see `textmill.contract.Complete`."""
         given = prompt if isinstance(prompt, str) else checked(prompt, 0, self.info.vocabulary)
-        async with self._writer(options) as (writer, call), aclosing(writer.complete(given, options)) as events:
-            async for event in events:
-                call.answered = True
-                yield event
+        asked = options if self._way.grammars is None else replace(options, format=guided(options.format))
+        async with self._placed(options) as (session, speech, call):
+            events = Writer(session.wire, speech).complete(given, asked)
+            if _is_json(options):
+                events = kept(events, options.stop)
+            async with aclosing(events):
+                async for event in events:
+                    call.answered = True
+                    yield event
 
     async def embed_inputs(self, inputs: Sequence[Input], options: EmbedOptions) -> Embeddings:
         """The vectors of the inputs, several computed at once; raises WrongTask for chunks."""
@@ -186,12 +201,12 @@ class LlamaModel(Writes):
         self._llama.close()
 
     @asynccontextmanager
-    async def _writer(self, options: GenerateOptions) -> AsyncIterator[tuple[Writer, Call]]:
-        """Writes over a session that is this call's as long as this lasts. llama.cpp takes as many choices at once as it has slots."""
+    async def _placed(self, options: GenerateOptions) -> AsyncIterator[tuple[Session, Speech, Call]]:
+        """A session that is this call's as long as this lasts. llama.cpp takes as many choices at once as it has slots."""
         speech = replace(_SPEECH, many=options.n <= self._way.slots)
         call = Call()
         async with self._line.place(), self._llama.session(call) as session:
-            yield Writer(session.wire, speech), call
+            yield session, speech, call
 
     def _pooling(self, options: EmbedOptions) -> StatePooling | None:
         """How the vectors of tokens are pooled here, None where llama.cpp does it. Raises InvalidInput, WrongTask."""
@@ -286,3 +301,7 @@ class LlamaModel(Writes):
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
         return [task.result() for task in tasks]
+
+
+def _is_json(options: GenerateOptions) -> bool:
+    return options.format is not None and options.format.kind != "grammar"

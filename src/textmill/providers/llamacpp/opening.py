@@ -18,6 +18,7 @@ import msgspec
 from textmill.contract import EmbedDefaults, ModelInfo, Task
 from textmill.errors import ModelBroken
 from textmill.folder.model import ModelFile
+from textmill.providers.llamacpp.bound import Grammars, grammars_of
 from textmill.providers.llamacpp.extra import need_llamacpp
 from textmill.providers.llamacpp.model import LlamaModel, Way
 from textmill.providers.llamacpp.options import Given, wanted
@@ -48,23 +49,25 @@ def open_llama(file: ModelFile, root: Path, given: Given, environ: Mapping[str, 
         undo.callback(llama.close)
         session = llama.open()
         with ThreadPoolExecutor(1) as pool:  # this thread may have a loop of its own
-            meta, frame = pool.submit(asyncio.run, _asked(session)).result()
+            meta, frame, grammars = pool.submit(asyncio.run, _asked(session)).result()
         states = settings.pooling.endswith("_NONE") and settings.embedding
         shares = file.facts is not None and file.facts.gguf is not None and file.facts.gguf.architecture in _YES_OR_NO
         info = _info(file, settings, session, meta)
         undo.pop_all()
-    return LlamaModel(info, llama, Way(settings.parallel, frame, states=states, shares=shares))
+    return LlamaModel(info, llama, Way(settings.parallel, frame, states=states, shares=shares, grammars=grammars))
 
 
-async def _asked(session: Session) -> tuple[Mapping[str, Any], Frame]:
-    """What llama.cpp says of the model, and what stands around its texts."""
+async def _asked(session: Session) -> tuple[Mapping[str, Any], Frame, Grammars | None]:
+    """What llama.cpp says of the model, what stands around its texts, and how it is bound by grammars."""
     models = await session.wire.get("/models")
     try:
         meta: Mapping[str, Any] = models["data"][0]["meta"]
     except (KeyError, IndexError, TypeError) as error:
         msg = "llama.cpp does not say what it has loaded"
         raise ModelBroken(msg) from error
-    return meta, await frame_of(session.native)
+    vocabulary = int(meta.get("n_vocab") or 0)
+    grammars = await grammars_of(session.native, vocabulary) if session.process.guided else None
+    return meta, await frame_of(session.native), grammars
 
 
 def _info(file: ModelFile, settings: Settings, session: Session, meta: Mapping[str, Any]) -> ModelInfo:

@@ -50,6 +50,7 @@ class LlamaProcess:
         self._stopped = False
         self._logged = threading.Event()
         self.devices: tuple[str, ...] = ()
+        self.guided = False
         try:
             # -P: the folder of child.py is none to import from.
             self._child = subprocess.Popen(  # noqa: S603 - our own program
@@ -83,6 +84,7 @@ class LlamaProcess:
         said = json.loads(answer) if answer else {}
         if "ready" in said:
             self.devices = tuple(said["devices"])
+            self.guided = bool(said["guided"])
             return
         if said.get("logged"):
             self._logged.wait(_LOG_S)
