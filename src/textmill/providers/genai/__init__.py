@@ -1,0 +1,1 @@
+"""Models in OpenVINO's own form that write text, by OpenVINO GenAI."""
