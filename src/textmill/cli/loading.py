@@ -50,6 +50,10 @@ class Loader:
             from textmill.cli.llamacpp import weigh_gguf  # noqa: PLC0415
 
             return weigh_gguf(file, self._of(file), self._fetching.bar(file.name))
+        if file.engine == "openvino-genai":
+            from textmill.cli.writers import weigh_openvino  # noqa: PLC0415 - with the model
+
+            return weigh_openvino(file, self._of(file), self._fetching.bar(file.name))
         from textmill.store.load import weigh  # noqa: PLC0415 - imports the runtime
 
         return weigh(file.model, self._of(file).for_model(), self._fetching.bar(file.name))
@@ -74,9 +78,10 @@ class Loader:
             from textmill.cli.llamacpp import load_gguf  # noqa: PLC0415 - with the model
 
             return load_gguf(file, self._of(file), usual, self._fetching.bar(file.name))
-        from textmill.cli.writers import load_writer  # noqa: PLC0415 - with the model
+        from textmill.cli.writers import load_openvino, load_writer  # noqa: PLC0415 - with the model
 
-        return load_writer(file, self._of(file), usual, self._fetching.bar(file.name))
+        load = load_openvino if file.engine == "openvino-genai" else load_writer
+        return load(file, self._of(file), usual, self._fetching.bar(file.name))
 
     def _usual(self, file: ModelFile) -> Usual:
         from textmill.providers.usual import usual_of  # noqa: PLC0415 - with the model

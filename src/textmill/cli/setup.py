@@ -19,6 +19,7 @@ CORE = ("openvino", "tokenizers", "huggingface_hub", "numpy")
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "grpc": ("grpcio", "grpcio-health-checking", "grpcio-reflection"),
     "llamacpp": ("xllamacpp",),
+    "openvino-genai": ("jinja2", "openvino-genai"),
     "otel": (
         "opentelemetry-exporter-otlp-proto-grpc",
         "opentelemetry-exporter-otlp-proto-http",

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
-Engine = Literal["ours", "transformers", "gguf", "remote", "vllm", "external", "elsewhere"]
-"""``ours`` are textmill's runtimes, ``transformers`` writes text by that library, ``remote`` is a server of OpenAI's protocol, ``vllm`` one that is
+Engine = Literal["ours", "transformers", "openvino-genai", "gguf", "remote", "vllm", "external", "elsewhere"]
+"""``ours`` are textmill's runtimes, ``transformers`` and ``openvino-genai`` write text by those libraries, ``remote`` is a server of OpenAI's protocol, ``vllm`` one that is
 started, ``external`` a process that speaks LocalAI's gRPC, ``elsewhere`` an engine of other software."""
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")

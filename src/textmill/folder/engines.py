@@ -10,7 +10,7 @@ from textmill.folder.capabilities import WRITES, Capability
 from textmill.folder.location import Location, nothing_there
 from textmill.folder.weights import FOLDERS, Facts
 
-HERE: tuple[Engine, ...] = ("ours", "transformers")
+HERE: tuple[Engine, ...] = ("ours", "transformers", "openvino-genai")
 """Engines that take the options of `textmill.load`."""
 _PACKED = "the weights are {}, which textmill does not run; take the unquantised model, or a GGUF file of it"
 _NOT_RUN = {
@@ -32,10 +32,14 @@ _NO_FILE = "a repository may have many GGUF files; name one, as OWNER/REPO/FILE.
 _PACKED_FORMS = ("gptq", "awq", "quantised")
 """Forms of weights that transformers runs with a package for each."""
 _WRITER_REFUSALS = {
-    **dict.fromkeys(("onnx", "openvino", "static"), GENERATION),
+    **dict.fromkeys(("onnx", "static"), GENERATION),
     "pickled": "the weights are pickles of PyTorch, which textmill never opens; take the model's safetensors",
 }
 """Why models that write do not, by the form of their weights."""
+_NOT_EXPORTED = (
+    "{} is for a model in OpenVINO's form, and there is no openvino_model.xml; export it with `optimum-cli export openvino "
+    "--model MODEL FOLDER`, or take type: AutoModelForCausalLM, which runs safetensors"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +78,16 @@ def _is_for_vllm(backend: Backend, facts: Facts | None, can: Collection[Capabili
     return backend.engine == "vllm" and bool(set(can) & WRITES) and (facts is None or facts.form not in _NOT_VLLM)
 
 
-def by_type(choice: Choice, kind: str) -> Choice:
-    """The choice for a file whose `type` is that class of transformers: OpenVINO's own classes write nothing yet."""
-    if choice.engine != "transformers" or not kind.startswith("OV"):
+def by_type(choice: Choice, kind: str, backend: Backend | None, facts: Facts | None) -> Choice:
+    """The choice for a file whose `type` is that class of transformers: those of OpenVINO write with OpenVINO GenAI, and so does its backend."""
+    named = f"type {kind}" if kind.startswith("OV") else ""
+    if not named and backend is not None and backend.runtime == "openvino":
+        named = f"backend {backend.name}"
+    if choice.engine != "transformers" or not named:
         return choice
-    refusal = (
-        f"type {kind} needs OpenVINO GenAI, which this version of textmill does not run yet; take AutoModelForCausalLM"
-    )
-    return replace(choice, refusal=choice.refusal or refusal)
+    if facts is None or facts.openvino:
+        return Choice("openvino-genai", f"{choice.why}, and the file has {named}", None)
+    return replace(choice, refusal=_NOT_EXPORTED.format(named))
 
 
 def _by_facts(backend: Backend | None, facts: Facts, can: Collection[Capability]) -> Choice:
@@ -93,7 +99,7 @@ def _by_facts(backend: Backend | None, facts: Facts, can: Collection[Capability]
         return Choice("elsewhere", f"the weights are {facts.form}", refusal)
     form = facts.form if facts.form in (*FOLDERS, *_PACKED_FORMS) else "pickled"
     if set(can) & WRITES:
-        return _writer(backend, f"the folder holds {form} weights of a model that writes", _WRITER_REFUSALS.get(form))
+        return _writer(backend, f"the folder holds {form} weights of a model that writes", form)
     why = f"the folder holds {form} weights that textmill runs itself"
     return Choice("ours", why if backend is None else f"{why}, as backend {backend.name} would")
 
@@ -115,8 +121,8 @@ def _by_name(backend: Backend | None, location: Location, can: Collection[Capabi
     return Choice("ours", "the repository is one that textmill fetches and runs itself")
 
 
-def _writer(backend: Backend | None, why: str, refusal: str | None = None) -> Choice:
-    """A model of safetensors, or of weights that the ``refusal`` speaks of, that generates text."""
+def _writer(backend: Backend | None, why: str, form: str = "safetensors") -> Choice:
+    """A model of that form that generates text."""
     if backend is not None and backend.engine == "elsewhere":
         return Choice("elsewhere", f"{why}, and backend is {backend.name}", _needed(backend))
     if backend is not None and backend.engine == "gguf":
@@ -125,7 +131,7 @@ def _writer(backend: Backend | None, why: str, refusal: str | None = None) -> Ch
             f"{why}, and backend is {backend.name}",
             f"{backend.name} runs GGUF files, and this is none; take one",
         )
-    return Choice("transformers", why, refusal)
+    return Choice("openvino-genai" if form == "openvino" else "transformers", why, _WRITER_REFUSALS.get(form))
 
 
 def _needed(backend: Backend) -> str | None:

@@ -105,7 +105,7 @@ def _model(entry: Entry, name: str, fields: Fields) -> ModelFile | None:
     can = capabilities(fields, backend, facts, _words(location))
     wished = wishes(fields, said, backend, can)
     choice = _unknown(found) if isinstance(found, Unknown) else choose_engine(backend, location, facts, can)
-    choice = by_type(choice, fields.type or "")
+    choice = by_type(choice, fields.type or "", backend, facts)
     for key, sentence in (*wished.errors, *_of_server(choice, backend, said)):
         entry.error(key, sentence)
     runs = choice.engine == "ours" and (choice.refusal is None or location.missing)

@@ -45,7 +45,7 @@ class Facts:
     ``trained_as`` is the first class name in `architectures` of config.json, ``modules`` are the last parts of the types in
     modules.json, ``kind`` is model_type of config_sentence_transformers.json and ``labels`` the number of classes, 0 where
     config.json names none. ``context`` is how many tokens the model takes at most, 0 where no file says. ``hybrid`` models have bge-m3's heads for sparse and multi-vector embeddings beside the
-    dense one.
+    dense one. ``openvino``: openvino_model.xml is there, whatever else is.
     """
 
     form: Form
@@ -57,6 +57,7 @@ class Facts:
     context: int = 0
     chat_template: bool = False
     hybrid: bool = False
+    openvino: bool = False
     gguf: GgufFacts | None = None
 
 
@@ -115,6 +116,7 @@ def _folder(path: Path) -> Facts:
         chat_template=(inside / "chat_template.jinja").is_file()
         or bool(_object(inside / "tokenizer_config.json").get("chat_template")),
         hybrid=all((path / f"{name}_linear.safetensors").is_file() for name in ("sparse", "colbert")),
+        openvino=(inside / "openvino_model.xml").is_file(),
     )
 
 

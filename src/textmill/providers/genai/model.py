@@ -148,7 +148,9 @@ class GenaiModel(Writes):
         tag = self._tag(options)
         thinking = opened(text)
         bare = self._style == "bare" or (tag is not None and not thinking)
-        manner = Manner(thinking, tuple(tool.name for tool in tools), bare=bare)
+        # A text of a format has nothing to part: marks within its strings are no marks.
+        whole = tag is not None and not thinking and not tools
+        manner = None if whole else Manner(thinking, tuple(tool.name for tool in tools), bare=bare)
         single = bool(tools) and not options.parallel_tool_calls
         ids = self._words.encode(text, special_tokens=False)
         return self._asked(ids, options, tag, "messages", manner=manner, single=single)

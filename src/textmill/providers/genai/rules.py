@@ -8,6 +8,7 @@ from typing import Any
 
 from textmill.contract import Format, Tool
 from textmill.errors import InvalidInput
+from textmill.providers.genai.json_grammar import json_grammar
 from textmill.providers.grammars import Style
 from textmill.providers.speech import REASONING
 from textmill.runtimes.genai_messages import Rule
@@ -87,7 +88,11 @@ def _text(value: str) -> Tag:
 
 
 def _json(schema: Mapping[str, Any]) -> Tag:
-    return {"type": "json_schema", "json_schema": schema}
+    """JSON of a schema; of one that xgrammar alone can read, with as many blanks as it lets the model write."""
+    grammar = json_grammar(schema)
+    if grammar is None:
+        return {"type": "json_schema", "json_schema": schema}
+    return _sequence({"type": "grammar", "grammar": grammar})
 
 
 def _schema(wanted: Format) -> Mapping[str, Any]:
