@@ -7,7 +7,7 @@ import pytest
 
 from textmill.folder.backends import Backend, find_backend
 from textmill.folder.capabilities import Capability
-from textmill.folder.engines import Choice, choose_engine
+from textmill.folder.engines import Choice, by_type, choose_engine
 from textmill.folder.location import Location
 from textmill.folder.weights import FOLDERS, Facts, Form
 
@@ -35,7 +35,7 @@ def test_every_form_runs_here_or_says_why_not(form: Form) -> None:
     ("form", "words"),
     [
         *((form, "") for form in ("safetensors", "gptq", "awq", "quantised")),
-        *((form, "writes text") for form in ("onnx", "openvino", "static")),
+        *((form, "writes text") for form in ("onnx", "static")),
         *(("pytorch", "pickles"), ("exl2", "ExLlamaV2")),
     ],
 )
@@ -43,6 +43,37 @@ def test_models_that_write_run_on_transformers_where_it_knows_their_form(form: F
     choice = choose(Facts(form), can=WRITES)
 
     assert choice.engine == ("elsewhere" if form == "exl2" else "transformers")
+    assert (choice.refusal is None) == (not words)
+    assert words in (choice.refusal or "")
+
+
+@pytest.mark.parametrize(
+    ("facts", "kind", "backend", "engine", "words"),
+    [
+        (Facts("openvino", openvino=True), "", "", "openvino-genai", ""),
+        (Facts("openvino", openvino=True), "OVModelForCausalLM", "transformers", "openvino-genai", ""),
+        (Facts("openvino", openvino=True), "AutoModelForCausalLM", "transformers", "openvino-genai", ""),
+        (Facts("safetensors", openvino=True), "OVModelForCausalLM", "transformers", "openvino-genai", ""),
+        (Facts("safetensors", openvino=True), "", "openvino", "openvino-genai", ""),
+        (Facts("safetensors", openvino=True), "", "", "transformers", ""),
+        (Facts("safetensors"), "OVModelForCausalLM", "transformers", "transformers", "optimum-cli export openvino"),
+        (Facts("safetensors"), "", "ov", "transformers", "optimum-cli export openvino"),
+        (None, "OVModelForCausalLM", "transformers", "openvino-genai", ""),
+        (None, "AutoModelForCausalLM", "transformers", "transformers", ""),
+        (Facts("openvino", openvino=True), "", "sglang", "elsewhere", "SGLang"),
+        (Facts("openvino", openvino=True), "", "llama", "gguf", "runs GGUF files"),
+    ],
+)
+def test_models_that_write_in_openvinos_form_or_by_its_classes_are_openvino_genais(
+    facts: Facts | None, kind: str, backend: str, engine: str, words: str
+) -> None:
+    found = find_backend(backend) if backend else None
+    named = found if isinstance(found, Backend) else None
+    at = HERE if facts is not None else Location(repo="o/n")
+
+    choice = by_type(choose(facts, backend, WRITES, at), kind, named, facts)
+
+    assert choice.engine == engine
     assert (choice.refusal is None) == (not words)
     assert words in (choice.refusal or "")
 

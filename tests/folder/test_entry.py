@@ -116,7 +116,7 @@ def test_a_folder_that_writes_is_refused_by_what_its_backend_needs(models: Path,
 
     assert refusal("backend: transformers") == "None"
     assert refusal("known_usecases: [chat]") == "None"
-    assert "OpenVINO GenAI" in refusal("type: OVModelForCausalLM")
+    assert "optimum-cli export openvino" in refusal("type: OVModelForCausalLM")
     assert "SGLang" in refusal("backend: sglang")
     assert refusal("backend: vllm") == "None"
     assert "runs GGUF files" in refusal("backend: llama")

@@ -155,8 +155,9 @@ parameters:
 def test_types_of_transformers_that_write(kind: str, one: One) -> None:
     model = one(OPENVINO.format(type=kind))
 
-    assert (model.engine, model.capabilities) == ("transformers", WRITES)
-    assert (model.refusal is None) == (not kind.startswith("OV"))
+    engine = "openvino-genai" if kind.startswith("OV") else "transformers"
+    assert (model.engine, model.capabilities, model.refusal) == (engine, WRITES, None)
+    assert model.options["max_input_length"] == 8192
     assert model.fields.stopwords == ("<|end_of_turn|>", "<|endoftext|>")
     assert model.fields.template is not None
     assert model.fields.template.use_tokenizer_template is True

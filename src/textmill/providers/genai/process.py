@@ -75,6 +75,7 @@ class _Run:
 
     child: subprocess.Popen[bytes]
     orders: SimpleQueue[Order | None] = field(default_factory=SimpleQueue)
+    threads: list[threading.Thread] = field(default_factory=list)
     calls: dict[int, Listener] = field(default_factory=dict)
     began: set[int] = field(default_factory=set)
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=_LINES))
@@ -193,10 +194,16 @@ class GenaiProcess:
                 self._run = run
         if self._closed:
             self._end(run, None)
+            _pipe(run.child.stdout).close()
             msg = f"{self.name} is being unloaded"
             raise Unavailable(msg)
-        threading.Thread(target=self._hear, args=(run,), name=f"textmill-{self.name}-hears", daemon=True).start()
+        self._begin(run, self._hear)
         return opened
+
+    def _begin(self, run: _Run, target: Callable[[_Run], None]) -> None:
+        name = f"textmill-{self.name}{target.__name__.replace('_', '-')}"
+        run.threads.append(threading.Thread(target=target, args=(run,), name=name, daemon=True))
+        run.threads[-1].start()
 
     def _started(self) -> _Run:
         try:
@@ -213,18 +220,19 @@ class GenaiProcess:
             raise ModelBroken(msg) from error
         run = _Run(child)
         for target in (self._say, self._keep):
-            threading.Thread(target=target, args=(run,), name=f"textmill-{self.name}-says", daemon=True).start()
+            self._begin(run, target)
         run.orders.put(self._asked)
         return run
 
     def _loaded(self, run: _Run) -> Opened:
-        frame = None
+        answers, frame = _pipe(run.child.stdout), None
         with suppress(OSError, ValueError):
-            frame = None if run.child.stdout is None else read_frame(run.child.stdout)
+            frame = read_frame(answers)
         told = None if frame is None else _ANSWERS.decode(frame)
         if isinstance(told, Opened):
             return told
         self._end(run, None)
+        answers.close()
         if isinstance(told, Failed):
             raise (ConfigInvalid if told.asked else ModelBroken)(told.reason)
         msg = f"OpenVINO GenAI does not load {self.name}: its process {_how(run.child)}{_last(run)}"
@@ -232,16 +240,15 @@ class GenaiProcess:
 
     def _say(self, run: _Run) -> None:
         """Write orders as they come; a pipe that is full holds up nobody else."""
-        stream = run.child.stdin
-        with suppress(OSError, ValueError):
-            while stream is not None and (order := run.orders.get()) is not None:
+        with suppress(OSError, ValueError), _pipe(run.child.stdin) as stream:
+            while (order := run.orders.get()) is not None:
                 write_frame(stream, order)
 
     def _hear(self, run: _Run) -> None:
         """Hand on answers up to the end of the process, and then what that means."""
-        reason, stream = "", run.child.stdout
-        with suppress(OSError, ValueError):
-            while stream is not None and (frame := read_frame(stream)) is not None:
+        reason = ""
+        with suppress(OSError, ValueError), _pipe(run.child.stdout) as stream:
+            while (frame := read_frame(stream)) is not None:
                 told = _ANSWERS.decode(frame)
                 if isinstance(told, Broken):
                     reason = told.reason
@@ -286,18 +293,27 @@ class GenaiProcess:
         run.child.kill()
         with suppress(subprocess.TimeoutExpired):
             run.child.wait(_END_S)
+        for thread in run.threads:
+            if thread is not threading.current_thread():
+                thread.join(_END_S)
         for listener in listeners:
             if error is not None:
                 listener.failed(error)
 
     def _keep(self, run: _Run) -> None:
         """Keep what it writes; it may have texts of requests in it, so the log has it at the lowest level only."""
-        stream: IO[bytes] | None = run.child.stderr
-        with suppress(OSError, ValueError):
-            while stream is not None and (line := stream.readline(_LONGEST)):
+        with suppress(OSError, ValueError), _pipe(run.child.stderr) as stream:
+            while line := stream.readline(_LONGEST):
                 if text := line.decode(errors="replace").rstrip():
                     run.lines.append(text)
                     _log.debug("%s: %s", self.name, text)
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    """A pipe of a process, which has all of them."""
+    if stream is None:
+        raise ValueError
+    return stream
 
 
 def _how(child: subprocess.Popen[bytes]) -> str:
