@@ -12,7 +12,9 @@ import pytest
 from tests.http.live import serving
 
 from textmill.testing import backend
+from textmill.testing.causal import saying_writer
 from textmill.testing.checkpoints import tiny_bert, write_json
+from textmill.testing.genai import as_openvino
 from textmill.testing.gguf import write_gguf
 from textmill.testing.gguf_encoders import bert_gguf
 from textmill.testing.gguf_llama import chain_gguf
@@ -77,6 +79,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     (models / "bert-ggml").write_bytes(b"lmgg" + bytes(64))
     (models / "old.ggml.bin").write_bytes(b"tjgg" + bytes(64))
     bert_gguf(models / "ggml-file.bin", models / "bert-folder", pooling="mean")
+    as_openvino(saying_writer(models / "owner/openvino-model", "Good day<|end_of_turn|> to you"))
     chain_gguf(models / "luna.gguf", "The mill turns by the river.")
     chain_gguf(models / "calls.gguf", f"<tool_call>\n{CALL}\n</tool_call>", template=TOOLS)
     write_gguf(models / "rwkv.gguf", {"general.architecture": "rwkv6"})
@@ -268,7 +271,9 @@ def _(server: httpx.Client) -> None:
 @line("T12", WORKS)
 def _(server: httpx.Client) -> None:
     assert len(embed(server, "ov-embeds")[0]["embedding"]) == 32
-    assert "OpenVINO GenAI" in refusal(server, "ov")
+    pytest.importorskip("openvino_genai")
+    assert say(server, "ov")["message"]["content"] == "Good day"
+    assert card(server, "ov")["device"] == "cpu"
 
 
 @line("T13", WORKS)

@@ -21,13 +21,13 @@ class EngineFields(Section, frozen=True, kw_only=True):
         str | None,
         acts(
             "Class of the transformers backend: SentenceTransformer and OVModelForFeatureExtraction (on OpenVINO) embed, "
-            "AutoModelForTokenClassification classifies tokens, …ForCausalLM writes; of the rerankers backend the kind of reranker"
+            "AutoModelForTokenClassification classifies tokens, …ForCausalLM writes, OVModelForCausalLM on OpenVINO GenAI; of the rerankers backend the kind of reranker"
         ),
     ] = None
     f16: Annotated[
         bool | None,
         acts(
-            "bfloat16 for models of transformers that write, and where `main_gpu` names a CUDA device; on a CPU auto takes what is fast"
+            "bfloat16 for models of transformers that write, and where `main_gpu` names a CUDA device; on a CPU auto takes what is fast; float16 for OpenVINO GenAI on a GPU"
         ),
     ] = None
     dtype: Annotated[DTypeName | None, acts("Precision, with vLLM's names: half is float16, float is float32")] = None
@@ -51,7 +51,7 @@ class EngineFields(Section, frozen=True, kw_only=True):
     main_gpu: Annotated[
         str | None,
         acts(
-            "Device: cuda, cuda.1 or cuda:1 (on PyTorch), or a device of OpenVINO such as CPU or GPU.0; of a GGUF file's model the GPU's number"
+            "Device: cuda, cuda.1 or cuda:1 (on PyTorch), or a device of OpenVINO such as CPU or GPU.0, with OpenVINO GenAI also AUTO and AUTO:-CPU; of a GGUF file's model the GPU's number"
         ),
     ] = None
     options: Annotated[Texts | None, acts("Options of the backend as KEY:VALUE; the table below has them")] = None
@@ -77,7 +77,10 @@ class EngineFields(Section, frozen=True, kw_only=True):
     no_kv_offloading: Annotated[bool | None, acts("GGUF: keep the cache of keys and values off the GPU")] = None
     flash_attention: Annotated[str | None, acts("GGUF: on, off or auto")] = None
     cache_type_k: Annotated[
-        str | None, acts("GGUF: precision of cached keys: f32, f16, bf16, q8_0, q4_0, q4_1, iq4_nl, q5_0 or q5_1")
+        str | None,
+        acts(
+            "GGUF: precision of cached keys: f32, f16, bf16, q8_0, q4_0, q4_1, iq4_nl, q5_0 or q5_1; OpenVINO GenAI: f32, f16, bf16, q8_0 or q4_0"
+        ),
     ] = None
     cache_type_v: Annotated[str | None, acts("GGUF: precision of cached values, as cache_type_k")] = None
     rope_scaling: Annotated[str | None, acts("GGUF: none, linear, yarn or longrope")] = None
