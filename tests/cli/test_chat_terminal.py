@@ -104,8 +104,10 @@ def test_messages_of_several_lines_and_commands(tmp_path: Path) -> None:
         shown.until(PROMPT)
         shown.type("/sav x\n")
         shown.until(r"error: there is no command /sav; did you mean /save\?")
+        shown.until(PROMPT)
         shown.type("/help\n")
         shown.until("/regenerate")
+        shown.until(PROMPT)  # before that, the end would be the terminal's own
         shown.type(END)
         assert shown.ended() == 0
 

@@ -18,7 +18,7 @@ from textmill.config.surroundings import Cpu, Memory, cpu, memory, network
 CORE = ("openvino", "tokenizers", "huggingface_hub", "numpy")
 EXTRAS: Mapping[str, tuple[str, ...]] = {
     "grpc": ("grpcio", "grpcio-health-checking", "grpcio-reflection"),
-    "llamacpp": ("xllamacpp",),
+    "llamacpp": ("llguidance", "xllamacpp"),
     "openvino-genai": ("jinja2", "openvino-genai"),
     "otel": (
         "opentelemetry-exporter-otlp-proto-grpc",

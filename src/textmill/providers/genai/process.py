@@ -19,7 +19,6 @@ from typing import IO, Protocol
 
 import msgspec
 
-import textmill
 from textmill.errors import (
     ConfigInvalid,
     ForwardFailed,
@@ -91,7 +90,7 @@ class GenaiProcess:
         self.name = name
         self._asked = asked
         # What runs there is this package, wherever it is.
-        here = str(Path(textmill.__file__).parent.parent)
+        here = str(Path(__file__).parents[3])
         paths = [here, *filter(None, [environ.get("PYTHONPATH")])]
         self._environ = {**environ, "PYTHONPATH": ":".join(paths), "PYTHONUNBUFFERED": "1"}
         self._clock = clock
