@@ -12,6 +12,7 @@ from textmill import errors
 NAMES = {
     "Chunking",
     "ConfigInvalid",
+    "ContextExceeded",
     "DownloadFailed",
     "EmptyInput",
     "ExtraMissing",

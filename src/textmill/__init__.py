@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from textmill.errors import (
     ConfigInvalid,
+    ContextExceeded,
     DownloadFailed,
     EmptyInput,
     ExtraMissing,
@@ -39,6 +40,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Chunking",
     "ConfigInvalid",
+    "ContextExceeded",
     "DownloadFailed",
     "EmptyInput",
     "ExtraMissing",

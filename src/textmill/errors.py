@@ -4,6 +4,7 @@
     ├── InvalidInput          the caller's text, ids or options are wrong; changing the request helps
     │   ├── EmptyInput        there is nothing to embed
     │   ├── TooManyInputs     a request has more inputs than the server takes
+    │   ├── ContextExceeded   a prompt is longer than the model's context; shortening it helps
     │   ├── WrongTask         the model does not have this verb; the message says which ones it has
     │   └── ModelUnclear      several models could answer; the message has their names
     ├── ModelNotFound         no model of that name is loaded or can be found
@@ -48,6 +49,10 @@ class EmptyInput(InvalidInput):
 
 class TooManyInputs(InvalidInput):
     """A request has more inputs than this server takes at once; the message says how many it takes."""
+
+
+class ContextExceeded(InvalidInput):
+    """A prompt has more tokens than the model's context, with room for an answer, holds; the message has both numbers where they are known."""
 
 
 class WrongTask(InvalidInput):

@@ -20,7 +20,7 @@ from textmill.contract import (
     TokenLogprob,
     ToolCall,
 )
-from textmill.errors import ForwardFailed, InvalidInput
+from textmill.errors import ContextExceeded, ForwardFailed
 from textmill.testing.served import RecordingModel
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -370,9 +370,10 @@ async def test_an_error_before_the_first_piece_has_its_status(
     client: httpx.AsyncClient,
     model: RecordingModel,
 ) -> None:
-    model.script = (InvalidInput("the prompt has 9 tokens, and 5 fit", param="messages"),)
+    model.script = (ContextExceeded("the prompt has 9 tokens, and 5 fit", param="messages"),)
     answer = await ask(client, stream=stream)
-    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "messages")
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"], error["code"]) == (400, "messages", "context_length_exceeded")
 
 
 async def test_an_error_within_a_stream_is_an_event_and_then_done(

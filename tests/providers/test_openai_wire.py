@@ -15,6 +15,7 @@ import pytest
 
 from textmill.errors import (
     ConfigInvalid,
+    ContextExceeded,
     ForwardFailed,
     InvalidInput,
     Overloaded,
@@ -137,7 +138,7 @@ async def test_an_unframed_stream_ends_with_done() -> None:
     ("told", "kind"),
     [
         ({"message": "no such grammar", "code": 400}, InvalidInput),
-        ({"message": "too long", "type": "exceed_context_size_error"}, InvalidInput),
+        ({"message": "too long", "type": "exceed_context_size_error"}, ContextExceeded),
         ({"message": "slow down", "code": "rate_limit_exceeded"}, Overloaded),
         ({"message": "out of memory", "code": "500"}, ForwardFailed),
         ("it burns", ForwardFailed),
@@ -340,7 +341,7 @@ async def test_a_key_may_have_a_header_of_its_own() -> None:
 
 async def test_a_prompt_that_is_too_long_is_told_with_both_numbers() -> None:
     told = {"code": 400, "type": "exceed_context_size_error", "message": "m", "n_prompt_tokens": 900, "n_ctx": 512}
-    with pytest.raises(InvalidInput, match="the prompt has 900 tokens, and the context of the mill holds 512"):
+    with pytest.raises(ContextExceeded, match="the prompt has 900 tokens, and the context of the mill holds 512"):
         await posted(Answer(status=400, body={"error": told}))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from textmill.errors import (
+    ContextExceeded,
     DownloadFailed,
     EmptyInput,
     ForwardFailed,
@@ -90,6 +91,7 @@ KINDS: Mapping[type[Exception], Kind] = {
     NoRoute: Kind(404, _CALLER, "unknown_route", 404, "NotFound"),
     WrongMethod: Kind(405, _CALLER, "method_not_allowed", 405, "MethodNotAllowed"),
     EmptyInput: Kind(400, _CALLER, "empty_input", 400, "Empty"),
+    ContextExceeded: Kind(400, _CALLER, "context_length_exceeded", 422, "Validation"),
     WrongTask: Kind(400, _CALLER, "wrong_task", 424, "Backend"),
     InvalidInput: Kind(400, _CALLER, "invalid_input", 422, "Validation"),
     ModelUnclear: Kind(400, _CALLER, "model_unclear", 422, "Validation"),

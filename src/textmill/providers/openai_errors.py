@@ -12,7 +12,15 @@ from typing import Any
 import msgspec
 import orjson
 
-from textmill.errors import ForwardFailed, InvalidInput, Overloaded, TextmillError, Unavailable, WrongTask
+from textmill.errors import (
+    ContextExceeded,
+    ForwardFailed,
+    InvalidInput,
+    Overloaded,
+    TextmillError,
+    Unavailable,
+    WrongTask,
+)
 
 _TOO_LONG = ("exceed_context_size_error", "context_length_exceeded")
 _ASKED = (400, 404, 405, 409, 413, 415, 422)
@@ -113,11 +121,10 @@ def _asked_error(server: ServerName, told: Mapping[str, Any], says: str) -> Text
     kinds = (told.get("type"), told.get("code"))
     holds, has = told.get("n_ctx"), told.get("n_prompt_tokens")
     if isinstance(holds, int) and isinstance(has, int) and any(kind in _TOO_LONG for kind in kinds):
-        return InvalidInput(f"the prompt has {has} tokens, and the context of {server.name} holds {holds}")
+        return ContextExceeded(f"the prompt has {has} tokens, and the context of {server.name} holds {holds}")
     param = told.get("param")
-    return InvalidInput(
-        f"{server.name} refuses the request{says}", param=param if isinstance(param, str) and param else None
-    )
+    kind = ContextExceeded if any(kind in _TOO_LONG for kind in kinds) else InvalidInput
+    return kind(f"{server.name} refuses the request{says}", param=param if isinstance(param, str) and param else None)
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

@@ -27,7 +27,7 @@ from textmill.contract import (
     Spent,
     TokenizeOptions,
 )
-from textmill.errors import EmptyInput, InvalidInput, Overloaded, Unavailable, WrongTask
+from textmill.errors import ContextExceeded, EmptyInput, InvalidInput, Overloaded, Unavailable, WrongTask
 from textmill.providers.llamacpp.model import LlamaModel
 from textmill.testing.checkpoints import tiny_bert, tiny_qwen3, write_safetensors
 from textmill.testing.gguf_encoders import bert_gguf, qwen3_gguf
@@ -120,7 +120,7 @@ async def test_a_shared_beginning_is_computed_once(models: Path, opened: Open) -
 
 
 async def test_a_prompt_that_is_too_long_is_refused_with_both_numbers(chain: LlamaModel) -> None:
-    with pytest.raises(InvalidInput, match=r"the prompt has 5000 tokens, and the context .* holds 4096"):
+    with pytest.raises(ContextExceeded, match=r"the prompt has 5000 tokens, and the context .* holds 4096"):
         await events_of(chain.complete("x" * 5000, CompleteOptions()))
 
 

@@ -19,7 +19,7 @@ from textmill.contract import (
     Token,
     TokenizeOptions,
 )
-from textmill.errors import EmptyInput, InvalidInput
+from textmill.errors import ContextExceeded, EmptyInput, InvalidInput
 from textmill.providers.asked import conversation, described, opened, template_values, tools_of
 from textmill.providers.genai.call import Heard
 from textmill.providers.genai.process import GenaiProcess
@@ -223,7 +223,7 @@ class GenaiModel(Writes):
         context = self._facts.context
         if len(ids) >= context:
             msg = f"the prompt has {len(ids)} tokens, and {self.info.name} takes {context} with what it writes; shorten it"
-            raise InvalidInput(msg, param=param)
+            raise ContextExceeded(msg, param=param)
         room = context - len(ids)
         return room if options.max_tokens is None else max(1, min(options.max_tokens, room))
 
