@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -182,5 +183,6 @@ def test_a_load_is_shown_and_can_be_stopped(writers: Path) -> None:
         shown.until(r"loading mill\.gguf")
         shown.type(INTERRUPT)
 
-        assert shown.ended() == 130
+        # CPython ends by the signal itself, which is 130 in a shell too, where the interrupt came within an `exec`, as of a dataclass.
+        assert shown.ended() in (130, -signal.SIGINT)
         assert "Traceback" not in shown.shown
