@@ -1,4 +1,4 @@
-"""textmill: text embeddings as a library, a command and a server.
+"""textmill: text models as a library, a command and a server.
 
     model = textmill.load("all-MiniLM-L6-v2")
     vectors = model.embed(["one text", "another"])

@@ -35,7 +35,7 @@ def openapi(operations: Sequence[Operation[Any]], version: str, default: str) ->
         "info": {
             "title": "textmill",
             "version": version,
-            "summary": "Text embeddings, in the dialects that clients already speak.",
+            "summary": "Embeddings, reranking, classification and text generation, in the dialects that clients already speak.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [
