@@ -28,6 +28,7 @@ from textmill.contract import (
     TokenizeOptions,
 )
 from textmill.errors import ContextExceeded, EmptyInput, InvalidInput, Overloaded, Unavailable, WrongTask
+from textmill.providers.llamacpp.line import Line
 from textmill.providers.llamacpp.model import LlamaModel
 from textmill.testing.checkpoints import tiny_bert, tiny_qwen3, write_safetensors
 from textmill.testing.gguf_encoders import bert_gguf, qwen3_gguf
@@ -257,6 +258,13 @@ async def test_vectors_are_cut_and_scaled_as_a_call_says(bert: LlamaModel) -> No
     assert np.linalg.norm(raw) > 1.5
     with pytest.raises(InvalidInput, match="gives 1 to 32"):
         await bert.embed_inputs(["hello"], EmbedOptions(dimensions=33))
+
+
+async def test_a_request_of_more_texts_than_may_wait_is_one_that_waits(bert: LlamaModel) -> None:
+    bert._line = Line("bert", slots=1, most=4)
+    texts = [f"word {number}" for number in range(40)]
+    many = (await bert.embed_inputs(texts, EmbedOptions())).vectors
+    assert many[39] == pytest.approx((await bert.embed_inputs(texts[39:], EmbedOptions())).vectors[0], abs=1e-6)
 
 
 async def test_ids_are_the_models_own(bert: LlamaModel) -> None:

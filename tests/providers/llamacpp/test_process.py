@@ -194,3 +194,16 @@ def test_standard_input_that_closes_ends_it(good: Path, tmp_path: Path) -> None:
         process.stdin.close()
 
         assert process.wait(10) in (0, -signal.SIGIO)
+
+
+def test_a_number_that_llama_cpp_has_no_room_for_is_named(good: Path, started: Start) -> None:
+    with pytest.raises(ModelBroken, match=r"n_ctx is 99999999999, which is more than llama\.cpp has room for"):
+        started(good, context=99_999_999_999).load()
+
+
+def test_a_process_that_is_killed_leaves_the_systems_table(good: Path, started: Start) -> None:
+    process = started(good)
+    process.load()
+    os.kill(process.pid, signal.SIGKILL)
+    process._reader.join(10)
+    assert not Path(f"/proc/{process.pid}").exists()

@@ -118,9 +118,40 @@ async def test_who_reads_slowly_is_not_taken_for_a_hang(llama: Supervised) -> No
     assert llama.pid == first
 
 
+def damage(weights: Path) -> None:
+    """Have something else in a file that looks the same from outside."""
+    stat = weights.stat()
+    weights.write_bytes(bytes(stat.st_size))
+    os.utime(weights, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+async def test_other_weights_than_were_loaded_are_not_served_under_the_same_fingerprint(
+    llama: Supervised, weights: Path
+) -> None:
+    llama.open()
+    assert llama.pid is not None
+    endless_gguf(weights, "other words ")
+    os.kill(llama.pid, signal.SIGKILL)
+    wait(llama)
+
+    with pytest.raises(LoadFailed, match=r"the files of m have changed since it was loaded"):
+        await count(writes(llama, 1))
+
+
+async def test_a_new_process_is_looked_at_as_well(llama: Supervised) -> None:
+    llama.open()
+    assert llama.pid is not None
+    async with llama.session():
+        os.kill(llama.pid, signal.SIGKILL)
+        wait(llama)
+    async with llama.session() as session:  # before the next look at the old one
+        assert session.watching is not None
+        assert not session.watching.done()
+
+
 async def test_what_does_not_start_again_is_tried_again_after_a_while_only(llama: Supervised, weights: Path) -> None:
     llama.open()
-    weights.write_bytes(b"no more")  # noqa: ASYNC240 - some bytes
+    damage(weights)
     assert llama.pid is not None
     os.kill(llama.pid, signal.SIGKILL)
     wait(llama)

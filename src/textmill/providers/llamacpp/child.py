@@ -30,7 +30,7 @@ def main() -> None:
     _end_with_parent()
     try:
         server, devices = _serve(told["settings"], told["lora"], told["rpc"])
-    except (RuntimeError, ValueError, TypeError, AttributeError, OSError, MemoryError) as error:
+    except (RuntimeError, ValueError, TypeError, AttributeError, OverflowError, OSError, MemoryError) as error:
         # The reason is in llama.cpp's log then, which a thread of its own writes.
         told = {"failed": f"{error}", "logged": isinstance(error, RuntimeError)}
     else:
@@ -103,7 +103,11 @@ def _set(xllamacpp: Any, parameters: Any, name: str, value: Any) -> None:
         value = [*value, *fill * len(before)][: len(before)]
     elif hasattr(type(before), "__members__"):
         value = type(before)[value]
-    setattr(owner, last, value)
+    try:
+        setattr(owner, last, value)
+    except OverflowError:
+        msg = f"{name} is {value}, which is more than llama.cpp has room for"
+        raise ValueError(msg) from None
 
 
 def _add_workers(xllamacpp: Any, rpc: str) -> None:

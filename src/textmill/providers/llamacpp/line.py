@@ -16,11 +16,12 @@ _RETRY_S = 5.0
 
 
 class Line:
-    """The line of a model with so many slots, for one event loop."""
+    """The line of a model with so many slots, for one event loop. ``places`` is how many requests the process has at most."""
 
     def __init__(self, name: str, slots: int, most: int = MOST) -> None:
         self._name = name
-        self._places = asyncio.Semaphore(slots + AHEAD)
+        self.places = slots + AHEAD
+        self._places = asyncio.Semaphore(self.places)
         self._most = most
         self.waiting = 0
         self.under_way = 0

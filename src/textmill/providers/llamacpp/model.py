@@ -290,17 +290,22 @@ class LlamaModel(Writes):
 
     async def _each(self, items: Sequence[R], ask: Callable[[Session, R], Awaitable[T]]) -> list[T]:
         """What comes of items, in their order, several asked at once; the first error ends the others."""
+        made: dict[int, T] = {}
+        numbers = iter(range(len(items)))
 
-        async def one(item: R) -> T:
-            async with self._line.place(), self._llama.session() as session:
-                return await ask(session, item)
+        async def work() -> None:
+            for number in numbers:
+                async with self._line.place(), self._llama.session() as session:
+                    made[number] = await ask(session, items[number])
 
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(item)) for item in items]
+                # As many as the process takes: a request of very many texts is one that waits, not as many.
+                for _ in range(min(len(items), self._line.places)):
+                    group.create_task(work())
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
-        return [task.result() for task in tasks]
+        return [made[number] for number in range(len(items))]
 
 
 def _is_json(options: GenerateOptions) -> bool:

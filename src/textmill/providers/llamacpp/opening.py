@@ -18,11 +18,12 @@ import msgspec
 from textmill.contract import EmbedDefaults, ModelInfo, Task
 from textmill.errors import ModelBroken
 from textmill.folder.model import ModelFile
+from textmill.folder.snapshot import parts_of
 from textmill.providers.llamacpp.bound import Grammars, grammars_of
 from textmill.providers.llamacpp.extra import need_llamacpp
 from textmill.providers.llamacpp.model import LlamaModel, Way
 from textmill.providers.llamacpp.options import Given, wanted
-from textmill.providers.llamacpp.settings import Settings
+from textmill.providers.llamacpp.settings import Launch, Settings
 from textmill.providers.llamacpp.supervised import Session, Supervised
 from textmill.providers.llamacpp.tokens import Frame, frame_of
 
@@ -52,7 +53,7 @@ def open_llama(file: ModelFile, root: Path, given: Given, environ: Mapping[str, 
             meta, frame, grammars = pool.submit(asyncio.run, _asked(session)).result()
         states = settings.pooling.endswith("_NONE") and settings.embedding
         shares = file.facts is not None and file.facts.gguf is not None and file.facts.gguf.architecture in _YES_OR_NO
-        info = _info(file, settings, session, meta)
+        info = _info(file, asked.launch, session, meta)
         undo.pop_all()
     return LlamaModel(info, llama, Way(settings.parallel, frame, states=states, shares=shares, grammars=grammars))
 
@@ -70,7 +71,8 @@ async def _asked(session: Session) -> tuple[Mapping[str, Any], Frame, Grammars |
     return meta, await frame_of(session.native), grammars
 
 
-def _info(file: ModelFile, settings: Settings, session: Session, meta: Mapping[str, Any]) -> ModelInfo:
+def _info(file: ModelFile, launch: Launch, session: Session, meta: Mapping[str, Any]) -> ModelInfo:
+    settings = launch.settings
     tasks: tuple[Task, ...] = ("chat", "complete")
     if settings.embedding:
         tasks = ("rerank",) if settings.pooling.endswith("_RANK") else ("embed",)
@@ -101,7 +103,7 @@ def _info(file: ModelFile, settings: Settings, session: Session, meta: Mapping[s
         batch_tokens=settings.batch,
         batch_rows=settings.parallel,
         tokenization_workers=0,
-        fingerprint=_fingerprint(file, settings),
+        fingerprint=_fingerprint(file, launch),
         created=int(time.time()),
         defaults=_defaults(file, settings),
     )
@@ -119,17 +121,26 @@ def _defaults(file: ModelFile, settings: Settings) -> EmbedDefaults:
     return defaults if settings.pooling.endswith("_NONE") else replace(defaults, pooling="own")
 
 
-def _fingerprint(file: ModelFile, settings: Settings) -> str:
-    """16 hex digits over the weights and what changes their vectors.
+def _fingerprint(file: ModelFile, launch: Launch) -> str:
+    """16 hex digits over the weights, with their other parts and adapters, and what changes their vectors.
 
-    Of the file its size, its beginning, its end and blocks evenly between them are read: a whole one may have many gigabytes.
+    Of each file its size, its beginning, its end and blocks evenly between them are read: a whole one may have many gigabytes.
     """
-    path = Path(settings.model)
-    facts, size = hashlib.sha256(), path.stat().st_size
-    with path.open("rb") as weights:
-        for index in range(_BLOCKS):
-            weights.seek(max(0, size - _BLOCK) * index // (_BLOCKS - 1))
-            facts.update(weights.read(_BLOCK))
-    made = (size, settings.pooling, settings.rope_freq_base, settings.rope_freq_scale, settings.rope_scaling)
+    settings, facts, sizes = launch.settings, hashlib.sha256(), []
+    for path in (*parts_of(Path(settings.model)), *(Path(path) for path, _ in launch.lora)):
+        size = path.stat().st_size
+        sizes.append(size)
+        with path.open("rb") as weights:
+            for index in range(_BLOCKS):
+                weights.seek(max(0, size - _BLOCK) * index // (_BLOCKS - 1))
+                facts.update(weights.read(_BLOCK))
+    made = (
+        sizes,
+        [scale for _, scale in launch.lora],
+        settings.pooling,
+        settings.rope_freq_base,
+        settings.rope_freq_scale,
+        settings.rope_scaling,
+    )
     facts.update(msgspec.json.encode((*made, file.defaults.norm, file.defaults.pooling, file.defaults.half_life)))
     return facts.hexdigest()[:16]

@@ -162,6 +162,8 @@ class LlamaProcess:
                     _log.debug("%s: %s", self.name, text)
         stream.close()
         self._logged.set()
+        with suppress(subprocess.TimeoutExpired):
+            self._child.wait(_END_S)  # else it would stay in the system's table up to the next request
 
 
 def _sharing(environ: Mapping[str, str]) -> dict[str, str]:

@@ -9,8 +9,10 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from textmill.errors import ForwardFailed, LoadFailed, Overloaded, TextmillError, Unavailable
+from textmill.folder.snapshot import parts_of
 from textmill.providers.llamacpp.native import NativeWire
 from textmill.providers.llamacpp.process import LlamaProcess
 from textmill.providers.llamacpp.settings import Launch
@@ -50,6 +52,7 @@ class Session:
     native: NativeWire
     looks: NativeWire
     hung: str = ""
+    watching: asyncio.Task[None] | None = None
     under_way: set[Call] = field(default_factory=set)
     idle_since: float = 0.0
 
@@ -85,13 +88,14 @@ class Supervised:
         self._session: Session | None = None
         self._begun: LlamaProcess | None = None
         self._reviving: asyncio.Task[Session] | None = None
-        self._watching: asyncio.Task[None] | None = None
         self._failures = 0
         self._again = 0.0
+        self._stamps: tuple[tuple[int, int], ...] = ()
 
     def open(self) -> Session:
         """Start it and have it load the model; blocks. Raises ModelBroken with llama.cpp's reason, Unavailable where it is closed."""
         with self._lock:
+            self._stamps = _stamps(self._launch)
             self._session = self._opened()
             return self._session
 
@@ -183,6 +187,12 @@ class Supervised:
                 self._tell_end(self._session)
                 self._session.process.stop()
                 self._session = None
+            if _stamps(self._launch) != self._stamps:
+                msg = (
+                    f"the files of {self.name} have changed since it was loaded, and its process is gone; in a models folder it is "
+                    "loaded anew in some seconds, else unload it or start the server again"
+                )
+                raise LoadFailed(msg, retry_after=_RETRY_S)
             try:
                 self._session = self._opened()
             except TextmillError as error:
@@ -215,9 +225,9 @@ class Supervised:
 
     def _watch(self, session: Session) -> None:
         """Have a session looked at while anything is under way there."""
-        if self._watching is None or self._watching.done():
-            self._watching = asyncio.create_task(self._look(session))
-            self._watching.add_done_callback(lambda task: task.cancelled() or task.exception())
+        if session.watching is None or session.watching.done():
+            session.watching = asyncio.create_task(self._look(session))
+            session.watching.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     async def _look(self, session: Session) -> None:
         """Look again and again; end the process where it answers no more, or works on nothing while a request is under way."""
@@ -252,6 +262,18 @@ class Supervised:
         if self.closed:
             msg = f"{self.name} is being unloaded"
             raise Unavailable(msg)
+
+
+def _stamps(launch: Launch) -> tuple[tuple[int, int], ...]:
+    """Sizes and times of the files of a model, by which its fingerprint and its vocabulary were told; zeros for those that are gone."""
+    found = []
+    for path in (*parts_of(Path(launch.settings.model)), *(Path(path) for path, _ in launch.lora)):
+        try:
+            stat = path.stat()
+            found.append((stat.st_size, stat.st_mtime_ns))
+        except OSError:
+            found.append((0, 0))
+    return tuple(found)
 
 
 async def _answers(session: Session) -> bool:
