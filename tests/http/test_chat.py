@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import httpx
@@ -90,7 +91,8 @@ async def test_without_asking_a_stream_has_no_usage(client: httpx.AsyncClient) -
     ("fields", "wanted"),
     [
         ({}, ChatOptions()),
-        ({"n": 0, "max_tokens": 0, "stop": None}, ChatOptions()),
+        ({"n": 0, "max_tokens": 0, "stop": None}, ChatOptions(max_tokens=-1)),
+        ({"functions": [], "tools": []}, ChatOptions()),
         ({"n": 3, "max_tokens": 7, "max_completion_tokens": 5}, ChatOptions(n=3, max_tokens=5)),
         ({"stop": "a"}, ChatOptions(stop=("a",))),
         ({"stop": ["a", "b"]}, ChatOptions(stop=("a", "b"))),
@@ -213,6 +215,39 @@ async def test_messages_of_all_roles_are_read(client: httpx.AsyncClient, model: 
             "leave one",
         ),
         ({"chat_template_kwargs": {"enable_thinking": "x"}}, "chat_template_kwargs", "true or false"),
+        ({"chat_template_kwargs": {"x": 10**30}}, "chat_template_kwargs", "64 bits"),
+        ({"chat_template_kwargs": {"x": json.loads("[" * 100 + "]" * 100)}}, "chat_template_kwargs", "nested"),
+        ({"seed": 10**30}, "seed", "seed"),
+        ({"max_tokens": 2**40}, "max_tokens", "max_tokens"),
+        ({"top_k": 2**40}, "top_k", "top_k"),
+        ({"logit_bias": {"1" * 5000: 1}}, "logit_bias", "token ids"),
+        (
+            {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"maximum": 10**30}}}]},
+            "tools[0].function.parameters",
+            "64 bits",
+        ),
+        *(
+            (
+                {
+                    "messages": [
+                        *HELLO,
+                        {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": text}}]},
+                    ]
+                },
+                "messages",
+                "messages[1].tool_calls[0].arguments",
+            )
+            for text in ("{bad", "[1]", "7", '{"a": ' + "[" * 100 + "]" * 100 + "}")
+        ),
+        (
+            {
+                "messages": [
+                    {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "[" * 100_000}}]}
+                ]
+            },
+            "messages",
+            "not the JSON of an object",
+        ),
         ({"backend": "vllm"}, "backend", "vllm"),
     ],
 )
@@ -291,6 +326,38 @@ async def test_calls_are_streamed_as_they_come(client: httpx.AsyncClient, model:
         },
         {},
     ]
+
+
+@pytest.mark.parametrize("arguments", [None, ""])
+async def test_a_call_without_arguments_has_none(
+    arguments: str | None, client: httpx.AsyncClient, model: RecordingModel
+) -> None:
+    said = [{"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": arguments}}]}]
+    assert (await ask(client, messages=said)).status_code == 200
+    assert model.asked[0][0] == (Message(role="assistant", tool_calls=(ToolCall("c", "f", "{}"),)),)
+
+
+async def test_an_empty_list_of_functions_is_not_the_older_spelling(
+    client: httpx.AsyncClient, model: RecordingModel
+) -> None:
+    model.script = CALLS
+    [choice] = (await ask(client, functions=[], tools=[TOOL])).json()["choices"]
+    assert (choice["finish_reason"], len(choice["message"]["tool_calls"])) == ("tool_calls", 2)
+
+
+async def test_the_older_spelling_has_one_call(client: httpx.AsyncClient, model: RecordingModel) -> None:
+    model.script = CALLS
+    chunks = events(await ask(client, functions=[TOOL["function"]], stream=True))
+    calls = [chunk["choices"][0]["delta"].get("function_call", {}) for chunk in chunks]
+    assert "".join(call.get("arguments", "") for call in calls) == '{"n": 1}'
+    assert [call["name"] for call in calls if "name" in call] == ["turn"]
+
+
+async def test_many_tools_are_read_soon(client: httpx.AsyncClient) -> None:
+    tools = [{"type": "function", "function": {"name": f"f{number}"}} for number in range(20_000)]
+    started = time.monotonic()
+    assert (await ask(client, tools=tools)).status_code == 200
+    assert time.monotonic() - started < 3
 
 
 async def test_older_functions_are_answered_in_their_spelling(client: httpx.AsyncClient, model: RecordingModel) -> None:

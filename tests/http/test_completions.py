@@ -158,6 +158,7 @@ async def test_the_best_are_those_whose_tokens_are_likeliest(client: httpx.Async
         ({"n": 2, "best_of": 1}, "best_of"),
         ({"best_of": 2, "stream": True}, "best_of"),
         ({"echo": True, "logprobs": 1}, "logprobs"),
+        ({"echo": True, "logprobs": 0}, "logprobs"),
         ({"logprobs": 21}, "logprobs"),
     ],
 )

@@ -33,6 +33,7 @@ def test_a_file_says_how_tokens_are_chosen_where_a_request_does_not(tmp_path: Pa
     assert made.sampling == Sampling(temperature=0.2, top_k=0, seed=-1, mirostat=2, n_keep=4, logit_bias={7: 1.5})
     assert (made.max_tokens, made.stop) == (9, ("x", "END"))
     assert usual.options(CompleteOptions(max_tokens=3)).max_tokens == 3
+    assert usual.options(CompleteOptions(max_tokens=-1)).max_tokens is None
 
 
 def test_a_file_without_a_word_changes_nothing(tmp_path: Path) -> None:

@@ -43,6 +43,13 @@ def test_schemas_that_grammars_are_made_of_pass(schema: dict[str, Any]) -> None:
         ({"anyOf": [{"$ref": "#/anyOf/7"}]}, r"schema\.anyOf\[0\]"),
         ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}, "back to itself"),
         ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}, "back to itself"),
+        ({"$ref": "#/x/²", "x": [1, 2, 3]}, "only parts of the same schema"),
+        ({"$ref": "#/x/" + "1" * 5000, "x": [1]}, "only parts of the same schema"),
+        (
+            {"$ref": "#/$defs/0", "$defs": {str(n): {"$ref": f"#/$defs/{n + 1}"} for n in range(100)} | {"100": {}}},
+            "leads on",
+        ),
+        ({"maximum": 10**30}, "more than 64 bits"),
         ({"type": "string", "minLength": 10**9}, "minLength is 1000000000"),
         ({"type": "array", "maxItems": 10_001}, "maxItems is 10001"),
         ({"type": "string", "pattern": "a" * 1001}, "pattern has 1001 characters"),

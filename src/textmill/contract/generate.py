@@ -92,7 +92,7 @@ class Sampling:
 class GenerateOptions:
     """What is the same for conversations and prompts.
 
-    ``max_tokens`` None is up to the end of the context. ``stop`` are texts at which a choice ends, before them. ``logprobs`` is how many
+    ``max_tokens`` None is what the model's file says, else up to the end of the context, as -1 is at any rate. ``stop`` are texts at which a choice ends, before them. ``logprobs`` is how many
     alternatives each token is told with, 0 only itself, None no log-probabilities at all.
     """
 

@@ -104,7 +104,7 @@ async def chat(service: Service, request: ChatRequest) -> Answer | Streamed:
         return Streamed(_events(service, request, messages, options))
     model = await _model(service, request)
     made = await written(watched(service, model, model.chat(messages, options)), options.n)
-    legacy = request.functions is not None
+    legacy = bool(request.functions)
     choices = [
         _choice(index, each, legacy=legacy, logprobs=options.logprobs) for index, each in enumerate(made.choices)
     ]
@@ -196,7 +196,7 @@ class _Chunks:
         asked = request.stream_options
         self._usage = asked is not None and bool(asked.include_usage)
         self._tail = b'],"usage":null}' if self._usage else b"]}"
-        self._legacy = request.functions is not None
+        self._legacy = bool(request.functions)
         self._logprobs = options.logprobs is not None
         self._begun: set[int] = set()
 
@@ -214,15 +214,16 @@ class _Chunks:
             made.append(self._chunk(each.choice, {"content": each.text}, logprobs=each.logprobs))
         if each.reasoning:
             made.append(self._chunk(each.choice, {"reasoning": each.reasoning, "reasoning_content": each.reasoning}))
-        if each.calls:
+        if each.calls and not (self._legacy and all(call.index for call in each.calls)):
             made.append(self._chunk(each.choice, self._calls(each.calls)))
         return made
 
     def _calls(self, calls: Sequence[CallPiece]) -> dict[str, Any]:
         if self._legacy:
-            first = calls[0]
-            named = {} if first.name is None else {"name": first.name}
-            return {"function_call": named | {"arguments": "".join(call.arguments for call in calls)}}
+            first = [call for call in calls if call.index == 0]  # there is one call in this spelling
+            name = next((call.name for call in first if call.name is not None), None)
+            named = {} if name is None else {"name": name}
+            return {"function_call": named | {"arguments": "".join(call.arguments for call in first)}}
         return {"tool_calls": [_part(call) for call in calls]}
 
     def _chunk(

@@ -22,6 +22,7 @@ from textmill.http.writing import (
     schema_format,
     stops_of,
 )
+from textmill.tasks.schemas import check_plain
 
 _ROLES: Mapping[str, str] = {
     "system": "system",
@@ -55,7 +56,7 @@ class CalledFunction(Struct, frozen=True):
     """A function with the JSON text of its arguments."""
 
     name: str
-    arguments: str | dict[str, Any] = "{}"
+    arguments: str | dict[str, Any] | None = None
 
 
 class AskedCall(Struct, frozen=True):
@@ -141,7 +142,7 @@ def options_of(request: ChatRequest) -> ChatOptions:
         logprobs=alternatives_of(request.logprobs, request.top_logprobs),
         tools=tools,
         tool_choice=choice,
-        parallel_tool_calls=request.parallel_tool_calls is not False and request.functions is None,
+        parallel_tool_calls=request.parallel_tool_calls is not False and not request.functions,
         reasoning_effort=request.reasoning_effort,
         template_kwargs=_variables(request),
     )
@@ -161,11 +162,21 @@ def _message(given: ChatMessage, index: int) -> Message:
         msg = f"messages[{index}].role is {given.role[:40]!r}; it may be system, developer, user, assistant or tool"
         raise InvalidInput(msg, param="messages", index=index)
     calls = [
-        ToolCall(call.id or f"call_{index}_{place}", call.function.name, _arguments(call.function))
+        ToolCall(
+            call.id or f"call_{index}_{place}",
+            call.function.name,
+            _arguments(call.function, f"messages[{index}].tool_calls[{place}]"),
+        )
         for place, call in enumerate(given.tool_calls or ())
     ]
     if given.function_call is not None:
-        calls.append(ToolCall(f"call_{index}", given.function_call.name, _arguments(given.function_call)))
+        calls.append(
+            ToolCall(
+                f"call_{index}",
+                given.function_call.name,
+                _arguments(given.function_call, f"messages[{index}].function_call"),
+            )
+        )
     if calls and role != "assistant":
         msg = f"messages[{index}] has calls, and only the assistant makes some"
         raise InvalidInput(msg, param="messages", index=index)
@@ -179,8 +190,18 @@ def _message(given: ChatMessage, index: int) -> Message:
     )
 
 
-def _arguments(function: CalledFunction) -> str:
-    return function.arguments if isinstance(function.arguments, str) else json.dumps(function.arguments)
+def _arguments(function: CalledFunction, path: str) -> str:
+    """The JSON of an object; of none at all where nothing is there. Templates and engines fail on other texts, or end on deep ones."""
+    given = function.arguments or "{}"
+    try:
+        read = json.loads(given) if isinstance(given, str) else given
+    except (ValueError, RecursionError):
+        read = None
+    if not isinstance(read, dict):
+        msg = f"{path}.arguments is not the JSON of an object"
+        raise InvalidInput(msg, param="messages")
+    check_plain(read, f"{path}.arguments", "messages")
+    return given if isinstance(given, str) else json.dumps(given)
 
 
 def _text(content: str | Sequence[ContentPart] | None, index: int) -> str:
@@ -200,7 +221,8 @@ def _format(request: ChatRequest) -> Format | None:
     schemas = request.grammar_json_functions
     if schemas is None or made is not None:
         return made
-    schema: dict[str, Any] = {"oneOf": schemas.oneOf} if schemas.oneOf else {"anyOf": schemas.anyOf or []}
+    # As anyOf at any rate: grammars cannot exclude that two fit.
+    schema: dict[str, Any] = {"anyOf": schemas.oneOf or schemas.anyOf or []}
     if schemas.defs:
         schema["$defs"] = schemas.defs
     return schema_format(schema, "grammar_json_functions")
@@ -213,6 +235,7 @@ def _variables(request: ChatRequest) -> dict[str, Any]:
         key: booleans.get(value, value) for key, value in (request.metadata or {}).items() if isinstance(value, str)
     }
     stated |= request.chat_template_kwargs or {}
+    check_plain(stated, "chat_template_kwargs", "chat_template_kwargs")
     for name in _SWITCHES:
         if not isinstance(stated.get(name, True), bool):
             msg = f"{name} is {stated[name]!r:.40}; it must be true or false"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -41,8 +42,7 @@ def tools_of(tools: Sequence[ChatTool] | None, functions: Sequence[FunctionTool]
     field = "functions" if functions else "tools"
     listed = functions or [_function(tool, index) for index, tool in enumerate(tools or ())]
     found = [_tool(function, f"{field}[{index}]", field) for index, function in enumerate(listed)]
-    names = [tool.name for tool in found]
-    twice = next((name for name in names if names.count(name) > 1), None)
+    twice = next((name for name, times in Counter(tool.name for tool in found).items() if times > 1), None)
     if twice is not None:
         msg = f"{field} has two functions called {twice!r}; each needs a name of its own"
         raise InvalidInput(msg, param=field)

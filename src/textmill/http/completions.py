@@ -139,7 +139,7 @@ def _options(request: CompletionRequest) -> CompleteOptions:
             raise InvalidInput(msg, param="best_of")
         if request.best_of > n:
             n, alternatives = request.best_of, alternatives or 0
-    if request.echo and request.logprobs:
+    if request.echo and _wants_logprobs(request):
         msg = "log-probabilities are known of what is written, not of the prompt; leave out 'echo' or 'logprobs'"
         raise InvalidInput(msg, param="logprobs")
     return CompleteOptions(

@@ -21,7 +21,9 @@ _MOST_STOPS = 64
 _MOST_ALTERNATIVES = 20
 _BIAS = 100.0
 
-Count = Annotated[int, Meta(ge=-1)]
+_MOST_INT = 2**31 - 1
+_MOST_DIGITS = 10
+Count = Annotated[int, Meta(ge=-1, le=_MOST_INT)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Positive = Annotated[float, Meta(ge=0)]
 
@@ -71,20 +73,21 @@ class WritingRequest(Struct, frozen=True, kw_only=True):
     stream_options: StreamOptions | None = None
     temperature: Annotated[Positive | None, Meta(description="0 takes the likeliest token.")] = None
     top_p: Share | None = None
-    top_k: Annotated[int, Meta(ge=-1)] | None = None
+    top_k: Count | None = None
     min_p: Share | None = None
     typical_p: Share | None = None
     seed: Annotated[
-        int | None, Meta(description="The same seed chooses the same tokens; -1 is a new one each time.")
+        Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None,
+        Meta(description="The same seed chooses the same tokens; -1 is a new one each time."),
     ] = None
     presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     repeat_penalty: Positive | None = None
-    repeat_last_n: Annotated[int, Meta(ge=-1)] | None = None
+    repeat_last_n: Count | None = None
     mirostat: Annotated[int, Meta(ge=0, le=2)] | None = None
     mirostat_tau: Positive | None = None
     mirostat_eta: Positive | None = None
-    n_keep: Annotated[int, Meta(ge=-1)] | None = None
+    n_keep: Count | None = None
     ignore_eos: bool | None = None
     logit_bias: Annotated[
         dict[str, float] | None, Meta(description="Token ids with what is added to their logits, from -100 to 100.")
@@ -122,7 +125,7 @@ def sampling_of(request: WritingRequest) -> Sampling:
 
 def _bias(given: Mapping[str, float]) -> Mapping[int, float]:
     for key, value in given.items():
-        if not (key.isascii() and key.isdigit()):
+        if not (key.isascii() and key.isdigit() and len(key) <= _MOST_DIGITS):
             msg = f'logit_bias has the key {key[:40]!r}; its keys are token ids, such as "1234"'
             raise InvalidInput(msg, param="logit_bias")
         if not -_BIAS <= value <= _BIAS:
@@ -144,8 +147,8 @@ def stops_of(request: WritingRequest) -> tuple[str, ...]:
 
 
 def limit_of(tokens: int | None) -> int | None:
-    """The tokens of a choice at most; None for no limit."""
-    return tokens if tokens is not None and tokens > 0 else None
+    """The tokens of a choice at most, -1 up to the context's end; None where the request does not say."""
+    return -1 if tokens is not None and tokens <= 0 else tokens
 
 
 def alternatives_of(logprobs: bool | int | None, top: int | None) -> int | None:  # noqa: FBT001 - the wire's own kind

@@ -62,7 +62,7 @@ class Usual:
             asked,
             sampling=replace(asked.sampling, **usual, logit_bias=bias),
             stop=tuple(dict.fromkeys((*asked.stop, *self.stop))),
-            max_tokens=self.max_tokens if asked.max_tokens is None else asked.max_tokens,
+            max_tokens=_limit(self.max_tokens if asked.max_tokens is None else asked.max_tokens),
         )
         free = not isinstance(made, ChatOptions) or not made.tools
         if self.grammar and made.format is None and free:
@@ -79,6 +79,11 @@ class Usual:
         if not self.system_prompt or any(message.role == "system" for message in asked):
             return asked
         return (Message(role="system", content=self.system_prompt), *asked)
+
+
+def _limit(tokens: int | None) -> int | None:
+    """A limit as engines have it: None for none."""
+    return tokens if tokens is not None and tokens > 0 else None
 
 
 def usual_of(file: ModelFile, folder: Path) -> Usual:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -13,6 +14,8 @@ _MOST_REPEATS = 10_000
 _REPEATS = ("minLength", "maxLength", "minItems", "maxItems")
 _LONGEST_PATTERN = 1_000
 _HUNDRED = 100
+_INDEX = re.compile("[0-9]{1,6}")
+_LARGEST = 2**63
 
 
 def check_schema(schema: Mapping[str, Any], param: str) -> None:
@@ -31,11 +34,31 @@ def check_schema(schema: Mapping[str, Any], param: str) -> None:
                 param,
                 f"{path} is nested too deeply, or the schema is too large: {_DEEPEST} levels and {_MOST_NODES} parts go",
             )
+        _check_number(node, path, param)
         if isinstance(node, Mapping):
             _check_node(node, path, schema, param)
             waiting += [(value, f"{path}.{key}"[-_HUNDRED:], depth + 1) for key, value in node.items()]
         elif isinstance(node, list):
             waiting += [(value, f"{path}[{index}]"[-_HUNDRED:], depth + 1) for index, value in enumerate(node)]
+
+
+def check_plain(value: Any, path: str, param: str) -> None:
+    """Raise InvalidInput, naming the path, for JSON that is nested beyond 64 levels, or has whole numbers beyond 64 bits, which engines do not read."""
+    waiting: list[tuple[Any, int]] = [(value, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        if depth > _DEEPEST:
+            _refuse(param, f"{path} is nested too deeply: {_DEEPEST} levels go")
+        _check_number(node, path, param)
+        if isinstance(node, Mapping):
+            waiting += [(each, depth + 1) for each in node.values()]
+        elif isinstance(node, list):
+            waiting += [(each, depth + 1) for each in node]
+
+
+def _check_number(node: object, path: str, param: str) -> None:
+    if isinstance(node, int) and not -_LARGEST <= node < _LARGEST:
+        _refuse(param, f"{path} has a number of more than 64 bits")
 
 
 def _check_node(node: Mapping[str, Any], path: str, schema: Mapping[str, Any], param: str) -> None:
@@ -66,6 +89,8 @@ def _check_reference(reference: str, path: str, schema: Mapping[str, Any], param
             return
         if further in followed:
             _refuse(param, f"{path}.$ref is {reference!r}, which leads back to itself")
+        if len(followed) >= _DEEPEST:
+            _refuse(param, f"{path}.$ref is {reference!r}, which leads on more than {_DEEPEST} times")
         followed.add(further)
         reference = further
 
@@ -77,7 +102,7 @@ def _at(schema: Any, reference: str) -> Any:
     node = schema
     for step in reference[2:].split("/"):
         key = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(node, list) and key.isdigit() and int(key) < len(node):
+        if isinstance(node, list) and _INDEX.fullmatch(key) and int(key) < len(node):
             node = node[int(key)]
         elif isinstance(node, Mapping):
             node = node.get(key)

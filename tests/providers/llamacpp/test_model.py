@@ -260,6 +260,12 @@ async def test_vectors_are_cut_and_scaled_as_a_call_says(bert: LlamaModel) -> No
         await bert.embed_inputs(["hello"], EmbedOptions(dimensions=33))
 
 
+async def test_an_empty_prompt_is_refused_however_many_choices_it_has(chain: LlamaModel) -> None:
+    for n in (1, 2):
+        with pytest.raises(EmptyInput, match="nothing to go on from"):
+            await events_of(chain.complete("", CompleteOptions(n=n)))
+
+
 async def test_a_request_of_more_texts_than_may_wait_is_one_that_waits(bert: LlamaModel) -> None:
     bert._line = Line("bert", slots=1, most=4)
     texts = [f"word {number}" for number in range(40)]

@@ -29,7 +29,7 @@ from textmill.contract import (
     Token,
     TokenizeOptions,
 )
-from textmill.errors import InvalidInput, WrongTask
+from textmill.errors import EmptyInput, InvalidInput, WrongTask
 from textmill.providers.llamacpp.bound import Grammars, bound_chat, guided, kept
 from textmill.providers.llamacpp.line import Line
 from textmill.providers.llamacpp.supervised import Call, Session, Supervised
@@ -116,6 +116,9 @@ class LlamaModel(Writes):
 
     async def write(self, prompt: str | Sequence[int], options: CompleteOptions) -> AsyncGenerator[Event, None]:
         """What comes behind a prompt; see `textmill.contract.Complete`."""
+        if not prompt:
+            msg = "the prompt is empty; there is nothing to go on from"
+            raise EmptyInput(msg, param="prompt")
         given = prompt if isinstance(prompt, str) else checked(prompt, 0, self.info.vocabulary)
         asked = options if self._way.grammars is None else replace(options, format=guided(options.format))
         async with self._placed(options) as (session, speech, call):
