@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,10 +93,16 @@ class GenaiPipeline:
         if self._pipeline.has_non_finished_requests():
             self._pipeline.step()
         for call in list(self._calls.values()):
-            events.extend(self._told(call))
+            try:
+                events.extend(self._told(call))
+            except Exception as error:  # noqa: BLE001 - as below
+                with suppress(Exception):
+                    self.leave(Leave(call.asked.call, None))
+                self._calls.pop(call.asked.call, None)
+                events.append(Dropped(call.asked.call, reason_of(error)))
         return events
 
-    def _let_in(self) -> Iterator[Refused]:
+    def _let_in(self) -> Iterator[Refused | Dropped]:
         while self._waiting and self._fits(self._waiting[0]):
             asked = self._waiting.popleft()
             call = _Call(asked, time.perf_counter())
@@ -107,6 +114,8 @@ class GenaiPipeline:
                 yield Refused(asked.call, str(error), error.param)
             except RuntimeError as error:
                 yield Refused(asked.call, reason_of(error), None)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this call's alone
+                yield Dropped(asked.call, reason_of(error))
             else:
                 self._calls[asked.call] = call
 
@@ -134,10 +143,13 @@ class GenaiPipeline:
         config.max_new_tokens = asked.limit
         config.stop_token_ids = set(self._asked.ends)
         config.ignore_eos = asked.ignore_eos
-        config.rng_seed = asked.seeds[choice]
-        config.logprobs = int(asked.logprobs)
-        for name, value in asked.sampling.items():
-            setattr(config, name, value)
+        values = {**asked.sampling, "rng_seed": asked.seeds[choice], "logprobs": int(asked.logprobs)}
+        for name, value in values.items():
+            try:
+                setattr(config, name, value)
+            except (TypeError, AttributeError) as error:
+                msg = f"GenAI's {name} cannot be {value!r}"
+                raise TypeError(msg) from error
         if asked.rule is not None:
             config.structured_output_config = structured(asked.rule)
         config.validate()

@@ -51,7 +51,7 @@ def _run(pipeline: GenaiPipeline, queue: SimpleQueue[Add | Leave], answers: IO[b
                 pipeline.leave(order)
         try:
             events = pipeline.step()
-        except RuntimeError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits is told
             _tell(answers, Broken(reason_of(error)))
             return
         if events:

@@ -35,13 +35,16 @@ class Open(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Add(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Write texts behind a prompt, one for each of the ``seeds``, of at most ``limit`` tokens. ``sampling`` are GenerationConfig's values."""
+    """Write texts behind a prompt, one for each of the ``seeds``, of at most ``limit`` tokens.
+
+    ``sampling`` are GenerationConfig's values, whole numbers as int: it takes no float for them.
+    """
 
     call: int
     ids: Sequence[int]
     limit: int
     seeds: Sequence[int]
-    sampling: Mapping[str, float | bool]
+    sampling: Mapping[str, int | float | bool]
     ignore_eos: bool
     logprobs: bool
     rule: Rule | None

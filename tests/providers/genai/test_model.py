@@ -89,6 +89,29 @@ async def test_choices_are_drawn_by_their_seeds(tiny: GenaiModel) -> None:
     assert first[0].spent.completion_tokens == sum(24 for _ in first)
 
 
+async def test_the_likeliest_tokens_are_drawn_from(tiny: GenaiModel) -> None:
+    pid = tiny.pid
+    likeliest = await gathered(prompt(tiny, "The mill"))
+
+    one = await gathered(prompt(tiny, "The mill", sampling=Sampling(temperature=1.5, top_p=1.0, top_k=1)))
+    most = await gathered(prompt(tiny, "The mill", sampling=Sampling(temperature=1.5, top_k=2**63)))
+
+    assert one.ids == likeliest.ids
+    assert most.spent is not None
+    assert tiny.pid == pid
+
+
+async def test_how_many_tokens_are_drawn_from_may_be_in_the_models_own_file(opened: Open, tmp_path: Path) -> None:
+    made = as_openvino(tiny_writer(tmp_path / "m"))
+    stated = made / "generation_config.json"
+    own = json.loads(stated.read_text(encoding="utf-8")) if stated.is_file() else {}
+    stated.write_text(json.dumps({**own, "do_sample": True, "top_k": 50, "top_p": 1}), encoding="utf-8")
+
+    wrote = await gathered(prompt(opened(made), "x", sampling=Sampling()))
+
+    assert wrote.spent is not None
+
+
 async def test_a_reader_that_leaves_stops_the_text(tiny: GenaiModel) -> None:
     async with aclosing(prompt(tiny, "x", sampling=ENDLESS, max_tokens=None)) as events:
         async for _ in events:

@@ -31,6 +31,7 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
 }
 _ABSENT: Mapping[str, tuple[float, ...]] = {"typical_p": (0.0, 1.0), "mirostat": (0,)}
 """What the engine does not have, with values that ask for nothing."""
+_MOST_K = 2**31 - 1
 _LIKELIEST = "OpenVINO GenAI tells the log-probability of the token that was written, and of no other"
 
 
@@ -38,7 +39,7 @@ _LIKELIEST = "OpenVINO GenAI tells the log-probability of the token that was wri
 class Sampled:
     """Values by GenerationConfig's names, and the seed of the first choice."""
 
-    values: Mapping[str, float | bool]
+    values: Mapping[str, int | float | bool]
     seed: int
     ignore_eos: bool
 
@@ -63,11 +64,11 @@ def sampled(options: GenerateOptions, own: Sampling, *, bound: bool) -> Sampled:
     greedy = found["temperature"] < _COLDEST or found["top_p"] == 0 or found["min_p"] == 1
     plain = greedy and not bound and penalties["repetition_penalty"] == 1 and not any([*penalties.values()][1:])
     _refuse_alternatives(options.logprobs, plain=plain)
-    values: dict[str, float | bool] = {"do_sample": not greedy, **penalties}
+    values: dict[str, int | float | bool] = {"do_sample": not greedy, **penalties}
     if not greedy:
         values |= {name: found[name] for name in ("temperature", "top_p", "min_p")}
         if found["top_k"] > 0:
-            values["top_k"] = int(found["top_k"])
+            values["top_k"] = min(int(found["top_k"]), _MOST_K)
     seed = -1 if asked.seed is None else asked.seed
     return Sampled(values, secrets.randbits(32) if seed < 0 else seed, bool(asked.ignore_eos))
 

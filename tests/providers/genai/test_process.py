@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
+from textmill.errors import ForwardFailed, TextmillError
+from textmill.providers.genai.process import GenaiProcess
+from textmill.runtimes.genai_messages import Add, Open, Wrote
+
+pytestmark = pytest.mark.timeout(60)  # processes start, and the machine may be busy
+
+Start = Callable[..., GenaiProcess]
+ASKED = Add(call=0, ids=(1, 2), limit=8, seeds=(1,), sampling={}, ignore_eos=True, logprobs=False, rule=None)
+WAIT_S = 30.0
+
+
+class Told:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.queue: SimpleQueue[Wrote | TextmillError] = SimpleQueue()
+
+    def wrote(self, told: Wrote) -> None:
+        self.queue.put(told)
+
+    def failed(self, error: TextmillError) -> None:
+        self.queue.put(error)
+
+    def tokens(self, count: int) -> int:
+        """Wait for so many tokens. Raises the error that came instead."""
+        found = 0
+        while found < count:
+            told = self.queue.get(timeout=WAIT_S)
+            if isinstance(told, TextmillError):
+                raise told
+            found += len(told.ids)
+        return found
+
+
+@pytest.fixture
+def start(folder: Path) -> Iterator[Start]:
+    """Starts processes with the tiny model, and ends them."""
+    pytest.importorskip("openvino_genai")
+    made: list[GenaiProcess] = []
+
+    def start_one(**options: Any) -> GenaiProcess:
+        asked = Open(str(folder), "", {"INFERENCE_NUM_THREADS": 1}, [b"x"] * 200, [0], 2048, 8, 64)
+        made.append(GenaiProcess("m", asked, dict(os.environ), **options))  # noqa: TID251 - as the server would
+        made[-1].open()
+        return made[-1]
+
+    yield start_one
+    for process in made:
+        process.close()
+
+
+def changed(**values: Any) -> Add:
+    return Add(**{**{name: getattr(ASKED, name) for name in ASKED.__struct_fields__}, **values})
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"sampling": {"top_k": 1.5}}, "top_k"),  # of a wrong type for GenAI
+        ({"sampling": {"no_such_value": 1}}, "no_such_value"),
+        ({"seeds": (1, -1)}, "rng_seed"),  # of a choice that begins once the first has written
+    ],
+)
+def test_an_error_of_one_call_ends_that_call_alone(start: Start, values: dict[str, Any], reason: str) -> None:
+    process = start()
+    pid = process.pid
+    beside, wrong = Told(), Told()
+    process.add(changed(limit=400), beside)
+    beside.tokens(1)
+    process.add(changed(**values), wrong)
+
+    with pytest.raises(ForwardFailed, match=reason):
+        wrong.tokens(100)
+
+    assert beside.tokens(399) == 399
+    assert process.pid == pid
