@@ -7,6 +7,7 @@ ends when its standard input does, as it does when its parent is killed.
 from __future__ import annotations
 
 import os
+import time
 from queue import SimpleQueue
 from threading import Thread
 from typing import IO
@@ -17,6 +18,8 @@ from textmill.errors import ConfigInvalid, TextmillError
 from textmill.runtimes.genai import GenaiPipeline, reason_of
 from textmill.runtimes.genai_messages import Add, Answer, Broken, Failed, Leave, Open, Steps, read_frame, write_frame
 
+_ALIVE_S = 1.0
+"""After so many seconds without an event a step is told of all the same: the process does not hang."""
 _ORDERS = msgspec.msgpack.Decoder(Add | Leave)
 
 
@@ -42,6 +45,7 @@ def main() -> None:
 
 
 def _run(pipeline: GenaiPipeline, queue: SimpleQueue[Add | Leave], answers: IO[bytes]) -> None:
+    told = 0.0
     while True:
         while pipeline.idle or not queue.empty():
             order = queue.get()
@@ -54,8 +58,9 @@ def _run(pipeline: GenaiPipeline, queue: SimpleQueue[Add | Leave], answers: IO[b
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever waits is told
             _tell(answers, Broken(reason_of(error)))
             return
-        if events:
+        if events or time.monotonic() - told > _ALIVE_S:
             _tell(answers, Steps(events))
+            told = time.monotonic()
 
 
 def _take(orders: IO[bytes], queue: SimpleQueue[Add | Leave]) -> None:

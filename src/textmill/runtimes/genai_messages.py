@@ -105,7 +105,7 @@ class Broken(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Steps(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """What came of a step."""
+    """What came of a step; of one that takes long, that there was one."""
 
     events: Sequence[Wrote | Refused | Dropped]
 

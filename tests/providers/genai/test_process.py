@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from textmill.errors import ForwardFailed, TextmillError
+from textmill.errors import ForwardFailed, TextmillError, Unavailable
 from textmill.providers.genai.process import GenaiProcess
 from textmill.runtimes.genai_messages import Add, Open, Wrote
 
@@ -84,3 +85,25 @@ def test_an_error_of_one_call_ends_that_call_alone(start: Start, values: dict[st
 
     assert beside.tokens(399) == 399
     assert process.pid == pid
+
+
+def test_a_process_that_hangs_is_ended_and_comes_again(start: Start) -> None:
+    process = start(look_s=0.1, still_s=2.0)
+    hung = process.pid
+    assert hung is not None
+    writes, waits = Told(), Told()
+    process.add(changed(limit=1500), writes)
+    writes.tokens(1)
+
+    os.kill(hung, signal.SIGSTOP)
+    process.add(ASKED, waits)
+
+    for each in (writes, waits):
+        with pytest.raises(Unavailable, match="m said and computed nothing for 2 s; it is started again"):
+            each.tokens(3000)
+    assert not process.alive
+    process.revive()
+    again = Told()
+    process.add(ASKED, again)
+    assert again.tokens(8) == 8
+    assert process.pid != hung

@@ -1,4 +1,4 @@
-"""The process of one model: started, told what to write, its answers handed on, started again when it is gone."""
+"""The process of one model: started, told what to write, its answers handed on, ended when it hangs, started again when it is gone."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from textmill.errors import (
     TextmillError,
     Unavailable,
 )
+from textmill.providers.genai.watch import LOOK_S, STILL_S, Watch, processor_seconds
 from textmill.runtimes.genai_messages import (
     Add,
     Answer,
@@ -78,14 +79,27 @@ class _Run:
     calls: dict[int, Listener] = field(default_factory=dict)
     began: set[int] = field(default_factory=set)
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=_LINES))
-    gone: str = ""
+    gone: bool = False
+    hung: str = ""
+    answers: int = 0
+    over: threading.Event = field(default_factory=threading.Event)
 
 
 class GenaiProcess:
-    """OpenVINO GenAI with the model of ``asked``. ``environ`` is what the process gets, ``clock`` gives seconds."""
+    """OpenVINO GenAI with the model of ``asked``. ``environ`` is what the process gets, ``clock`` gives seconds.
+
+    Every ``look_s`` it is looked at whether the process hangs, which it does after ``still_s`` of neither saying nor computing anything.
+    """
 
     def __init__(
-        self, name: str, asked: Open, environ: Mapping[str, str], clock: Callable[[], float] = time.monotonic
+        self,
+        name: str,
+        asked: Open,
+        environ: Mapping[str, str],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        look_s: float = LOOK_S,
+        still_s: float = STILL_S,
     ) -> None:
         self.name = name
         self._asked = asked
@@ -94,6 +108,8 @@ class GenaiProcess:
         paths = [here, *filter(None, [environ.get("PYTHONPATH")])]
         self._environ = {**environ, "PYTHONPATH": ":".join(paths), "PYTHONUNBUFFERED": "1"}
         self._clock = clock
+        self._look_s = look_s
+        self._still_s = still_s
         self._lock = threading.Lock()
         self._starting = threading.Lock()
         self._run: _Run | None = None
@@ -197,6 +213,7 @@ class GenaiProcess:
             msg = f"{self.name} is being unloaded"
             raise Unavailable(msg)
         self._begin(run, self._hear)
+        self._begin(run, self._watch)
         return opened
 
     def _begin(self, run: _Run, target: Callable[[_Run], None]) -> None:
@@ -249,6 +266,7 @@ class GenaiProcess:
         with suppress(OSError, ValueError), _pipe(run.child.stdout) as stream:
             while (frame := read_frame(stream)) is not None:
                 told = _ANSWERS.decode(frame)
+                run.answers += 1
                 if isinstance(told, Broken):
                     reason = told.reason
                 elif isinstance(told, Steps):
@@ -256,13 +274,29 @@ class GenaiProcess:
                         self._hand_on(run, event)
         with suppress(subprocess.TimeoutExpired):
             run.child.wait(_END_S)
-        how = f"failed while it wrote: {reason}" if reason else f"{_how(run.child)} while it wrote"
+        how = f"failed while it wrote: {reason}" if reason else run.hung or f"{_how(run.child)} while it wrote"
         error = ForwardFailed if reason else Unavailable
         with self._lock:
             ours = self._run is run
         if ours:
             _log.error("OpenVINO GenAI with %s %s; it is started again%s", self.name, how, _last(run))
         self._end(run, error(f"OpenVINO GenAI with {self.name} {how}; it is started again for the next request"))
+
+    def _watch(self, run: _Run) -> None:
+        """Look again and again; end a process that hangs, which `_hear` then hears."""
+        watch = Watch(lambda: processor_seconds(run.child.pid), self._still_s)
+        before = self._clock()
+        while not run.over.wait(self._look_s):
+            now = self._clock()
+            # Where this process was stopped too, the time of that says nothing.
+            passed, before = min(now - before, 2 * self._look_s), now
+            with self._lock:
+                run.hung = watch.look(passed, busy=bool(run.calls), answers=run.answers)
+                run.gone = run.gone or bool(run.hung)
+            if run.hung:
+                _log.error("OpenVINO GenAI with %s %s; it is ended", self.name, run.hung)
+                run.child.kill()
+                return
 
     def _hand_on(self, run: _Run, event: Wrote | Refused | Dropped) -> None:
         with self._lock:
@@ -284,7 +318,8 @@ class GenaiProcess:
     def _end(self, run: _Run, error: TextmillError | None) -> None:
         """End a process, and tell all who wait for it."""
         with self._lock:
-            run.gone = run.gone or "ended"
+            run.gone = True
+            run.over.set()
             listeners = list(run.calls.values())
             run.calls.clear()
             run.began.clear()
