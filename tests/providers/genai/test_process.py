@@ -20,6 +20,24 @@ ASKED = Add(call=0, ids=(1, 2), limit=8, seeds=(1,), sampling={}, ignore_eos=Tru
 WAIT_S = 30.0
 
 
+class Stumbles:
+    """Fails with whatever it is told, as a reader of a malformed text may."""
+
+    def __init__(self, *, always: bool = False) -> None:
+        self.errors: SimpleQueue[TextmillError] = SimpleQueue()
+        self._always = always
+
+    def wrote(self, told: Wrote) -> None:
+        msg = f"{len(told.ids)} tokens are not read"
+        raise ValueError(msg)
+
+    def failed(self, error: TextmillError) -> None:
+        self.errors.put(error)
+        if self._always:
+            msg = "nor is an error"
+            raise ValueError(msg)
+
+
 class Told:
     """Keeps what it is told."""
 
@@ -107,3 +125,39 @@ def test_a_process_that_hangs_is_ended_and_comes_again(start: Start) -> None:
     process.add(ASKED, again)
     assert again.tokens(8) == 8
     assert process.pid != hung
+
+
+def test_a_listener_that_fails_ends_its_call_alone(start: Start) -> None:
+    process = start()
+    pid = process.pid
+    beside, stumbles, falls = Told(), Stumbles(), Stumbles(always=True)
+    number = process.add(changed(limit=400), beside)
+    beside.tokens(1)
+    process.add(changed(limit=1500), stumbles)
+    process.add(changed(limit=1500), falls)
+
+    assert beside.tokens(399) == 399
+    for each in (stumbles, falls):
+        error = each.errors.get(timeout=WAIT_S)
+        assert isinstance(error, ForwardFailed)
+        assert "could not be read: 1 tokens are not read" in str(error)
+        assert each.errors.empty()
+    process.leave(number)
+    assert not process.busy
+    assert process.pid == pid
+
+
+def test_each_call_hears_of_the_end_whatever_another_does(start: Start) -> None:
+    process = start()
+    falls, told = Stumbles(always=True), Told()
+    pid = process.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)  # so that there is no token before
+    process.add(ASKED, falls)
+    process.add(ASKED, told)
+
+    os.kill(pid, signal.SIGKILL)
+
+    with pytest.raises(Unavailable, match="SIGKILL"):
+        told.tokens(1)
+    assert isinstance(falls.errors.get(timeout=WAIT_S), Unavailable)

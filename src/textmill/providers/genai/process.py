@@ -263,7 +263,7 @@ class GenaiProcess:
     def _hear(self, run: _Run) -> None:
         """Hand on answers up to the end of the process, and then what that means."""
         reason = ""
-        with suppress(OSError, ValueError), _pipe(run.child.stdout) as stream:
+        with suppress(OSError, ValueError, msgspec.MsgspecError), _pipe(run.child.stdout) as stream:
             while (frame := read_frame(stream)) is not None:
                 told = _ANSWERS.decode(frame)
                 run.answers += 1
@@ -309,11 +309,22 @@ class GenaiProcess:
         if listener is None:
             return
         if isinstance(event, Wrote):
-            listener.wrote(event)
+            try:
+                listener.wrote(event)
+            except Exception as error:  # noqa: BLE001 - logged; who waits is told
+                _log.exception("what %s wrote could not be read; that call ends", self.name)
+                self.leave(event.call)
+                self._fail(listener, ForwardFailed(f"what {self.name} wrote could not be read: {error}"))
         elif isinstance(event, Refused):
-            listener.failed(InvalidInput(event.reason, param=event.param))
+            self._fail(listener, InvalidInput(event.reason, param=event.param))
         else:
-            listener.failed(ForwardFailed(event.reason))
+            self._fail(listener, ForwardFailed(event.reason))
+
+    def _fail(self, listener: Listener, error: TextmillError) -> None:
+        try:
+            listener.failed(error)
+        except Exception:  # noqa: BLE001 - as above
+            _log.exception("a call of %s could not be told of its end", self.name)
 
     def _end(self, run: _Run, error: TextmillError | None) -> None:
         """End a process, and tell all who wait for it."""
@@ -332,7 +343,7 @@ class GenaiProcess:
                 thread.join(_END_S)
         for listener in listeners:
             if error is not None:
-                listener.failed(error)
+                self._fail(listener, error)
 
     def _keep(self, run: _Run) -> None:
         """Keep what it writes; it may have texts of requests in it, so the log has it at the lowest level only."""
