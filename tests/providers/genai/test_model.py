@@ -183,6 +183,17 @@ async def test_formats_are_kept_at_high_temperatures(tiny: GenaiModel, wanted: F
     assert all(fits(each.text) for each in whole)  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("logprobs", [None, 0])
+async def test_a_text_ends_with_its_grammar_even_where_ends_are_ignored(tiny: GenaiModel, logprobs: int | None) -> None:
+    for rule, texts in (('root ::= "ab"', {"ab"}), ('root ::= "a"{1,4}', {"a" * count for count in range(1, 5)})):
+        wrote = await gathered(
+            chat(tiny, format=Format("grammar", rule), sampling=ENDLESS, max_tokens=40, logprobs=logprobs)
+        )
+
+        assert wrote.text in texts
+        assert (wrote.ended and wrote.ended.reason) == "stop"
+
+
 async def test_a_schema_is_kept_each_of_two_hundred_times(tiny: GenaiModel) -> None:
     schema = {
         "type": "object",

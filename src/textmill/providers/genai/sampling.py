@@ -70,7 +70,9 @@ def sampled(options: GenerateOptions, own: Sampling, *, bound: bool) -> Sampled:
         if found["top_k"] > 0:
             values["top_k"] = min(int(found["top_k"]), _MOST_K)
     seed = -1 if asked.seed is None else asked.seed
-    return Sampled(values, secrets.randbits(32) if seed < 0 else seed, bool(asked.ignore_eos))
+    # A rule knows of one end, that of the text: behind it GenAI would go on without any.
+    ignore_eos = bool(asked.ignore_eos) and not bound
+    return Sampled(values, secrets.randbits(32) if seed < 0 else seed, ignore_eos)
 
 
 def _first(name: str, usual: float, *said: Sampling) -> float:
