@@ -278,7 +278,7 @@ class GenaiProcess:
         error = ForwardFailed if reason else Unavailable
         with self._lock:
             ours = self._run is run
-        if ours:
+        if ours and not run.hung:
             _log.error("OpenVINO GenAI with %s %s; it is started again%s", self.name, how, _last(run))
         self._end(run, error(f"OpenVINO GenAI with {self.name} {how}; it is started again for the next request"))
 
