@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -201,6 +201,17 @@ async def test_required_calls_fit_their_tools(
             for name, arguments in one["calls"].values():
                 schema = next(tool.parameters for tool in TOOLBOX if tool.name == name)
                 check(arguments, schema or {"const": {}})
+
+
+@pytest.mark.parametrize("choice", ["auto", "none"])
+async def test_with_tools_a_grammar_is_kept_to_that_is_no_json(
+    wild: LlamaModel, choice: Literal["auto", "none"]
+) -> None:
+    wanted = Format("grammar", 'root ::= "yes, " ("it is" | "indeed") "."')
+    options = ChatOptions(max_tokens=90, sampling=WILD, tools=TOOLBOX, tool_choice=choice, format=wanted)
+    [made] = await answers(wild.chat(HI, options))
+    assert made["text"] in {"yes, it is.", "yes, indeed."}
+    assert made["end"] == "stop"
 
 
 async def test_the_named_tool_is_called(wild: LlamaModel) -> None:

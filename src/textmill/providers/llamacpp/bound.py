@@ -110,8 +110,9 @@ async def bound_chat(
     )
     writer = Writer(session.wire, replace(speech, more={**speech.more, "preserved_tokens": list(grammars.seen)}))
     events = spoken(writer.complete(prompt, asked), manner)
-    if wanted is not None:
-        events = kept(events, options.stop, calls=options.tool_choice not in ("auto", "none"))
+    must = options.tool_choice not in ("auto", "none")
+    if must or (options.format is not None and options.format.kind != "grammar"):
+        events = kept(events, options.stop, calls=must)
     async with aclosing(events) as made:
         async for event in made:
             yield event
