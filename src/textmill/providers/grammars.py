@@ -75,6 +75,13 @@ def thoughtful(grammar: str, opening: str, closing: str, marks: Mapping[str, str
     return f"start: {begin} answer\n{inner}\n" + grammar.replace("start:", "answer:", 1)
 
 
+def ending(grammar: str, ends: Sequence[str]) -> str:
+    """A grammar behind which one of the special tokens ``ends`` may come."""
+    if not ends:
+        return grammar
+    return f"start: _turn _end?\n_end: {' | '.join(ends)}\n" + grammar.replace("start:", "_turn:", 1)
+
+
 def _mark(text: str, marks: Mapping[str, str]) -> str:
     return marks.get(text, json.dumps(text))
 

@@ -214,6 +214,30 @@ async def test_with_tools_a_grammar_is_kept_to_that_is_no_json(
     assert made["end"] == "stop"
 
 
+async def test_an_answer_beside_strict_tools_is_any_text(tmp_path: Path, open_one: Open) -> None:
+    """It ends with the model's own end, whichever token llama.cpp takes for the end of a turn."""
+    model = await opened(open_one, chain_gguf(tmp_path / "it.gguf", "It rains all day.", template=None))
+    tools = tuple(replace(tool, strict=True) for tool in TOOLBOX)
+    [made] = await answers(model.chat(HI, ChatOptions(max_tokens=60, tools=tools)))
+    assert made["text"] == "It rains all day."
+    assert made["end"] == "stop"
+
+
+async def test_text_within_an_open_grammar_ends_as_the_model_ends(tmp_path: Path, open_one: Open) -> None:
+    model = await opened(open_one, chain_gguf(tmp_path / "it.gguf", "It rains all day.", template=TOOLS))
+    wanted = Format("grammar", "root ::= [A-Za-z .]*")
+    [made] = await answers(model.chat(HI, ChatOptions(max_tokens=90, tools=TOOLBOX, format=wanted)))
+    assert (made["text"], made["end"]) == ("It rains all day.", "stop")
+
+
+async def test_json_that_may_go_on_ends_as_the_model_ends(tmp_path: Path, open_one: Open) -> None:
+    model = await opened(open_one, chain_gguf(tmp_path / "it.gguf", "31415926", template=TOOLS))
+    wanted = Format("json_schema", '{"type": "integer"}')
+    [chat] = await answers(model.chat(HI, ChatOptions(max_tokens=90, format=wanted)))
+    [text] = await answers(model.complete("hi", CompleteOptions(max_tokens=90, format=wanted)))
+    assert [(each["text"], each["end"]) for each in (chat, text)] == [("31415926", "stop")] * 2
+
+
 async def test_the_named_tool_is_called(wild: LlamaModel) -> None:
     options = ChatOptions(n=CHOICES, max_tokens=900, sampling=WILD, tools=TOOLBOX, tool_choice=Named("paint"))
     for one in await answers(wild.chat(HI, options)):

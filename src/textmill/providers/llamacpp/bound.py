@@ -16,7 +16,15 @@ from types import MappingProxyType
 from textmill.contract import ChatOptions, CompleteOptions, Ended, Event, Format, Message, Piece
 from textmill.errors import ForwardFailed
 from textmill.providers.asked import opened, told_of, tools_of
-from textmill.providers.grammars import Style, bound_grammar, format_grammar, refuse_unusable, style_of, thoughtful
+from textmill.providers.grammars import (
+    Style,
+    bound_grammar,
+    ending,
+    format_grammar,
+    refuse_unusable,
+    style_of,
+    thoughtful,
+)
 from textmill.providers.llamacpp.native import NativeWire
 from textmill.providers.llamacpp.supervised import Session
 from textmill.providers.openai_body import chat_body
@@ -29,6 +37,12 @@ _HEAD = "%llguidance {}\n"
 _CHANNELS = "<|channel|>"
 """In templates of models that say before each text what it is (OpenAI's gpt-oss)."""
 _WORD = 32
+_ENDS = (
+    *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end|>", "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>"),
+    *("<turn|>", "<end_of_utterance>", "</s>", "<eos>", "[EOS]", "<|END_OF_TURN_TOKEN|>"),
+    "<\uff5cend\u2581of\u2581sentence\uff5c>",
+)
+"""Tokens with which models end their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +50,15 @@ class Grammars:
     """What a model's chat template and vocabulary have to do with grammars.
 
     ``marks`` are its control tokens in llguidance's words; ``seen`` those that have to be told of; ``opening`` is the mark with which it
-    may begin thoughts, empty for none. ``tools`` says that the template knows of tools, ``own`` that llama.cpp must bind chats itself.
+    may begin thoughts, empty for none; ``ends`` are those with which it may end its turn, in llguidance's words. ``tools`` says that the
+    template knows of tools, ``own`` that llama.cpp must bind chats itself.
     """
 
     style: Style = "hermes"
     marks: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     seen: tuple[str, ...] = ()
     opening: str = ""
+    ends: tuple[str, ...] = ()
     tools: bool = False
     own: bool = False
 
@@ -62,13 +78,18 @@ async def grammars_of(native: NativeWire, vocabulary: int) -> Grammars | None:
     """
     if vocabulary % _WORD == _WORD - 1:
         return None
-    template = str((await native.get("/props")).get("chat_template") or "")
+    about = await native.get("/props")
+    template = str(about.get("chat_template") or "")
     seen = tuple(mark for mark in MARKS if mark in template)
     style = style_of(template)
     used = {*seen, *(("<tool_call>", "</tool_call>") if style == "hermes" else ())}
     marks = {mark: token for mark in used if (token := await _control(native, mark))}
     opening = next((mark for mark in REASONING if mark in template), "")
-    return Grammars(style, marks, tuple(sorted(used)), opening, "tools" in template, _CHANNELS in template)
+    ended = dict.fromkeys((str(about.get("eos_token") or ""), *(mark for mark in _ENDS if mark in template)))
+    ends = [token for mark in ended if mark and (token := await _control(native, mark))]
+    return Grammars(
+        style, marks, tuple(sorted(used)), opening, tuple(ends), "tools" in template, own=_CHANNELS in template
+    )
 
 
 async def _control(native: NativeWire, mark: str) -> str:
@@ -80,13 +101,11 @@ async def _control(native: NativeWire, mark: str) -> str:
     return f"<[{ids[0]}]>" if len(ids) == 1 and ids != plain else ""
 
 
-def guided(wanted: Format | None) -> Format | None:
+def guided(wanted: Format | None, grammars: Grammars) -> Format | None:
     """A format as a grammar that llama.cpp keeps to. Raises InvalidInput for a schema of which none can be made."""
     if wanted is None or wanted.kind == "grammar":
         return wanted
-    text = _HEAD + format_grammar(wanted)
-    refuse_unusable(text)
-    return Format("grammar", text)
+    return _made(format_grammar(wanted), grammars)
 
 
 async def bound_chat(
@@ -136,8 +155,18 @@ def _within(text: str, grammars: Grammars, thinking: str, prompt: str) -> Format
         text = thoughtful(text, "", REASONING[thinking], grammars.marks)
     elif grammars.opening and not prompt.rstrip().endswith(REASONING[grammars.opening]):
         text = thoughtful(text, grammars.opening, REASONING[grammars.opening], grammars.marks)
-    refuse_unusable(_HEAD + text)
-    return Format("grammar", _HEAD + text)
+    return _made(text, grammars)
+
+
+def _made(text: str, grammars: Grammars) -> Format:
+    """A grammar as llama.cpp takes it, with the model's own ends.
+
+    llguidance knows of one end, for which llama.cpp gives it the first end of a turn that its table of the vocabulary comes to: Qwen's
+    models, which say <|im_end|>, may have <|endoftext|> there, and could not end a text that might go on.
+    """
+    text = _HEAD + ending(text, grammars.ends)
+    refuse_unusable(text)
+    return Format("grammar", text)
 
 
 async def kept(events: AsyncGenerator[Event], stop: Sequence[str], *, calls: bool = False) -> AsyncGenerator[Event]:

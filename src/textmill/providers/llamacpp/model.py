@@ -120,7 +120,8 @@ class LlamaModel(Writes):
             msg = "the prompt is empty; there is nothing to go on from"
             raise EmptyInput(msg, param="prompt")
         given = prompt if isinstance(prompt, str) else checked(prompt, 0, self.info.vocabulary)
-        asked = options if self._way.grammars is None else replace(options, format=guided(options.format))
+        grammars = self._way.grammars
+        asked = options if grammars is None else replace(options, format=guided(options.format, grammars))
         async with self._placed(options) as (session, speech, call):
             events = Writer(session.wire, speech).complete(given, asked)
             if _is_json(options):
