@@ -70,9 +70,9 @@ def bound_grammar(options: ChatOptions, tools: Sequence[Tool], style: Style, mar
 def thoughtful(grammar: str, opening: str, closing: str, marks: Mapping[str, str]) -> str:
     """A grammar with thoughts up to the mark ``closing`` before it, which may be left out where ``opening`` begins them."""
     shut = _mark(closing, marks)
-    inner = f"thoughts: /(?s:.*)/ {shut}" if closing in marks else f"thoughts[lazy]: /(?s:.*){_regex(closing)}/"
-    begin = f"({_mark(opening, marks)} thoughts /\\s{{0,4}}/)?" if opening else "thoughts /\\s{0,4}/"
-    return f"start: {begin} answer\n{inner}\n" + grammar.replace("start:", "answer:", 1)
+    inner = f"_thoughts: /(?s:.*)/ {shut}" if closing in marks else f"_thoughts[lazy]: /(?s:.*){_regex(closing)}/"
+    begin = f"({_mark(opening, marks)} _thoughts /\\s{{0,4}}/)?" if opening else "_thoughts /\\s{0,4}/"
+    return f"start: {begin} _answer\n{inner}\n" + grammar.replace("start:", "_answer:", 1)
 
 
 def ending(grammar: str, ends: Sequence[str]) -> str:

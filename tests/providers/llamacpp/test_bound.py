@@ -32,6 +32,7 @@ from textmill.providers.llamacpp.opening import open_llama
 from textmill.providers.llamacpp.options import Given
 from textmill.testing.gguf_llama import chain_gguf, llama_gguf
 from textmill.testing.gguf_templates import CHAT, REASONING, TOOLS
+from textmill.testing.gguf_vocabulary import chat_vocabulary
 
 jsonschema = pytest.importorskip("jsonschema")
 
@@ -97,6 +98,7 @@ TOOLBOX = (
     ),
     Tool(name="stop"),
 )
+THINK_END = chat_vocabulary().tokens.index("</think>")
 Open = Callable[[Path], LlamaModel]
 
 
@@ -266,6 +268,19 @@ async def test_thoughts_come_before_what_is_bound(tmp_path: Path, open_one: Open
     assert made["thoughts"].strip() == "What drives it?"
     assert json.loads(made["text"]) == {"a": True}
     assert made["end"] == "stop"
+
+
+async def test_rules_of_a_grammar_may_have_any_names(tmp_path: Path, open_one: Open) -> None:
+    model = await opened(open_one, llama_gguf(tmp_path / "it.gguf", template=OPENED))
+    text = 'root ::= answer\nanswer ::= thoughts | "a"\nthoughts ::= "(" answer ")" | "b"'
+    options = ChatOptions(
+        max_tokens=900,
+        sampling=Sampling(logit_bias={THINK_END: 100.0}),
+        tools=TOOLBOX,
+        format=Format("grammar", text),
+    )
+    [made] = await answers(model.chat(HI, options))
+    assert made["text"].strip("()") in {"a", "b"}
 
 
 async def test_no_thoughts_come_where_they_are_switched_off(tmp_path: Path, open_one: Open) -> None:
