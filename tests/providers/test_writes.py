@@ -178,6 +178,24 @@ async def test_calls_are_found_as_the_file_says(
     ] == calls
 
 
+@pytest.mark.parametrize(("several", "numbers"), [(True, {"1", "2"}), (False, {"1"})])
+@pytest.mark.parametrize("step", [1, 7, 200])
+async def test_one_call_goes_out_where_no_more_are_wanted(
+    tmp_path: Path, step: int, numbers: set[str], *, several: bool
+) -> None:
+    call = '<tool_call>\n{"name": "turn", "arguments": {"n": @}}\n</tool_call>\n'
+    text = call.replace("@", "1") + call.replace("@", "2")
+    script = says(*(text[at : at + step] for at in range(0, len(text), step)))
+    made = engine(tmp_path, TEMPLATE + "function: {grammar: {disable: true}}", *script)
+    events = await every(made.chat(HELLO, ChatOptions(tools=(TOOL,), parallel_tool_calls=several)))
+    arguments: dict[int, str] = {}
+    for event in events:
+        for call_piece in event.calls if isinstance(event, Piece) else ():
+            arguments[call_piece.index] = arguments.get(call_piece.index, "") + call_piece.arguments
+    assert {*arguments.values()} == {f'{{"n": {number}}}' for number in numbers}
+    assert Ended(0, "tool_calls") in events
+
+
 async def test_answers_are_cleaned_once_they_are_whole(tmp_path: Path) -> None:
     made = engine(tmp_path, "cutstrings: ['<.*?>']\ntrimspace: [x]", *says("x <", "b", "> yes "))
     events = await every(made.chat(HELLO, ChatOptions()))

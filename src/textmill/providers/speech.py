@@ -43,13 +43,14 @@ class Manner:
     """How a model speaks. ``thinking``: its text begins within reasoning that the mark there has opened, empty where it does not.
 
     ``tools`` are the names of those that it may call; ``bare``: calls may stand without marks. ``bound``: a grammar has it that thoughts
-    and calls come first, so that marks behind the beginning of the content are part of it.
+    and calls come first, so that marks behind the beginning of the content are part of it. Unless ``several``, only the first call is wanted.
     """
 
     thinking: str = ""
     tools: tuple[str, ...] = ()
     bare: bool = False
     bound: bool = False
+    several: bool = True
 
 
 class Speech:

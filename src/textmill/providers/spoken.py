@@ -11,7 +11,7 @@ from textmill.providers.speech import Manner, Speech
 
 
 async def spoken(events: AsyncGenerator[Event], manner: Manner) -> AsyncGenerator[Event]:
-    """Text with its reasoning and calls told apart, by the marks around them."""
+    """Text with its reasoning and calls told apart, by the marks around them; calls that are not wanted are left out."""
     speeches: dict[int, Speech] = {}
     async with aclosing(events):
         async for event in events:
@@ -21,12 +21,13 @@ async def spoken(events: AsyncGenerator[Event], manner: Manner) -> AsyncGenerato
             speech = speeches.setdefault(event.choice, Speech(manner))
             made = speech.push(event.text) if isinstance(event, Piece) else speech.finish()
             logprobs = event.logprobs if isinstance(event, Piece) else ()
-            if made or logprobs:
+            calls = made.calls if manner.several else tuple(call for call in made.calls if not call.index)
+            if made.content or made.reasoning or calls or logprobs:
                 yield Piece(
                     choice=event.choice,
                     text=made.content,
                     reasoning=made.reasoning,
-                    calls=made.calls,
+                    calls=calls,
                     logprobs=logprobs,
                 )
             if isinstance(event, Ended):

@@ -98,7 +98,9 @@ class Writes(RefusesAll):
         elif not self.usual.plain:
             begun = opened(prompt) if self.usual.prefilled else ""
             names = tuple(tool.name for tool in tools)
-            events = spoken(events, Manner(begun, names, bare=bool(tools), bound=options.format is not None))
+            several = options.parallel_tool_calls
+            manner = Manner(begun, names, bare=bool(tools), bound=options.format is not None, several=several)
+            events = spoken(events, manner)
         async with aclosing(events):
             async for event in events:
                 yield event

@@ -118,7 +118,8 @@ async def bound_chat(
     text = bound_grammar(options, tools, grammars.style, grammars.marks)
     wanted = None if text is None else _within(text, grammars, thinking, prompt)
     names = tuple(tool.name for tool in tools)
-    manner = Manner(thinking, names, bare=grammars.style == "bare", bound=wanted is not None)
+    bare, several = grammars.style == "bare", options.parallel_tool_calls
+    manner = Manner(thinking, names, bare=bare, bound=wanted is not None, several=several)
     asked = CompleteOptions(
         n=options.n,
         max_tokens=options.max_tokens,
