@@ -9,6 +9,7 @@ import pytest
 from tests.providers.test_usual import file_of
 
 from textmill.contract import (
+    Alternative,
     CallPiece,
     ChatOptions,
     CompleteOptions,
@@ -18,6 +19,7 @@ from textmill.contract import (
     Named,
     Piece,
     Spent,
+    TokenLogprob,
     Tool,
 )
 from textmill.errors import WrongTask
@@ -194,6 +196,36 @@ async def test_one_call_goes_out_where_no_more_are_wanted(
             arguments[call_piece.index] = arguments.get(call_piece.index, "") + call_piece.arguments
     assert {*arguments.values()} == {f'{{"n": {number}}}' for number in numbers}
     assert Ended(0, "tool_calls") in events
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [('{"name": "answer", "arguments": {"message": "No."}}', "No."), ('{"name": "turn", "arguments": {}}', "")],
+)
+async def test_calls_keep_the_log_probabilities_of_their_tokens(tmp_path: Path, written: str, words: str) -> None:
+    tokens = [TokenLogprob(Alternative(part, -0.5, part.encode())) for part in (written[:9], written[9:])]
+    pieces = [Piece(text=each.token.text, logprobs=(each,)) for each in tokens]
+    made = engine(tmp_path, TEMPLATE, *pieces, Ended(0, "stop"))
+    events = await every(made.chat(HELLO, ChatOptions(tools=(TOOL,), logprobs=0)))
+    assert [each for event in events if isinstance(event, Piece) for each in event.logprobs] == tokens
+    assert text_of(events) == words
+
+
+@pytest.mark.parametrize("ended", [Ended(0, "length"), Ended(0, "stop", "END")], ids=["limit", "stop"])
+@pytest.mark.parametrize(
+    "written", ['{"name": ', '{"name": "answer", "arguments": {"message": "It', '[{"name": "turn"']
+)
+async def test_a_call_that_is_cut_off_is_no_text(tmp_path: Path, written: str, ended: Ended) -> None:
+    made = engine(tmp_path, TEMPLATE, Piece(text=written), ended)
+    events = await every(made.chat(HELLO, ChatOptions(tools=(TOOL,), tool_choice="required")))
+    assert events == [ended]
+
+
+async def test_json_that_is_no_call_is_text_up_to_the_limit(tmp_path: Path) -> None:
+    function = "function: {grammar: {disable: true}, json_regex_match: ['CALL (.*)']}"
+    made = engine(tmp_path, TEMPLATE + function, Piece(text='{"rain": '), Ended(0, "length"))
+    events = await every(made.chat(HELLO, ChatOptions(tools=(TOOL,))))
+    assert events == [Piece(text='{"rain": '), Ended(0, "length")]
 
 
 async def test_answers_are_cleaned_once_they_are_whole(tmp_path: Path) -> None:

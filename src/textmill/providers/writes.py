@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -94,7 +95,7 @@ class Writes(RefusesAll):
         )
         events = self.write(prompt, asked)
         if tools and (bound or calling.json or calling.responses):
-            events = _with_calls(events, options, self.usual)
+            events = _with_calls(events, options, self.usual, bound=bound)
         elif not self.usual.plain:
             begun = opened(prompt) if self.usual.prefilled else ""
             names = tuple(tool.name for tool in tools)
@@ -127,23 +128,41 @@ def _said(message: Message) -> Said:
     return Said(role=message.role, content=message.content, name=message.name or "", tool_calls=calls)
 
 
-async def _with_calls(events: AsyncGenerator[Event], options: ChatOptions, usual: Usual) -> AsyncGenerator[Event]:
-    """Choices once they are whole, with the calls in them."""
+async def _with_calls(
+    events: AsyncGenerator[Event], options: ChatOptions, usual: Usual, *, bound: bool
+) -> AsyncGenerator[Event]:
+    """Choices once they are whole, with the calls in them; what is left of a ``bound`` one that was cut off is no text."""
     texts: dict[int, list[str]] = {}
+    told: dict[int, list[TokenLogprob]] = {}
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Piece):
                 texts.setdefault(event.choice, []).append(event.text)
+                told.setdefault(event.choice, []).extend(event.logprobs)
             elif isinstance(event, Ended):
-                words, calls = usual.calling.read("".join(texts.pop(event.choice, ())), options.tools)
-                if words:
-                    yield Piece(choice=event.choice, text=words)
+                text, logprobs = "".join(texts.pop(event.choice, ())), tuple(told.pop(event.choice, ()))
+                words, calls = usual.calling.read(text, options.tools)
+                if bound and not calls and _is_cut(text, event):
+                    words = ""
+                if words or logprobs:
+                    yield Piece(choice=event.choice, text=words, logprobs=logprobs)
                 made = calls if options.parallel_tool_calls else calls[:1]
                 for index, call in enumerate(made):
                     yield Piece(choice=event.choice, calls=(CallPiece(index, call.id, call.name, call.arguments),))
                 yield replace(event, reason="tool_calls") if made else event
             else:
                 yield event
+
+
+def _is_cut(text: str, ended: Ended) -> bool:
+    """Whether a text is the beginning of JSON, which a limit or a stop string has ended."""
+    if (ended.reason != "length" and ended.stop is None) or not text.lstrip().startswith(("{", "[")):
+        return False
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return True
+    return False
 
 
 async def _finished(events: AsyncGenerator[Event], usual: Usual) -> AsyncGenerator[Event]:
