@@ -84,6 +84,16 @@ async def test_a_conversation_becomes_a_prompt_by_the_files_templates(tmp_path: 
     assert made.asked == [("<user>Hello<assistant>", CompleteOptions(max_tokens=5))]
 
 
+async def test_a_template_that_cannot_be_filled_for_a_request_is_left_out_of_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = engine(tmp_path, "template: {chat: '{{(index .Functions 0).Name}}: {{.Input}}'}", *says("a"))
+    await every(made.chat(HELLO, ChatOptions()))
+    await every(made.chat(HELLO, ChatOptions(tools=(TOOL,), tool_choice="required")))
+    assert [prompt for prompt, _ in made.asked] == ["Hello", "turn: Hello"]
+    assert "m: template.chat:1:" in caplog.text
+
+
 async def test_reasoning_is_told_apart_in_what_comes_behind_a_template(tmp_path: Path) -> None:
     made = engine(tmp_path, TEMPLATE, *says("<thi", "nk>hm</think>", "yes"))
     events = await every(made.chat(HELLO, ChatOptions()))
