@@ -100,6 +100,16 @@ async def test_a_call_is_told_of_as_it_comes(tmp_path: Path) -> None:
         assert each.ended.reason == "stop"
 
 
+async def test_a_call_whose_name_is_no_json_is_content(tmp_path: Path) -> None:
+    model = saying(tmp_path, r'<tool_call>{"name": "a\qb", "arguments": {}}</tool_call>')
+    wrote = await chat(model, "weather?", tools=(WEATHER,))
+    again = await chat(model, "weather?", tools=(WEATHER,))
+    model.close()
+
+    assert wrote.text == again.text == r'{"name": "a\qb", "arguments": {}}'
+    assert wrote.calls == {}
+
+
 async def test_several_calls_or_one(tmp_path: Path) -> None:
     second = '<tool_call>\n{"name": "clock", "arguments": {}}\n</tool_call>'
     model = saying(tmp_path, f"{CALLED}\n{second}")

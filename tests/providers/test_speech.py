@@ -82,6 +82,23 @@ def test_a_text_is_parted_by_its_marks_however_it_is_cut(
         assert heard(text, manner, (cut,)) == wanted
 
 
+@pytest.mark.parametrize("name", [r"a\qb", "a\nb", r"a\u12", r"\ud800"])
+@pytest.mark.parametrize("text", ['{"name": "NAME", "arguments": {}}', '{"arguments": {}, "name": "NAME"}'])
+def test_a_name_that_is_no_json_makes_no_call(name: str, text: str) -> None:
+    text = text.replace("NAME", name)
+
+    for cuts in (None, ()):
+        assert heard(f"<tool_call>{text}</tool_call>", Manner(tools=TOOLS), cuts) == (text, "", [], 0)
+        assert heard(text, Manner(tools=TOOLS, bare=True), cuts) == (text, "", [], 0)
+
+
+def test_what_is_nested_too_deep_makes_no_call() -> None:
+    text = f'{{"arguments": {"[" * 100_000 + "]" * 100_000}, "name": "clock"}}'
+
+    assert heard(f"<tool_call>{text}</tool_call>", Manner(tools=TOOLS), ()) == (text, "", [], 0)
+    assert heard(text, Manner(tools=TOOLS, bare=True), ()) == (text, "", [], 0)
+
+
 @pytest.mark.parametrize(("opening", "closing"), REASONING.items())
 def test_every_mark_of_reasoning_is_known(opening: str, closing: str) -> None:
     assert heard(f"{opening}a{closing}b", Manner())[:2] == ("b", "a")

@@ -100,9 +100,9 @@ class CallReader:
             return False
         self._text = text
         head = (_HEAD if text[0] == "{" else _NAMED).match(text)
-        if head is not None:
-            name = head["name"]
-            self._begin(str(json.loads(name)) if name.startswith('"') else name)
+        name = None if head is None else _name(head["name"])
+        if head is not None and name is not None:
+            self._begin(name)
             self._text = text[head.end() :]
             self._arguments = _Object()
             # The object around the arguments is open still where they have one.
@@ -167,12 +167,30 @@ def _next(text: str) -> str:
             return bare
 
 
-def _call_of(text: str) -> tuple[str, str] | None:
-    """The name and the arguments of a call that is a JSON object; None for another text."""
+def _name(written: str) -> str | None:
+    """The name of a tool, in quotes or without; None for a string that JSON does not know or that UTF-8 cannot hold."""
+    if not written.startswith('"'):
+        return written
     try:
-        found: Any = json.loads(text)
+        name = str(json.loads(written))
+        name.encode()  # half of a surrogate pair is a ValueError here
     except ValueError:
         return None
+    return name
+
+
+def _call_of(text: str) -> tuple[str, str] | None:
+    """The name and the arguments of a call that is a JSON object; None for another text, and for one that is nested too deep."""
+    try:
+        made = _parts_of(json.loads(text))
+        if made is not None:
+            "".join(made).encode()  # as above
+    except (ValueError, RecursionError):
+        return None
+    return made
+
+
+def _parts_of(found: Any) -> tuple[str, str] | None:
     inner = found.get("function") if isinstance(found, dict) and isinstance(found.get("function"), dict) else found
     if not isinstance(inner, dict) or not isinstance(inner.get("name"), str):
         return None
@@ -192,7 +210,7 @@ def may_be_call(text: str, names: Collection[str]) -> bool | None:
     bare = bare.lstrip("[ \t\r\n")
     head = _HEAD.match(bare)
     if head is not None:
-        return json.loads(head["name"]) in names
+        return _name(head["name"]) in names
     end = _Object().end_in(bare) if bare else None
     if end is None:
         return None
