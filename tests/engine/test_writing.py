@@ -163,6 +163,52 @@ def test_a_step_that_fails_ends_what_is_written_and_the_loop_goes_on(
     assert isinstance(call(loop, [5], 2)[1].end(), Took)
 
 
+class Clumsy(Heard):
+    """Raises where it is told so."""
+
+    def __init__(self, *clumsy: str) -> None:
+        super().__init__(3)
+        self._clumsy = clumsy
+
+    def wrote(self, choice: int, picked: Picked, row: Any) -> bool:
+        made = super().wrote(choice, picked, row)
+        self._raise("wrote", clumsy=choice == 1)
+        return made
+
+    def over(self, took: Took) -> None:
+        self._raise("over")
+        super().over(took)
+
+    def failed(self, error: TextmillError) -> None:
+        super().failed(error)
+        self._raise("failed")
+
+    def _raise(self, what: str, *, clumsy: bool = True) -> None:
+        if clumsy and what in self._clumsy:
+            raise LookupError(what)
+
+
+@pytest.mark.parametrize("clumsy", [("wrote",), ("over",), ("wrote", "failed"), ("over", "failed")])
+def test_a_listener_that_raises_ends_its_own_call_alone(
+    clumsy: tuple[str, ...], loop: WritingLoop, runtime: CountingRuntime, caplog: pytest.LogCaptureFixture
+) -> None:
+    runtime.gate.clear()
+    _, good = call(loop, [1, 2], 9)
+    good.began.wait(10)
+    bad = Clumsy(*clumsy)
+    loop.submit(Call([5], (HOW, HOW), bad))
+    runtime.gate.set()
+
+    failed = bad.end()
+    assert isinstance(failed, ForwardFailed)
+    assert clumsy[0] in str(failed)
+    assert isinstance(good.end(), Took)
+    assert good.tokens[0] == list(range(3, 12))
+    assert isinstance(call(loop, [5], 2)[1].end(), Took)
+    assert runtime.rows == []
+    assert "a bug" in caplog.text
+
+
 def test_too_many_that_wait_are_refused(loop: WritingLoop, runtime: CountingRuntime) -> None:
     runtime.gate.clear()
     first, heard = call(loop, [1], 9, choices=3)

@@ -37,7 +37,7 @@ class Took:
 
 
 class Listener(Protocol):
-    """Who is told of a call, in the loop's thread; nothing that it does may block."""
+    """Who is told of a call, in the loop's thread; nothing that it does may block. What it raises ends its own call alone."""
 
     def wrote(self, choice: int, picked: Picked, row: Row) -> bool:
         """A choice has another token; whether it is over by that."""
@@ -130,7 +130,7 @@ class WritingLoop:
             for call in (*self._waiting, *filter(None, [self._reading]), *self._writing):
                 if not call.gone:
                     call.gone = True
-                    call.listener.failed(Unavailable("the model was closed while this was written"))
+                    _fail(call, Unavailable("the model was closed while this was written"))
             self._waiting.clear()
             self._changed.notify()
         self._thread.join()
@@ -198,7 +198,7 @@ class WritingLoop:
             except Exception as error:  # noqa: BLE001 - as above
                 _log.exception("a prompt could not be read")
                 self._reading = None
-                call.listener.failed(ForwardFailed(f"the model failed on the prompt: {_line(error)}"))
+                _fail(call, ForwardFailed(f"the model failed on the prompt: {_line(error)}"))
                 return
 
     def _next(self) -> Call | None:
@@ -228,16 +228,29 @@ class WritingLoop:
             if row.picked is None:
                 error = row.error
                 self._leave(call)
-                told = error if isinstance(error, TextmillError) else ForwardFailed(f"sampling failed: {error!r}")
-                call.listener.failed(told)
+                _fail(call, error if isinstance(error, TextmillError) else ForwardFailed(f"sampling failed: {error!r}"))
                 return
-            if call.listener.wrote(choice, row.picked, row):
-                over.append(choice)
+            try:
+                if call.listener.wrote(choice, row.picked, row):
+                    over.append(choice)
+            except Exception as error:  # noqa: BLE001 - a bug, which is this call's alone
+                _log.exception("a bug: a token could not be taken; its call ends, the others go on")
+                self._leave(call)
+                _fail(call, ForwardFailed(f"what was written could not be read: {_line(error)}"))
+                return
         self._runtime.leave([call.rows.pop(choice) for choice in over])
         if not call.rows:
             self._writing.remove(call)
-            cached = 0 if call.prompt is None else call.prompt.cached
+            self._end(call)
+
+    @staticmethod
+    def _end(call: Call) -> None:
+        cached = 0 if call.prompt is None else call.prompt.cached
+        try:
             call.listener.over(Took(cached, call.joined - call.began, time.perf_counter() - call.joined))
+        except Exception as error:  # noqa: BLE001 - as above
+            _log.exception("a bug: the end of a call could not be told of")
+            _fail(call, ForwardFailed(f"the end could not be told of: {_line(error)}"))
 
     def _leave(self, call: Call) -> None:
         self._writing.remove(call)
@@ -247,7 +260,7 @@ class WritingLoop:
     def _fail_writing(self, error: TextmillError) -> None:
         for call in tuple(self._writing):
             self._leave(call)
-            call.listener.failed(error)
+            _fail(call, error)
 
     def _fail_all(self, error: TextmillError) -> None:
         with self._changed:
@@ -255,7 +268,14 @@ class WritingLoop:
             self._waiting.clear()
             self._reading, self._writing = None, []
         for call in calls:
-            call.listener.failed(error)
+            _fail(call, error)
+
+
+def _fail(call: Call, error: TextmillError) -> None:
+    try:
+        call.listener.failed(error)
+    except Exception:  # noqa: BLE001 - as above
+        _log.exception("a bug: the failure of a call could not be told of: %s", error)
 
 
 def _line(error: Exception) -> str:
