@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch  # noqa: TID253
@@ -36,8 +38,8 @@ def read(slab: Slab) -> list[list[int]]:
     """The marks of each row, the same in all layers, keys and values."""
     found: list[list[int]] = []
     for index, length in enumerate(slab.lengths):
-        span = slice(slab.end - length, slab.end)
-        both = [(layer.keys[index, :, span], -layer.values[index, :, span]) for layer in slab.layers]
+        spans = [(layer, slice(layer.end - length, layer.end)) for layer in slab.layers]
+        both = [(layer.keys[index, :, span], -layer.values[index, :, span]) for layer, span in spans]
         first = both[0][0][0, :, 0]
         for keys, values in both:
             assert torch.equal(keys, values)
@@ -88,6 +90,66 @@ def test_memory_is_given_back_once_long_rows_have_left() -> None:
 
     assert slab.cells < large / 10
     assert read(slab) == [[1, 2, 3]]
+
+
+class NoRoom:
+    """Keys or values that can be read, and no more of their kind can be made."""
+
+    def __init__(self, held: Tensor) -> None:
+        self.held, self.shape = held, held.shape
+
+    def __getitem__(self, place: Any) -> Tensor:
+        return self.held[place]
+
+    def __setitem__(self, place: Any, value: Tensor) -> None:
+        self.held[place] = value
+
+    def new_zeros(self, shape: tuple[int, ...]) -> Tensor:
+        msg = f"out of memory for {shape}"
+        raise RuntimeError(msg)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+@pytest.mark.parametrize("name", ["keys", "values"])
+@pytest.mark.parametrize("length", [2, 500])
+def test_rows_stay_as_they_were_where_there_is_no_room_for_another(layer: int, name: str, length: int) -> None:
+    slab = Slab(2)
+    rows = [[1, 2, 3], [4, 5], [6]]
+    for each in rows:
+        slab.add(row(each))
+    slab.drop(2)
+    rows.pop()
+    slab.reserve(2, 1)
+    setattr(slab.layers[layer], name, NoRoom(getattr(slab.layers[layer], name)))
+    while slab.rows < 4 and length == 2:  # as many as there is room for
+        slab.add(row([7]))
+        rows.append([7])
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="out of memory"):
+            slab.add(row(list(range(length))))
+        written(slab, [[8]] * len(rows))
+        rows = [[*each, 8] for each in rows]
+    setattr(slab.layers[layer], name, getattr(slab.layers[layer], name).held)
+    assert read(slab) == rows
+
+    slab.add(row(list(range(length))))
+    written(slab, [[9]] * (len(rows) + 1))
+    assert read(slab) == [[*each, 9] for each in (*rows, range(length))]
+
+
+def test_a_row_that_cannot_be_copied_whole_is_not_there() -> None:
+    slab, bad = Slab(2), row([1, 2, 3])
+    bad.layers[1].values = bad.layers[1].values[:, :, :2]
+
+    with pytest.raises(RuntimeError):
+        slab.add(bad)
+    assert (slab.rows, slab.cells) == (0, 0)
+    slab.add(row([3]))
+    with pytest.raises(RuntimeError):
+        slab.add(bad)
+    slab.add(row([4, 5, 6]))
+    assert read(slab) == [[3], [4, 5, 6]]
 
 
 def test_a_copy_of_a_rows_beginning_stands_by_itself() -> None:

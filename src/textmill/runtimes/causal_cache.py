@@ -7,7 +7,7 @@ and models see what they see in a batch that is padded on the left.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch  # noqa: TID253 - one of the files that own the framework
 from torch import Tensor as Array  # noqa: TID253 - as above
@@ -24,28 +24,29 @@ _GROWTH = 1.25
 
 
 class SlabLayer(CacheLayerMixin):  # type: ignore[misc]
-    """One layer's keys and values, each of shape (rows, heads, places, width)."""
+    """One layer's keys and values, each of shape (rows, heads, places, width); the rows end at place ``end``."""
 
     is_sliding = False
 
     def __init__(self, slab: Slab) -> None:
         super().__init__()
         self._slab = slab
+        self.end = 0
 
     def lazy_initialization(self, key_states: Array, value_states: Array) -> None:
         """Make the arrays, as large as the slab says."""
         self.keys, self.values = (self._slab.room_for(each) for each in (key_states, value_states))
+        self.end = self._slab.end
         self.is_initialized = True
 
     def update(self, key_states: Array, value_states: Array, *_: Any, **__: Any) -> tuple[Array, Array]:
         """Write behind the rows; all that they have then."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        slab = self._slab
-        end = slab.end + key_states.shape[-2]
-        self.keys[: slab.rows, :, slab.end : end] = key_states
-        self.values[: slab.rows, :, slab.end : end] = value_states
-        return self.keys[: slab.rows, :, slab.start : end], self.values[: slab.rows, :, slab.start : end]
+        rows, start, end = self._slab.rows, self.end - self._slab.width, self.end + key_states.shape[-2]
+        self.keys[:rows, :, self.end : end] = key_states
+        self.values[:rows, :, self.end : end] = value_states
+        return self.keys[:rows, :, start:end], self.values[:rows, :, start:end]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
         """Places that are looked at, and the first of them."""
@@ -61,7 +62,10 @@ class SlabLayer(CacheLayerMixin):  # type: ignore[misc]
 
 
 class Slab(Cache):  # type: ignore[misc]
-    """The keys and values of several rows; row ``i`` has ``lengths[i]`` tokens, which end at place ``end``."""
+    """The keys and values of several rows; row ``i`` has ``lengths[i]`` tokens, which end at place ``end``.
+
+    A method that raises, as for want of memory, leaves the rows as they were. The rows of some layers may end elsewhere from then on.
+    """
 
     def __init__(self, layers: int) -> None:
         super().__init__(layers=[SlabLayer(self) for _ in range(layers)])
@@ -78,11 +82,6 @@ class Slab(Cache):  # type: ignore[misc]
     def width(self) -> int:
         """Tokens of the longest row."""
         return max(self.lengths, default=0)
-
-    @property
-    def start(self) -> int:
-        """The place where the longest row begins."""
-        return self.end - self.width
 
     @property
     def cells(self) -> int:
@@ -106,30 +105,41 @@ class Slab(Cache):  # type: ignore[misc]
         """Count what a forward pass has written behind each row."""
         self.lengths = [length + tokens for length in self.lengths]
         self.end += tokens
+        for layer in self.layers:
+            layer.end += tokens
 
     def add(self, other: Slab, row: int = 0) -> None:
         """Take a copy of a row of another slab in behind the others."""
+        try:
+            self._take(other, row)
+        except Exception:
+            if not self.lengths:
+                self.clear()
+            raise
+        self.lengths.append(other.lengths[row])
+
+    def _take(self, other: Slab, row: int) -> None:
+        """Copy a row of another slab behind the others, where it does not count yet."""
         length = other.lengths[row]
         self.reserve(self.rows + 1, 1)
-        if length > self.end:  # the others move to the right
-            self._arrange(self._rows, _rounded(length + 1), length)
-        self.lengths.append(length)
-        span, from_ = slice(self.end - length, self.end), slice(other.end - length, other.end)
+        if length > min([self.end, *(layer.end for layer in self.layers if layer.is_initialized)]):
+            self._arrange(self._rows, _rounded(length + 1), length)  # the others move to the right
         for mine, yours in zip(self.layers, other.layers, strict=True):
             if not yours.is_initialized:  # a layer that looks at another one's
                 continue
             if not mine.is_initialized:
                 mine.lazy_initialization(yours.keys, yours.values)
-            mine.keys[self.rows - 1, :, span] = yours.keys[row, :, from_]
-            mine.values[self.rows - 1, :, span] = yours.values[row, :, from_]
+            span, from_ = slice(mine.end - length, mine.end), slice(yours.end - length, yours.end)
+            mine.keys[self.rows, :, span] = yours.keys[row, :, from_]
+            mine.values[self.rows, :, span] = yours.values[row, :, from_]
 
     def drop(self, row: int) -> None:
         """Let go of a row; the last one takes its number."""
         last = self.rows - 1
         if row != last:
-            span = slice(self.end - self.lengths[last], self.end)
             for layer in self.layers:
                 if layer.is_initialized:
+                    span = slice(layer.end - self.lengths[last], layer.end)
                     layer.keys[row, :, span] = layer.keys[last, :, span]
                     layer.values[row, :, span] = layer.values[last, :, span]
             self.lengths[row] = self.lengths[last]
@@ -142,6 +152,7 @@ class Slab(Cache):  # type: ignore[misc]
         self.lengths, self.end, self._rows, self._places = [], 0, 0, 0
         for layer in self.layers:
             layer.keys = layer.values = None
+            layer.end = 0
             layer.is_initialized = False
 
     def copied(self, row: int, tokens: int) -> Slab:
@@ -149,9 +160,9 @@ class Slab(Cache):  # type: ignore[misc]
         made = Slab(len(self.layers))
         made.reserve(1, tokens)
         made.lengths, made.end = [tokens], tokens
-        first = self.end - self.lengths[row]
         for mine, yours in zip(made.layers, self.layers, strict=True):
             if yours.is_initialized:
+                first = yours.end - self.lengths[row]
                 mine.lazy_initialization(yours.keys, yours.values)
                 mine.keys[0, :, :tokens] = yours.keys[row, :, first : first + tokens]
                 mine.values[0, :, :tokens] = yours.values[row, :, first : first + tokens]
@@ -167,18 +178,26 @@ class Slab(Cache):  # type: ignore[misc]
 
     def _arrange(self, rows: int, places: int, end: int) -> None:
         """Move what the rows have into arrays of that size, so that they end there."""
-        width, start = self.width, self.start
-        self._rows, self._places = rows, places
-        for layer in self.layers:
-            if not layer.is_initialized:
-                continue
-            for name in ("keys", "values"):
-                before = cast("Array", getattr(layer, name))
-                made = self.room_for(before)
-                if width:
-                    made[: self.rows, :, end - width : end] = before[: self.rows, :, start : start + width]
-                setattr(layer, name, made)
+        self._rows, self._places, known = rows, places, (self._rows, self._places)
+        try:
+            for layer in self.layers:
+                if layer.is_initialized:
+                    self._move(layer, end)
+        except Exception:  # some layers have the new size and the others the old one: what both have room for counts
+            self._rows = min(known[0], rows)
+            self._places = self.end + min(known[1] - self.end, places - end)
+            raise
         self.end = end
+
+    def _move(self, layer: SlabLayer, end: int) -> None:
+        """Move the rows of a layer into arrays of the slab's size; layer by layer, as all of them twice may be too much."""
+        rows, width = self.rows, self.width
+        made = []
+        for before in (layer.keys, layer.values):
+            made.append(self.room_for(before))
+            made[-1][:rows, :, end - width : end] = before[:rows, :, layer.end - width : layer.end]
+        layer.keys, layer.values = made
+        layer.end = end
 
 
 def layers_of(config: Any) -> int | None:
