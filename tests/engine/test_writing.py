@@ -163,6 +163,50 @@ def test_a_step_that_fails_ends_what_is_written_and_the_loop_goes_on(
     assert isinstance(call(loop, [5], 2)[1].end(), Took)
 
 
+def test_rows_that_cannot_leave_end_what_is_written_and_the_loop_goes_on(
+    loop: WritingLoop, runtime: CountingRuntime
+) -> None:
+    runtime.gate.clear()
+    _, first = call(loop, [1], 3)
+    first.began.wait(10)
+    _, other = call(loop, [10], 9)
+    runtime.stuck = True
+    runtime.gate.set()
+
+    for each in (first, other):
+        assert "the rows are lost" in str(each.end())
+    assert isinstance(call(loop, [5], 2)[1].end(), Took)
+    assert runtime.rows == []
+
+
+def test_who_leaves_and_cannot_ends_what_is_written_and_the_loop_goes_on(
+    loop: WritingLoop, runtime: CountingRuntime
+) -> None:
+    runtime.gate.clear()
+    gone, heard = call(loop, [1], 100)
+    _, other = call(loop, [10], 100)
+    heard.began.wait(10)
+    other.began.wait(10)
+    runtime.stuck = True
+    loop.leave(gone)
+    runtime.gate.set()
+
+    assert "the rows are lost" in str(other.end())
+    assert isinstance(call(loop, [5], 2)[1].end(), Took)
+    assert runtime.rows == []
+
+
+def test_a_step_that_fails_leaves_rows_that_cannot_leave_behind(loop: WritingLoop, runtime: CountingRuntime) -> None:
+    runtime.gate.clear()
+    _, bad = call(loop, [1], 9)
+    bad.began.wait(10)
+    runtime.broken = runtime.stuck = True
+    runtime.gate.set()
+
+    assert "the device is gone" in str(bad.end())
+    assert isinstance(call(loop, [5], 2)[1].end(), Took)
+
+
 class Clumsy(Heard):
     """Raises where it is told so."""
 

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch  # noqa: TID253
+from tests.runtimes.memory import NoRoom
 from torch import Tensor  # noqa: TID253
 
 from textmill.runtimes.causal_cache import Slab
@@ -90,23 +89,6 @@ def test_memory_is_given_back_once_long_rows_have_left() -> None:
 
     assert slab.cells < large / 10
     assert read(slab) == [[1, 2, 3]]
-
-
-class NoRoom:
-    """Keys or values that can be read, and no more of their kind can be made."""
-
-    def __init__(self, held: Tensor) -> None:
-        self.held, self.shape = held, held.shape
-
-    def __getitem__(self, place: Any) -> Tensor:
-        return self.held[place]
-
-    def __setitem__(self, place: Any, value: Tensor) -> None:
-        self.held[place] = value
-
-    def new_zeros(self, shape: tuple[int, ...]) -> Tensor:
-        msg = f"out of memory for {shape}"
-        raise RuntimeError(msg)
 
 
 @pytest.mark.parametrize("layer", [0, 1])

@@ -167,7 +167,8 @@ class WritingLoop:
             self._fail_writing(ForwardFailed(f"the model failed while it wrote: {_line(error)}"))
             return
         for call in tuple(self._writing):
-            self._tell(call)
+            if call.rows:  # else it ended beside another one
+                self._tell(call)
 
     def _let_go(self) -> None:
         """Leave what nobody waits for any more."""
@@ -192,14 +193,16 @@ class WritingLoop:
                 count = min(left, call.prompt.left)
                 self._runtime.read(call.prompt, count)
                 left -= count
-                if not call.prompt.left:
-                    self._reading = None
-                    self._join(call, call.prompt)
+                if call.prompt.left:
+                    continue
+                rows = self._runtime.join(call.prompt, call.choosing)
             except Exception as error:  # noqa: BLE001 - as above
                 _log.exception("a prompt could not be read")
                 self._reading = None
                 _fail(call, ForwardFailed(f"the model failed on the prompt: {_line(error)}"))
                 return
+            self._reading = None
+            self._join(call, rows)
 
     def _next(self) -> Call | None:
         """The next call in line, where there is room for its rows."""
@@ -214,8 +217,7 @@ class WritingLoop:
             full = rows > self.most or rows * longest > _WINDOWS * self._runtime.facts.context
             return None if self._writing and full else self._waiting.popleft()
 
-    def _join(self, call: Call, prompt: Prompt) -> None:
-        rows = self._runtime.join(prompt, call.choosing)
+    def _join(self, call: Call, rows: Sequence[Row]) -> None:
         call.rows = dict(enumerate(rows))
         call.joined = time.perf_counter()
         self._writing.append(call)
@@ -238,7 +240,8 @@ class WritingLoop:
                 self._leave(call)
                 _fail(call, ForwardFailed(f"what was written could not be read: {_line(error)}"))
                 return
-        self._runtime.leave([call.rows.pop(choice) for choice in over])
+        if over and not self._drop([call.rows.pop(choice) for choice in over]):
+            return
         if not call.rows:
             self._writing.remove(call)
             self._end(call)
@@ -253,13 +256,27 @@ class WritingLoop:
             _fail(call, ForwardFailed(f"the end could not be told of: {_line(error)}"))
 
     def _leave(self, call: Call) -> None:
+        if call not in self._writing:  # it ended beside another one
+            return
         self._writing.remove(call)
-        self._runtime.leave(tuple(call.rows.values()))
-        call.rows = {}
+        rows, call.rows = tuple(call.rows.values()), {}
+        self._drop(rows)
+
+    def _drop(self, rows: Sequence[Row]) -> bool:
+        """Let go of rows; false where that failed, and all that is written has ended by it."""
+        try:
+            self._runtime.leave(rows)
+        except Exception as error:  # noqa: BLE001 - as above
+            _log.exception("rows could not leave; the texts that were written end")
+            self._fail_writing(ForwardFailed(f"the model failed as a text ended: {_line(error)}"))
+            return False
+        return True
 
     def _fail_writing(self, error: TextmillError) -> None:
-        for call in tuple(self._writing):
-            self._leave(call)
+        calls, self._writing = self._writing, []
+        self._runtime.forget()
+        for call in calls:
+            call.rows = {}
             _fail(call, error)
 
     def _fail_all(self, error: TextmillError) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
@@ -17,6 +18,8 @@ from textmill.runtimes.causal_grammar import Grammar, Grammars
 from textmill.runtimes.causal_prefixes import Prefixes
 from textmill.runtimes.causal_sampling import Chooser
 from textmill.runtimes.writing import Choosing, Picked, WriterFacts
+
+_log = logging.getLogger("textmill")
 
 
 class CausalPrompt:
@@ -110,12 +113,14 @@ class CausalRuntime:
             raise ValueError(msg)
         choosers = [Chooser(each, prompt.ids, self.facts.ends, self._device) for each in choosing]
         rows = [CausalRow(prompt, chooser) for chooser in choosers]
-        for index, row in enumerate(rows):
-            if self._slab is not None:
-                self._slab.add(prompt.states)
-            else:
-                row.states = deepcopy(prompt.states) if index else prompt.states
-            self._rows.append(row)
+        others = len(self._rows)
+        try:
+            for index, row in enumerate(rows):
+                self._add(row, prompt, index)
+        except Exception:  # as for want of memory
+            while len(self._rows) > others:
+                self._drop(len(self._rows) - 1)
+            raise
         for row in rows:
             row.pick(logits)
         if self._slab is not None:
@@ -142,25 +147,49 @@ class CausalRuntime:
 
     @torch.inference_mode()
     def leave(self, rows: Sequence[CausalRow]) -> None:
-        """Let go of rows; what they have read is remembered."""
+        """Let go of rows; what they have read is remembered where there is memory for it."""
         for row in rows:
             place = self._rows.index(row)
-            if self._slab is not None:
-                if row.error is None and self._prefixes.wants(row.ids):
-                    self._prefixes.keep(tuple(row.ids), self._slab.copied(place, row.length))
-                self._slab.drop(place)
-            self._rows[place] = self._rows[-1]
-            self._rows.pop()
+            if self._slab is not None and row.error is None and self._prefixes.wants(row.ids):
+                self._remember(row, self._slab, place)
+            self._drop(place)
 
-    def close(self) -> None:
-        """Let go of all rows, and of the weights."""
+    def forget(self) -> None:
+        """Let go of all rows and of all that is remembered, whatever has failed before."""
         self._rows.clear()
         self._prefixes.clear()
         if self._slab is not None:
             self._slab.clear()
+
+    def close(self) -> None:
+        """Let go of all rows, and of the weights."""
+        self.forget()
         self._model = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
+
+    def _add(self, row: CausalRow, prompt: CausalPrompt, index: int) -> None:
+        """Put in a row behind the others; ``index`` is its number among those of the prompt."""
+        if self._slab is not None:
+            self._slab.add(prompt.states)
+        else:
+            row.states = deepcopy(prompt.states) if index else prompt.states
+        self._rows.append(row)
+
+    def _drop(self, place: int) -> None:
+        if self._slab is not None:
+            self._slab.drop(place)
+        self._rows[place] = self._rows[-1]
+        self._rows.pop()
+
+    def _remember(self, row: CausalRow, slab: Slab, place: int) -> None:
+        try:
+            self._prefixes.keep(tuple(row.ids), slab.copied(place, row.length))
+        except (RuntimeError, MemoryError):  # torch says so where there is no memory
+            _log.warning(
+                "there is no memory to remember texts; those that were remembered are forgotten", exc_info=True
+            )
+            self._prefixes.clear()
 
     def _pick(self, logits: Array) -> None:
         plain = [row.chooser.plain for row in self._rows]

@@ -109,15 +109,19 @@ class WritingRuntime(Protocol[P, R]):
         ...
 
     def join(self, prompt: P, choosing: Sequence[Choosing]) -> Sequence[R]:
-        """Rows that go on with a prompt that is read, with their first tokens."""
+        """Rows that go on with a prompt that is read, with their first tokens. Where it raises, there is none of them, and the others stay."""
         ...
 
     def step(self) -> None:
-        """Read the latest token of each row and pick the next one. Where it raises, no row can go on."""
+        """Read the latest token of each row and pick the next one. Where it raises, no row can go on, and `forget` must follow."""
         ...
 
     def leave(self, rows: Sequence[R]) -> None:
-        """Let go of rows."""
+        """Let go of rows. Where it raises, `forget` must follow."""
+        ...
+
+    def forget(self) -> None:
+        """Let go of all rows and of all that is remembered, whatever has failed before; never raises."""
         ...
 
     def close(self) -> None:

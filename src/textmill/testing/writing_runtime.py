@@ -45,11 +45,12 @@ class CountedRow:
 class CountingRuntime:
     """``steps`` has the latest token of each row at each step, ``reads`` how many ids each reading had. A step waits for ``gate``.
 
-    ``broken``: the next step raises.
+    ``broken``: the next step raises. ``stuck``: leaving raises, up to `forget`.
     """
 
     context: int = 1000
     broken: bool = False
+    stuck: bool = False
     closed: bool = False
     steps: list[list[int]] = field(default_factory=list)
     reads: list[int] = field(default_factory=list)
@@ -108,8 +109,16 @@ class CountingRuntime:
 
     def leave(self, rows: Sequence[CountedRow]) -> None:
         """Drop rows."""
+        if self.stuck:
+            msg = "the rows are lost"
+            raise RuntimeError(msg)
         for row in rows:
             self.rows.remove(row)
+
+    def forget(self) -> None:
+        """Drop all rows."""
+        self.stuck = False
+        self.rows.clear()
 
     def close(self) -> None:
         """Remember it."""
