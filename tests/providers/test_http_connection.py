@@ -134,6 +134,20 @@ async def test_what_is_no_http_breaks_it(said: bytes, tmp_path: Path) -> None:
         assert not connection.reusable
 
 
+@pytest.mark.parametrize("framed", [b"Content-Length: 200000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n30d40\r\n"])
+@pytest.mark.parametrize("head_bytes", [100, 60_000])
+async def test_a_body_that_comes_with_its_head_is_no_head(framed: bytes, head_bytes: int) -> None:
+    """However much of it one read has."""
+    connection = Connection()
+    connection.connection_made(asyncio.Transport())
+    head = b"HTTP/1.1 200 OK\r\nX: " + b"a" * head_bytes + b"\r\n" + framed
+    end = b"\r\n0\r\n\r\n" if b"chunked" in framed else b""
+    connection.data_received(head + b"b" * 200_000 + end)
+    await connection.head()
+    assert await connection.read() == b"b" * 200_000
+    assert connection.whole
+
+
 async def test_what_comes_before_an_answer_is_passed_over(tmp_path: Path) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asked(reader)

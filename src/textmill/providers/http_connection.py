@@ -225,18 +225,27 @@ class Connection(asyncio.Protocol):
         """Of asyncio."""
         self._heard = self.loop.time()
         self._begun = True
-        if not self._headed:
-            self._head_bytes += len(data)
         try:
             if self.whole:
                 self._fail("the server spoke without being asked")
-            elif not self._headed and self._head_bytes > _LONGEST_HEAD:
-                self._fail("the headers of its answer do not end")
             else:
-                self._parser.feed_data(data)
+                self._parse(data)
         except HttpParserError as error:
             self._fail(f"its answer is no HTTP ({error})")
         self._wake()
+
+    def _parse(self, data: bytes) -> None:
+        """Give the parser no more than the longest head until it has seen the end of one: a read may have much of a body, too."""
+        if not self._headed:
+            part = data[: _LONGEST_HEAD - self._head_bytes]
+            self._head_bytes += len(part)
+            self._parser.feed_data(part)
+            data = data[len(part) :]
+            if data and not self._headed:
+                self._fail("the headers of its answer do not end")
+                return
+        if data:
+            self._parser.feed_data(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Of asyncio."""
