@@ -42,7 +42,9 @@ def file_of(folder: Path, model: str = "owner/name", text: str = "") -> ModelFil
 
 @pytest.fixture
 async def model(tmp_path: Path) -> AsyncIterator[OpenAIModel]:
-    made = await asyncio.to_thread(open_vllm, file_of(tmp_path), environ_of(tmp_path), offline=True)
+    made = await asyncio.to_thread(
+        open_vllm, file_of(tmp_path), tmp_path / "models", environ_of(tmp_path), offline=True
+    )
     yield made
     await asyncio.to_thread(made.close, 0.0)
     await asyncio.sleep(0)
@@ -100,7 +102,7 @@ async def test_what_it_writes_is_logged_while_it_loads_and_hidden_later(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    made = await asyncio.to_thread(open_vllm, file_of(tmp_path), environ_of(tmp_path))
+    made = await asyncio.to_thread(open_vllm, file_of(tmp_path), tmp_path / "models", environ_of(tmp_path))
     try:
         lines = [each for each in caplog.records if each.getMessage() == "vllm m: loading owner/name"]
         assert [each.levelno for each in lines] == [logging.INFO]
@@ -110,7 +112,7 @@ async def test_what_it_writes_is_logged_while_it_loads_and_hidden_later(
 
 async def test_a_model_that_does_not_load_says_its_last_lines(tmp_path: Path) -> None:
     with pytest.raises(ModelBroken, match=r"(?s)ended with exit code 1 while it loaded.*no such weights"):
-        await asyncio.to_thread(open_vllm, file_of(tmp_path, "owner/broken"), environ_of(tmp_path))
+        await asyncio.to_thread(open_vllm, file_of(tmp_path, "owner/broken"), tmp_path / "models", environ_of(tmp_path))
 
 
 async def test_a_model_that_takes_too_long_is_ended() -> None:
@@ -171,12 +173,12 @@ async def test_one_that_ends_again_and_again_is_started_less_often(tmp_path: Pat
 
 def test_without_vllm_the_error_has_the_command(tmp_path: Path) -> None:
     with pytest.raises(ExtraMissing, match="pip install vllm"):
-        open_vllm(file_of(tmp_path), {"PATH": str(tmp_path)})
+        open_vllm(file_of(tmp_path), tmp_path / "models", {"PATH": str(tmp_path)})
 
 
 def test_a_flag_that_a_file_may_not_have_starts_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match="backend: remote"):
-        open_vllm(file_of(tmp_path, text="options: ['--trust-remote-code']"), environ_of(tmp_path))
+        open_vllm(file_of(tmp_path, text="options: ['--trust-remote-code']"), tmp_path / "models", environ_of(tmp_path))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
@@ -188,7 +190,7 @@ def test_it_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         "from textmill.folder.scan import scan\n"
         "from textmill.providers.vllm import open_vllm\n"
         f"file = scan(Path({str(tmp_path / 'models')!r})).files[0]\n"
-        f"model = open_vllm(file, {environ_of(tmp_path)!r})\n"
+        f"model = open_vllm(file, Path({str(tmp_path / 'models')!r}), {environ_of(tmp_path)!r})\n"
         "print('up', flush=True)\n"
         "time.sleep(99)\n"
     )

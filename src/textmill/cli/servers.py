@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textmill.config import ServeOptions, child_environment, provider_key, proxy_for
@@ -23,7 +24,7 @@ def load_served(file: ModelFile, options: ServeOptions, usual: Usual) -> Served:
     if file.engine == "vllm":
         from textmill.providers.vllm import open_vllm  # noqa: PLC0415 - with the model
 
-        started = open_vllm(file, child_environment(), offline=options.offline)
+        started = open_vllm(file, Path(options.models_path).absolute(), child_environment(), offline=options.offline)
         started.usual = usual
         return started
     from textmill.providers.remote import open_remote  # noqa: PLC0415 - with the model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from textmill.folder.model import ModelFile
 from textmill.providers.openai_model import OpenAIModel
@@ -16,13 +17,13 @@ _WRITES = ("chat", "complete")
 _QUIET = {"VLLM_NO_USAGE_STATS": "1"}
 
 
-def open_vllm(file: ModelFile, environ: Mapping[str, str], *, offline: bool = False) -> OpenAIModel:
-    """The model of a file whose backend is vllm; blocks until vLLM has loaded it, which may take minutes.
+def open_vllm(file: ModelFile, root: Path, environ: Mapping[str, str], *, offline: bool = False) -> OpenAIModel:
+    """The model of a file of the models folder ``root`` whose backend is vllm; blocks until vLLM has loaded it, which may take minutes.
 
     Its process has the environment ``environ``, and asks no hub where that is ``offline``. Raises ExtraMissing where vLLM is not
     installed, ConfigInvalid for flags that a model file may not have, ModelBroken and Unavailable where vLLM does not come up.
     """
-    arguments = serve_arguments(file)
+    arguments = serve_arguments(file, root)
     command = [find_vllm(environ), *arguments]
     given = {**environ, **_QUIET, **({"HF_HUB_OFFLINE": "1"} if offline else {})}
     server = VllmServer(Launch(name=file.name, command=command, environ=given, start_s=_start_s(file)))
