@@ -198,3 +198,74 @@ def test_an_answer_that_never_began_fails() -> None:
 def test_an_answer_that_was_not_asked_for_fails() -> None:
     with pytest.raises(ForwardFailed, match="number 2, and was asked for 1"):
         read([chunk(1, text="a")])
+
+
+def scored(**logprobs: Any) -> dict[str, Any]:
+    return chunk(text="a", logprobs=logprobs)
+
+
+@pytest.mark.parametrize(
+    ("odd", "field"),
+    [
+        ({"choices": {"index": 0}}, "choices"),
+        ({"choices": "a"}, "choices"),
+        ({"choices": [None]}, "choices"),
+        ({"choices": [{"index": "0", "text": "a"}]}, "index"),
+        ({"choices": [{"index": -1, "text": "a"}]}, "index"),
+        ({"choices": [{"index": True, "text": "a"}]}, "index"),
+        ({"choices": [{"delta": "a"}]}, "delta"),
+        ({"choices": [{"text": 5}]}, "text"),
+        (chunk(delta={"content": 5}), "content"),
+        (chunk(delta={"content": {"a": 1}}), "content"),
+        (chunk(delta={"content": ["a"]}), "content"),
+        (chunk(delta={"content": [{"type": "thinking", "thinking": "hm"}]}), "thinking"),
+        (chunk(delta={"reasoning": 5}), "reasoning"),
+        (chunk(delta={"reasoning_content": ["a"]}), "reasoning_content"),
+        (chunk(delta={"tool_calls": [None]}), "tool_calls"),
+        (chunk(delta={"tool_calls": "a"}), "tool_calls"),
+        (chunk(delta={"function_call": "a"}), "function"),
+        (calls({"id": 5, "function": {"name": "a"}}), "id"),
+        (calls({"id": "5", "function": {"name": ["a"]}}), "name"),
+        (calls({"id": "5", "function": {"name": "a", "arguments": 5}}), "arguments"),
+        (calls({"index": "0", "function": {"name": "a"}}), "index"),
+        (calls({"index": [], "function": {"name": "a"}}), "index"),
+        (chunk(text="a", reason={"type": "stop"}), "finish_reason"),  # type: ignore[arg-type]
+        (chunk(text="a", reason=["stop"]), "finish_reason"),  # type: ignore[arg-type]
+        (chunk(text="a", logprobs="a"), "logprobs"),
+        (scored(content="a"), "content"),
+        (scored(content=[None]), "content"),
+        (scored(content=[{"token": 5}]), "token"),
+        (scored(content=[{"token": "a", "logprob": "-1"}]), "logprob"),
+        (scored(content=[{"token": "a", "logprob": 10**400}]), "logprob"),
+        (scored(content=[{"token": "a", "bytes": [300]}]), "bytes"),
+        (scored(content=[{"token": "a", "bytes": "YQ=="}]), "bytes"),
+        (scored(content=[{"token": "a", "id": "7"}]), "id"),
+        (scored(content=[{"token": "a", "top_logprobs": [None]}]), "top_logprobs"),
+        (scored(tokens="a"), "tokens"),
+        (scored(tokens=[5], token_logprobs=[-1]), "tokens"),
+        (scored(tokens=["a"], token_logprobs=["-1"]), "token_logprobs"),
+        (scored(tokens=["a"], token_logprobs=[-1], top_logprobs=["a"]), "top_logprobs"),
+        (scored(tokens=["a"], token_logprobs=[-1], top_logprobs=[{"b": None}]), "top_logprobs"),
+        ({"usage": "a"}, "usage"),
+        ({"x_groq": "a"}, "x_groq"),
+        ({"x_groq": {"usage": 5}}, "usage"),
+        ({"timings": "a"}, "timings"),
+        ({"timings": {"prompt_ms": "a"}}, "prompt_ms"),
+        (usage("abc", 1), "prompt_tokens"),  # type: ignore[arg-type]
+        (usage(1, -1), "completion_tokens"),
+        ({"usage": {"prompt_tokens_details": "a"}}, "prompt_tokens_details"),
+        ({"usage": {"prompt_tokens_details": {"cached_tokens": "a"}}}, "cached_tokens"),
+        ({"usage": {"prompt_tokens": 1.5}}, "prompt_tokens"),
+    ],
+)
+def test_a_field_of_another_kind_is_named(odd: dict[str, Any], field: str) -> None:
+    with pytest.raises(ForwardFailed, match=f"^mill gave an answer that cannot be read: its {field} must be "):
+        read([chunk(text="a"), odd], top=1)
+
+
+def test_fields_that_are_null_or_empty_are_none() -> None:
+    nothing = {"index": None, "delta": None, "logprobs": None, "finish_reason": None, "text": None}
+    delta = {"content": None, "reasoning": None, "tool_calls": None, "function_call": None}
+    more = {"usage": None, "timings": None, "x_groq": None}
+    events = read([{"choices": None}, {"choices": [nothing], **more}, chunk(delta=delta), usage(2.0, 1)])  # type: ignore[arg-type]
+    assert events == [Ended(0, "stop"), Spent(prompt_tokens=2, completion_tokens=1)]

@@ -173,12 +173,23 @@ async def test_ids_that_are_none_are_refused(item: list[int], tmp_path: Path) ->
         [{"embedding": None}],
         [{}],
         ["x"],
+        [None],
+        {"embedding": [1, 2, 3, 4]},
+        [{"embedding": ["1", "2", "3", "4"]}],
+        [{"embedding": [True, True, True, True]}],
+        [{"embedding": [1, 2, 3, None]}],
+        [{"embedding": [1, 2, 3, 1e300]}],
+        [{"embedding": 5}],
+        [{"index": "0", "embedding": [1, 2, 3, 4]}],
+        [{"index": -1, "embedding": [1, 2, 3, 4]}],
     ],
 )
 async def test_no_answer_without_good_vectors_is_one(data: Any, tmp_path: Path) -> None:
     async with opened(tmp_path) as (model, server):
         server.script = lambda _: Answer(body={"data": data})
-        with pytest.raises(ForwardFailed):
+        with pytest.raises(
+            ForwardFailed, match=r"(127\.0\.0\.1:\d+|server of m) gave .*(data|embedding|index|of 3 values)"
+        ):
             await model.embed_inputs(["a"], EmbedOptions())
 
 
@@ -206,13 +217,46 @@ async def test_texts_are_ranked_in_their_order(tmp_path: Path) -> None:
         [{"index": 2, "relevance_score": 1}],
         [{"index": 0, "relevance_score": 1}, {"index": 1, "relevance_score": "high"}],
         [{"index": 0}, {"index": 1}],
+        [{"index": 0, "relevance_score": 1}, {"index": 1, "relevance_score": 1e300}],
+        [{"index": "0", "relevance_score": 1}, {"index": 1, "relevance_score": 1}],
+        [None, None],
+        "all",
     ],
 )
 async def test_no_answer_without_good_scores_is_one(results: Any, tmp_path: Path) -> None:
     async with opened(tmp_path) as (model, server):
         server.script = lambda _: Answer(body={"results": results})
-        with pytest.raises(ForwardFailed, match="one score for each of 2"):
+        with pytest.raises(
+            ForwardFailed,
+            match=r"127\.0\.0\.1:\d+ (did not give one score in results for each of 2|gave .* its .*(score|index|results) must be)",
+        ):
             await model.rerank_inputs("q", ["a", "b"], RerankOptions())
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "-1" + "0" * 400, "1e39"])
+async def test_numbers_that_no_float_holds_are_an_error(number: str, tmp_path: Path) -> None:
+    async with opened(tmp_path) as (model, server):
+        body = f'{{"data": [{{"embedding": [1, 2, 3.5, {number}]}}], "results": [{{"index": 0, "score": {number}}}]}}'
+        server.script = lambda _: Answer(body=body.encode())
+        with pytest.raises(ForwardFailed):
+            await model.embed_inputs(["a"], EmbedOptions())
+        with pytest.raises(ForwardFailed):
+            await model.rerank_inputs("q", ["a"], RerankOptions())
+
+
+@pytest.mark.parametrize(
+    "usage", ["many", [1], {"prompt_tokens": "many"}, {"total_tokens": -1}, {"prompt_tokens": 1e40}]
+)
+async def test_tokens_that_are_no_number_are_an_error(usage: Any, tmp_path: Path) -> None:
+    async with opened(tmp_path) as (model, server):
+        results = [{"index": 0, "relevance_score": 1}]
+        data = [{"embedding": [1, 2, 3, 4]}]
+        server.script = lambda _: Answer(body={"data": data, "results": results, "usage": usage})
+        says = r"127\.0\.0\.1:\d+ gave .* its (usage|prompt_tokens|total_tokens) must be"
+        with pytest.raises(ForwardFailed, match=says):
+            await model.embed_inputs(["a"], EmbedOptions())
+        with pytest.raises(ForwardFailed, match=says):
+            await model.rerank_inputs("q", ["a"], RerankOptions())
 
 
 async def test_closing_waits_for_what_is_under_way(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ import orjson
 
 from textmill.contract import Alternative, CallPiece, Ended, Event, Piece, Reason, Spent, TokenLogprob
 from textmill.errors import ForwardFailed
+from textmill.providers.openai_fields import Odd, count, finite, items, number, table, tables, text
 
 _REASONS: Mapping[str, Reason] = {
     "length": "length",
@@ -20,7 +21,6 @@ _REASONS: Mapping[str, Reason] = {
     "function_call": "tool_calls",
 }
 _FAILED = ("error", "abort")
-_NONE: Mapping[str, Any] = {}
 
 
 @dataclass(slots=True)
@@ -83,70 +83,72 @@ class ChunkReader:
         self._timed: Spent | None = None
 
     def read(self, chunk: Mapping[str, Any]) -> list[Event]:
-        """The events of a chunk. Raises ForwardFailed for a choice that was not asked for, or one that the server gave up."""
+        """The events of a chunk.
+
+        Raises ForwardFailed for a choice that was not asked for, one that the server gave up, and a field of a kind that it cannot be.
+        """
         events: list[Event] = []
-        for told in chunk.get("choices") or ():
-            self._read_choice(told, events)
-        usage = chunk.get("usage") or (chunk.get("x_groq") or _NONE).get("usage")
-        timings = chunk.get("timings")
-        if usage or timings:
-            self._count(usage, timings or _NONE)
+        try:
+            for told in tables(chunk, "choices"):
+                self._read_choice(told, events)
+            usage, timings = table(chunk, "usage") or table(table(chunk, "x_groq"), "usage"), table(chunk, "timings")
+            if usage or timings:
+                self._count(usage, timings)
+        except Odd as odd:
+            msg = f"{self._server} {odd}"
+            raise ForwardFailed(msg) from None
         return events
 
     def end(self) -> list[Event]:
         """The events that the server has left out, and what was spent. Raises ForwardFailed where a choice has nothing at all."""
         events: list[Event] = []
-        for number, choice in enumerate(self._choices):
+        for place, choice in enumerate(self._choices):
             if choice.ended:
                 continue
             if not choice.begun:
-                missing = f"gave no answer number {number + 1} of {len(self._choices)}" if number else "gave no answer"
+                missing = f"gave no answer number {place + 1} of {len(self._choices)}" if place else "gave no answer"
                 msg = f"{self._server} {missing}"
                 raise ForwardFailed(msg)
-            events.append(Ended(self._first + number, "tool_calls" if choice.calls else "stop"))
+            events.append(Ended(self._first + place, "tool_calls" if choice.calls else "stop"))
         spent = self._tally.spent if self._usage_of_each and self._last is not None else self._last or self._timed
-        counted = sum(choice.tokens for choice in self._choices)
-        events.append(spent or Spent(prompt_tokens=0, completion_tokens=counted))
+        scored = sum(choice.tokens for choice in self._choices)
+        events.append(spent or Spent(prompt_tokens=0, completion_tokens=scored))
         return events
 
     def _read_choice(self, told: Mapping[str, Any], events: list[Event]) -> None:
-        number = told.get("index") or 0
-        if not 0 <= number < len(self._choices):
-            msg = f"{self._server} gave an answer number {number + 1}, and was asked for {len(self._choices)}"
+        place = count(told, "index")
+        if place >= len(self._choices):
+            msg = f"{self._server} gave an answer number {place + 1}, and was asked for {len(self._choices)}"
             raise ForwardFailed(msg)
-        choice = self._choices[number]
+        choice = self._choices[place]
         choice.begun = True
         if not choice.ended:
-            piece = self._piece(told, choice, self._first + number)
+            piece = self._piece(told, choice, self._first + place)
             if piece is not None:
                 events.append(piece)
             if told.get("finish_reason"):
-                events.append(self._ended(told, choice, self._first + number))
+                events.append(self._ended(told, choice, self._first + place))
 
-    def _piece(self, told: Mapping[str, Any], choice: _Choice, number: int) -> Piece | None:
+    def _piece(self, told: Mapping[str, Any], choice: _Choice, place: int) -> Piece | None:
         """What the choice has more; None where it is nothing."""
-        delta = told.get("delta") or _NONE
-        text: Any = told.get("text") or delta.get("content") or delta.get("refusal") or ""
-        reasoning: Any = delta.get("reasoning_content") or delta.get("reasoning") or ""
-        calls = delta.get("tool_calls")
-        logprobs = told.get("logprobs")
-        if not isinstance(text, str):
-            text, reasoning = _parts(text)
+        delta = table(told, "delta")
+        said, reasoning = _said(told, delta)
+        calls, logprobs = tables(delta, "tool_calls"), table(told, "logprobs")
         if not calls and delta.get("function_call"):
             calls = [{"index": 0, "function": delta["function_call"]}]
-        if not (text or reasoning or calls or logprobs):
+        if not (said or reasoning or calls or logprobs):
             return None
         if not calls and not logprobs:
-            return Piece(choice=number, text=text, reasoning=reasoning)
+            return Piece(choice=place, text=said, reasoning=reasoning)
         scored = () if not logprobs or self._top is None else logprobs_of(logprobs, self._top)
         choice.tokens += len(scored)
-        pieces = tuple(_call(each, choice) for each in calls or ())
-        if not (text or reasoning or scored or pieces):
+        pieces = tuple(_call(each, choice) for each in calls)
+        if not (said or reasoning or scored or pieces):
             return None
-        return Piece(choice=number, text=text, reasoning=reasoning, calls=pieces, logprobs=scored)
+        return Piece(choice=place, text=said, reasoning=reasoning, calls=pieces, logprobs=scored)
 
-    def _ended(self, told: Mapping[str, Any], choice: _Choice, number: int) -> Ended:
-        said = told["finish_reason"]
+    def _ended(self, told: Mapping[str, Any], choice: _Choice, place: int) -> Ended:
+        said = text(told, "finish_reason")
         if said in _FAILED:
             msg = f"{self._server} gave up in the middle of its answer"
             raise ForwardFailed(msg)
@@ -155,25 +157,25 @@ class ChunkReader:
         if reason == "stop" and choice.calls:  # as OpenAI says where a tool was named
             reason = "tool_calls"
         stop = told.get("stop_reason")  # vLLM's; a number is the id of a token
-        return Ended(number, reason, stop if isinstance(stop, str) and reason == "stop" else None)
+        return Ended(place, reason, stop if isinstance(stop, str) and reason == "stop" else None)
 
-    def _count(self, usage: Mapping[str, Any] | None, timings: Mapping[str, Any]) -> None:
-        prompt_s, generation_s = timings.get("prompt_ms", 0) / 1000, timings.get("predicted_ms", 0) / 1000
-        if usage is None:
-            cached = timings.get("cache_n", 0)
+    def _count(self, usage: Mapping[str, Any], timings: Mapping[str, Any]) -> None:
+        prompt_s, generation_s = number(timings, "prompt_ms") / 1000, number(timings, "predicted_ms") / 1000
+        if not usage:
+            cached = count(timings, "cache_n")
             self._timed = Spent(
-                prompt_tokens=timings.get("prompt_n", 0) + cached,
-                completion_tokens=timings.get("predicted_n", 0),
+                prompt_tokens=count(timings, "prompt_n") + cached,
+                completion_tokens=count(timings, "predicted_n"),
                 cached=cached,
                 prompt_s=prompt_s,
                 generation_s=generation_s,
             )
             return
-        details = usage.get("prompt_tokens_details") or _NONE
+        cached = count(table(usage, "prompt_tokens_details"), "cached_tokens")
         self._last = Spent(
-            prompt_tokens=usage.get("prompt_tokens") or 0,
-            completion_tokens=usage.get("completion_tokens") or 0,
-            cached=details.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or 0,
+            prompt_tokens=count(usage, "prompt_tokens"),
+            completion_tokens=count(usage, "completion_tokens"),
+            cached=cached or count(usage, "prompt_cache_hit_tokens"),
             prompt_s=prompt_s,
             generation_s=generation_s,
         )
@@ -181,60 +183,79 @@ class ChunkReader:
             self._tally.add(self._last)
 
 
+def _said(told: Mapping[str, Any], delta: Mapping[str, Any]) -> tuple[str, str]:
+    """The text and the reasoning of a choice. Some servers tell text as parts."""
+    if isinstance(delta.get("content"), list) and not told.get("text"):
+        return _parts(tables(delta, "content"))
+    said = text(told, "text") or text(delta, "content") or text(delta, "refusal")
+    return said, text(delta, "reasoning_content") or text(delta, "reasoning")
+
+
 def _call(told: Mapping[str, Any], choice: _Choice) -> CallPiece:
     """A part of a call. Some servers leave out numbers, or give all calls the same; then a new id is a new call."""
-    function = told.get("function") or _NONE
-    given, name = told.get("id") or "", function.get("name") or ""
-    place = told.get("index")
-    if place is None:
+    function = table(told, "function")
+    given, name, arguments = text(told, "id"), text(function, "name"), _arguments(function)
+    if told.get("index") is not None:
+        place = count(told, "index")
+    else:
         place = choice.calls if given or name else max(choice.calls - 1, 0)
     new = place not in choice.numbers or (bool(given and name) and choice.ids[place] != given)
-    arguments = function.get("arguments") or ""
-    if not isinstance(arguments, str):
-        arguments = orjson.dumps(arguments).decode()
     if not new:
         return CallPiece(choice.numbers[place], arguments=arguments)
-    number, choice.calls = choice.calls, choice.calls + 1
-    choice.numbers[place], choice.ids[place] = number, given
-    return CallPiece(number, given or f"call_{uuid.uuid4().hex[:24]}", name, arguments)
+    made, choice.calls = choice.calls, choice.calls + 1
+    choice.numbers[place], choice.ids[place] = made, given
+    return CallPiece(made, given or f"call_{uuid.uuid4().hex[:24]}", name, arguments)
 
 
-def _parts(parts: Any) -> tuple[str, str]:
+def _arguments(function: Mapping[str, Any]) -> str:
+    """The JSON of a call's arguments, or a part of it; some servers send the object itself."""
+    value = function.get("arguments")
+    return orjson.dumps(value).decode() if value and isinstance(value, dict) else text(function, "arguments")
+
+
+def _parts(parts: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     """Text and reasoning of a content in parts, as Mistral's reasoning models send it."""
-    text, reasoning = "", ""
-    for part in parts if isinstance(parts, list) else ():
+    said, reasoning = "", ""
+    for part in parts:
         if part.get("type") == "thinking":
-            reasoning += "".join(each.get("text") or "" for each in part.get("thinking") or ())
+            reasoning += "".join(text(each, "text") for each in tables(part, "thinking"))
         else:
-            text += part.get("text") or ""
-    return text, reasoning
+            said += text(part, "text")
+    return said, reasoning
 
 
 def logprobs_of(told: Mapping[str, Any], top: int) -> tuple[TokenLogprob, ...]:
-    """The log-probabilities of a chunk, in the shape of chats or of completions, with at most ``top`` alternatives."""
+    """The log-probabilities of a chunk, in the shape of chats or of completions, with at most ``top`` alternatives. Raises Odd."""
     if "tokens" in told:
         return _legacy_logprobs(told, top)
     return tuple(
-        TokenLogprob(_alternative(each), tuple(_alternative(other) for other in (each.get("top_logprobs") or ())[:top]))
-        for each in told.get("content") or ()
+        TokenLogprob(_alternative(each), tuple(_alternative(other) for other in tables(each, "top_logprobs")[:top]))
+        for each in tables(told, "content")
     )
 
 
 def _legacy_logprobs(told: Mapping[str, Any], top: int) -> tuple[TokenLogprob, ...]:
-    tokens, values = told["tokens"] or (), told.get("token_logprobs") or ()
-    others = told.get("top_logprobs") or [None] * len(tokens)
+    tokens, values = items(told, "tokens"), items(told, "token_logprobs")
+    others = items(told, "top_logprobs") or [None] * len(tokens)
     made = []
     for token, value, beside in zip(tokens, values, others, strict=False):
-        likeliest = sorted((beside or {}).items(), key=lambda pair: -pair[1])[:top]
+        found = table({"top_logprobs": beside}, "top_logprobs")
+        scored = [(each, finite(logprob, "top_logprobs")) for each, logprob in found.items()]
+        likeliest = sorted(scored, key=lambda pair: -pair[1])[:top]
+        word = text({"tokens": token}, "tokens")
         made.append(
             TokenLogprob(
-                Alternative(token, value or 0.0, token.encode()),
-                tuple(Alternative(text, logprob, text.encode()) for text, logprob in likeliest),
+                Alternative(word, 0.0 if value is None else finite(value, "token_logprobs"), word.encode()),
+                tuple(Alternative(each, logprob, each.encode()) for each, logprob in likeliest),
             )
         )
     return tuple(made)
 
 
 def _alternative(told: Mapping[str, Any]) -> Alternative:
-    text, data = told.get("token") or "", told.get("bytes")
-    return Alternative(text, told.get("logprob") or 0.0, text.encode() if data is None else bytes(data), told.get("id"))
+    word, data = text(told, "token"), told.get("bytes")
+    try:
+        spelt = word.encode() if data is None else bytes(items(told, "bytes"))
+    except (TypeError, ValueError):
+        raise Odd(name="bytes", wanted="a list of bytes", value=data) from None
+    return Alternative(word, number(told, "logprob"), spelt, None if told.get("id") is None else count(told, "id"))

@@ -28,6 +28,7 @@ from textmill.contract import (
     Timings,
 )
 from textmill.errors import ForwardFailed, InvalidInput, WrongTask
+from textmill.providers.openai_fields import Odd, count, finite, table, tables
 from textmill.providers.openai_speech import Speech
 from textmill.providers.openai_wire import Wire
 from textmill.providers.openai_writer import Writer
@@ -163,8 +164,8 @@ class OpenAIModel(Writes):
             wire = await self._server.wire()
             told = await wire.post("/rerank", {"model": self._asking.name, **body})
         return Scores(
-            scores=_scores(told.get("results"), len(texts), wire.server.title),
-            tokens=_shares(told.get("usage"), len(texts)),
+            scores=_scores(told, len(texts), wire.server.title),
+            tokens=_shares(told, len(texts), wire.server.title),
             truncated=(False,) * len(texts),
             timings=Timings(inference=time.perf_counter() - began),
         )
@@ -216,7 +217,8 @@ class OpenAIModel(Writes):
             body["encoding_format"] = "base64"
         wire = await self._server.wire()
         told = await wire.post("/embeddings", body)
-        return _vectors(told.get("data"), len(group), wire.server.title), _shares(told.get("usage"), len(group))
+        server = wire.server.title
+        return _vectors(told, len(group), server), _shares(told, len(group), server)
 
     def _norm(self, options: EmbedOptions) -> int:
         if options.normalize is not None:
@@ -296,54 +298,67 @@ def _groups(inputs: Sequence[str | list[int]], most: int) -> Iterator[list[str |
     yield group
 
 
-def _vectors(data: Any, inputs: int, server: str) -> Floats:
+def _vectors(told: Mapping[str, Any], inputs: int, server: str) -> Floats:
     """The vectors (inputs, width) of an answer by their numbers. Raises ForwardFailed where one is missing, or is none."""
+    data = told.get("data")
     if not isinstance(data, list) or len(data) != inputs:
-        msg = f"{server} gave {len(data) if isinstance(data, list) else 'no'} vectors for {inputs} inputs"
+        msg = f"{server} gave {len(data) if isinstance(data, list) else 'no'} vectors in data for {inputs} inputs"
         raise ForwardFailed(msg)
     rows: list[Floats | None] = [None] * inputs
     try:
-        for place, each in enumerate(data):
-            rows[each.get("index", place)] = _vector(each["embedding"])
+        for place, each in enumerate(tables(told, "data")):
+            rows[place if each.get("index") is None else count(each, "index")] = _vector(each.get("embedding"))
         vectors = np.stack([row for row in rows if row is not None])
-    except (LookupError, TypeError, ValueError, AttributeError):
+    except Odd as odd:
+        msg = f"{server} {odd}"
+        raise ForwardFailed(msg) from None
+    except (IndexError, ValueError, OverflowError):
         vectors = np.empty((0, 0), np.float32)
     if vectors.shape[0] != inputs or not vectors.size or not np.isfinite(vectors).all():
-        msg = f"{server} gave vectors that are missing, of several lengths, or no numbers"
+        msg = f"{server} gave vectors in data that are missing, of several lengths, or no numbers"
         raise ForwardFailed(msg)
     return vectors
 
 
 def _vector(told: Any) -> Floats:
+    """One vector; raises Odd for what has other things than numbers, ValueError for what is no vector otherwise."""
     if isinstance(told, str):
         return np.frombuffer(base64.b64decode(told, validate=True), "<f4").astype(np.float32)
-    vector = np.asarray(told, np.float32)
-    if vector.ndim != 1:
-        msg = "a vector has one axis"
-        raise ValueError(msg)
-    return vector
+    vector = np.asarray(told if isinstance(told, list) else None)
+    if vector.ndim != 1 or vector.dtype.kind not in "iuf":
+        raise Odd(name="embedding", wanted="a list of numbers, or base64 of them", value=told)
+    with np.errstate(over="ignore"):  # what is too large is infinite, which is refused
+        return vector.astype(np.float32)
 
 
-def _shares(usage: Any, inputs: int) -> tuple[int, ...]:
+def _shares(told: Mapping[str, Any], inputs: int, server: str) -> tuple[int, ...]:
     """The tokens of each input: the server tells their sum only, and 0 where it tells nothing."""
-    told: Mapping[str, Any] = usage if isinstance(usage, dict) else {}
-    total = told.get("prompt_tokens") or told.get("total_tokens") or 0
-    share, rest = divmod(int(total), inputs)
+    try:
+        usage = table(told, "usage")
+        total = count(usage, "prompt_tokens") or count(usage, "total_tokens")
+    except Odd as odd:
+        msg = f"{server} {odd}"
+        raise ForwardFailed(msg) from None
+    share, rest = divmod(total, inputs)
     return tuple(share + (index < rest) for index in range(inputs))
 
 
-def _scores(results: Any, texts: int, server: str) -> Floats:
+def _scores(told: Mapping[str, Any], texts: int, server: str) -> Floats:
     """A score for each text; raises ForwardFailed where one has none, or several, or no number."""
     scores = np.full(texts, np.nan, np.float32)
     try:
-        for each in results:
-            place = each["index"]
-            if not 0 <= place < texts or not np.isnan(scores[place]):
-                raise IndexError(place)
-            scores[place] = each["relevance_score"] if "relevance_score" in each else each["score"]
-    except (LookupError, TypeError, ValueError):
-        scores[:] = np.nan
-    if not np.isfinite(scores).all():
-        msg = f"{server} did not give one score for each of {texts} texts"
-        raise ForwardFailed(msg)
-    return scores
+        for each in tables(told, "results"):
+            place = count(each, "index")
+            if place >= texts or not np.isnan(scores[place]):
+                break
+            name = "relevance_score" if "relevance_score" in each else "score"
+            with np.errstate(over="ignore"):  # as in a vector
+                scores[place] = finite(each.get(name), name)
+        else:
+            if np.isfinite(scores).all():
+                return scores
+    except Odd as odd:
+        msg = f"{server} {odd}"
+        raise ForwardFailed(msg) from None
+    msg = f"{server} did not give one score in results for each of {texts} texts"
+    raise ForwardFailed(msg)
