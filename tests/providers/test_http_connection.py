@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from textmill.providers.http_connection import Broken, Connection, Place
+from textmill.providers.http_connection import Broken, Connection, Place, why_not
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -193,3 +196,27 @@ async def test_a_connection_that_ends_is_not_used_again(head: bytes, tmp_path: P
         assert await body_of(connection) == b"ok"
         assert not connection.reusable
         assert connection.framed == (b"Length" in head)
+
+
+REFUSED = "it refuses the connection; does it run, and listen at that address?"
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('127.0.0.1', 1)"), REFUSED),
+        (
+            OSError(f"Multiple exceptions: [Errno {errno.ECONNREFUSED}] Connect call failed ('::1', 1), [Errno 9] x"),
+            REFUSED,
+        ),
+        (OSError(errno.EHOSTUNREACH, "Connect call failed ('10.0.0.1', 1)"), "there is no route to its host"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "the name of its host is unknown"),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), "the name of its host cannot be looked up now"),
+        (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong"), "it does not speak TLS as expected"),
+        (OSError(errno.EMFILE, "Connect call failed"), "Too many open files"),
+        (OSError("the proxy answered 407"), "the proxy answered 407"),
+        (OSError(), "OSError"),
+    ],
+)
+def test_why_there_is_no_connection_is_said_in_words(error: OSError, says: str) -> None:
+    assert why_not(error).startswith(says)

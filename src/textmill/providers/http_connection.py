@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import re
+import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
@@ -15,6 +19,34 @@ MOST_WAITING = 256 * 1024
 """Bytes of a body that wait for their reader before the server is made to wait."""
 _LONGEST_HEAD = 64 * 1024
 _NO_BODY = (204, 304)
+_SAID_NUMBER = re.compile(r"\[Errno (\d+)\]")
+_WHY: Mapping[int, str] = {
+    errno.ECONNREFUSED: "it refuses the connection; does it run, and listen at that address?",
+    errno.EHOSTUNREACH: "there is no route to its host",
+    errno.ENETUNREACH: "there is no route to its network",
+    errno.ETIMEDOUT: "its host does not answer",
+    errno.ECONNRESET: "it ended the connection at once",
+    errno.ENOENT: "there is no such socket; does it run?",
+    errno.EACCES: "the system does not allow the connection",
+    errno.EPERM: "the system does not allow the connection",
+}
+"""Why there is no connection, by the system's number."""
+
+
+def why_not(error: OSError) -> str:
+    """Why `Place.connect` failed, as a clause; loops put addresses where the system's words are, or several errors into one."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message})"
+    if isinstance(error, ssl.SSLError):
+        return f"it does not speak TLS as expected ({error.strerror or error})"
+    if isinstance(error, socket.gaierror):
+        later = error.errno == socket.EAI_AGAIN
+        return f"the name of its host {'cannot be looked up now' if later else 'is unknown'}"
+    said = _SAID_NUMBER.search(str(error))
+    number = error.errno or (int(said[1]) if said else 0)
+    if number in _WHY:
+        return _WHY[number]
+    return os.strerror(number) if number > 0 else str(error) or type(error).__name__
 
 
 class Broken(Exception):

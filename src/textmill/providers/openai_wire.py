@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 import orjson
 
 from textmill.errors import ConfigInvalid, ForwardFailed, Unavailable
-from textmill.providers.http_connection import Broken, Connection, Place, Proxy
+from textmill.providers.http_connection import Broken, Connection, Place, Proxy, why_not
 from textmill.providers.openai_errors import ServerName, error_of, retry_after, stream_error
 from textmill.providers.server_events import EventReader
 
@@ -257,8 +257,7 @@ class Wire:
             msg = f"{self.server.title} cannot be reached within {seconds:g} seconds"
             raise Unavailable(msg) from None
         except OSError as error:
-            why = error.strerror or str(error) or type(error).__name__
-            msg = f"{self.server.title} cannot be reached: {why}"
+            msg = f"{self.server.title} cannot be reached: {why_not(error)}"
             raise Unavailable(msg) from error
 
     async def _read(self, connection: Connection) -> bytes:
