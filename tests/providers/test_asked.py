@@ -70,6 +70,13 @@ def test_messages_have_what_templates_read() -> None:
     ]
 
 
+def test_arguments_that_are_nested_too_deep_stay_as_they_are() -> None:
+    for deep in ("[" * 100_000, "[" * 100_000 + "]" * 100_000):
+        said = Message(role="assistant", tool_calls=(ToolCall("1", "clock", deep),))
+        (made,) = conversation((said,), (), told=True)
+        assert made["tool_calls"][0]["function"]["arguments"] == deep
+
+
 def test_a_system_message_tells_of_tools_where_the_template_does_not() -> None:
     alone = conversation((Message(role="user", content="hi"),), (WEATHER,), told=True)
     beside = conversation((Message(role="system", content="be kind"),), (WEATHER,), told=True)

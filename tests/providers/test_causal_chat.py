@@ -74,6 +74,19 @@ async def test_what_a_template_refuses_is_the_callers_mistake(tmp_path: Path) ->
     bare.close()
 
 
+async def test_what_is_nested_too_deep_is_the_callers_mistake(tmp_path: Path) -> None:
+    model = saying(tmp_path, "never")
+
+    for depth in (600, 800):  # JSON is read to such a depth, and not written
+        call = ToolCall("1", "weather", '{"a":' * depth + "1" + "}" * depth)
+        with pytest.raises(InvalidInput):
+            await chat(model, Message(role="assistant", tool_calls=(call,)))
+    with pytest.raises(InvalidInput, match="no JSON"):
+        await chat(model, "hi", format=Format("json_schema", '{"a":' * 100_000))
+    assert (await chat(model, "hi")).text == "never"
+    model.close()
+
+
 async def test_a_template_cannot_reach_the_machine(tmp_path: Path) -> None:
     model = saying(tmp_path, "never", template="{{ messages.__class__.__mro__[1].__subclasses__() }}")
 

@@ -171,8 +171,8 @@ def _message(message: Message) -> dict[str, Any]:
 
 
 def _arguments(text: str) -> Any:
-    """Templates take an object; what is none stays as it is."""
+    """Templates take an object; what is none, or is nested too deep to be read, stays as it is."""
     try:
         return json.loads(text) if text.strip() else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

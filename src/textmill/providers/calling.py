@@ -204,7 +204,7 @@ def _message(arguments: str) -> str:
     """The words in the arguments of the tool that stands for an answer."""
     try:
         found = json.loads(arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         return arguments
     message = found.get("message") if isinstance(found, dict) else None
     return message if isinstance(message, str) else arguments

@@ -234,7 +234,7 @@ def _schema(wanted: Format) -> Mapping[str, Any]:
         return _ANY
     try:
         found = json.loads(wanted.text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         msg = f"the JSON schema is no JSON: {error}"
         raise InvalidInput(msg, param="response_format") from error
     if isinstance(found, bool):

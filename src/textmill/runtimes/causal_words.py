@@ -72,7 +72,7 @@ class TokenizerWords:
                     list(messages), tools=list(tools) or None, add_generation_prompt=True, tokenize=False, **values
                 )
             )
-        except (TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
+        except (TemplateError, TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
             msg = f"the model's chat template does not take this conversation: {error}"
             raise InvalidInput(msg, param="messages") from error
 
