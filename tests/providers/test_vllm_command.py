@@ -172,6 +172,15 @@ engine_args:
     ]
 
 
+def test_a_repository_is_none_of_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere, models = tmp_path / "elsewhere", tmp_path / "models"
+    (elsewhere / "owner" / "words").mkdir(parents=True)
+    models.mkdir()
+    monkeypatch.chdir(elsewhere)
+    with pytest.raises(ConfigInvalid, match="the folder in which textmill was started"):
+        arguments(models, "engine_args: {tokenizer: owner/words}")
+
+
 def test_tables_are_written_as_they_were_understood(tmp_path: Path) -> None:
     """And not as they stood there, where another reader could find something else in them."""
     text = """

@@ -57,10 +57,13 @@ def model(value: Any, root: Path) -> str:
         raise NotAllowed(str(error)) from None
     if there:
         return str(path)
-    if HUB_ID.fullmatch(value):
-        return value
-    msg = f"there is no {value} in the models folder"
-    raise NotAllowed(msg)
+    if not HUB_ID.fullmatch(value):
+        msg = f"there is no {value} in the models folder"
+        raise NotAllowed(msg)
+    if Path(value).exists():  # vLLM has the working folder of this process, and looks there first
+        msg = f"vLLM would take {value} from the folder in which textmill was started, and not from the hub"
+        raise NotAllowed(msg)
+    return value
 
 
 def path(value: Any, root: Path) -> str:
