@@ -78,9 +78,8 @@ def test_ctrl_c_drops_what_was_typed_and_ends_where_nothing_was(tmp_path: Path) 
             shown.until(typed.strip())
             if typed.endswith("\n"):
                 shown.until(r"\. ")
-            shown.type(INTERRUPT)
-            shown.until(PROMPT)
-        shown.type(INTERRUPT)
+            shown.interrupt(PROMPT)
+        shown.interrupt(r"\r?\n")
 
         assert shown.ended() == 0
 

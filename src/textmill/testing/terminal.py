@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _LIMIT_S = 60.0
+_AGAIN_S = 1.0
 
 
 class Terminal:
@@ -46,6 +47,18 @@ class Terminal:
                 raise AssertionError((pattern, self.shown[self._read :]))
         start, self._read = self._read, self._read + found.end()
         return self.shown[start : self._read]
+
+    def interrupt(self, pattern: str) -> str:
+        """Press Ctrl-C, again where nothing comes of it, up to a match: Python's readline misses one that comes just before it waits."""
+        end = time.monotonic() + _LIMIT_S
+        while time.monotonic() < end:
+            self.type("\x03")
+            soon = time.monotonic() + _AGAIN_S
+            while re.search(pattern, self.shown[self._read :]) is None and self._more(soon):
+                pass
+            if re.search(pattern, self.shown[self._read :]) is not None:
+                return self.until(pattern)
+        raise AssertionError((pattern, self.shown[self._read :]))
 
     def ended(self) -> int:
         """The exit code, once it has ended."""

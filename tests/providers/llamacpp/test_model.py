@@ -182,17 +182,17 @@ async def test_a_process_that_is_killed_fails_its_requests_and_the_next_has_a_ne
 
 
 async def test_requests_have_a_context_each_or_are_told_that_they_share_one(models: Path, opened: Open) -> None:
-    endless_gguf(models / "endless.gguf", context=1024)
+    endless_gguf(models / "endless.gguf", context=4096)
     own = opened("name: m\nmodel: endless.gguf\n")
     shared = opened("name: m\nmodel: endless.gguf\noptions: [kv_unified:true]\n")
-    options = CompleteOptions(max_tokens=900)
+    options = CompleteOptions(max_tokens=3000)  # long enough for all four to be under way together
 
     made = await asyncio.gather(*(events_of(own.complete("x", options)) for _ in range(4)))
     failed = await asyncio.gather(*(events_of(shared.complete("x", options)) for _ in range(4)), return_exceptions=True)
 
-    assert [spent_of(each).completion_tokens for each in made] == [900] * 4
+    assert [spent_of(each).completion_tokens for each in made] == [3000] * 4
     overloaded = [each for each in failed if isinstance(each, Overloaded)]
-    assert overloaded
+    assert overloaded, failed
     assert "the context that they share" in str(overloaded[0])
 
 
