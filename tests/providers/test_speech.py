@@ -162,3 +162,9 @@ def test_thoughts_come_before_bound_content(size: int) -> None:
 def test_a_mark_among_the_arguments_of_a_call_does_not_end_it(size: int) -> None:
     text = '<tool_call>\n{"name": "turn", "arguments": {"a": "</tool_call>"}}\n</tool_call>'
     assert parted(Manner(tools=("turn",)), text, size) == ("", "", '{"a": "</tool_call>"}')
+
+
+def test_long_json_that_shows_no_call_is_words_at_last() -> None:
+    speech = Speech(Manner(tools=TOOLS, bare=True))
+    assert not speech.push('{"words": "' + "x" * 100)
+    assert speech.push("x" * 9000).content.startswith('{"words": "')

@@ -18,6 +18,8 @@ _HEAD = re.compile(
 _NAMED = re.compile(r"\s*(?P<name>[\w.-]+)(?:\[CALL_ID\][\w-]*)?\s*(?:\[ARGS\]\s*)?(?=\{)")
 """How a call begins that has its name before the JSON, as Mistral's newer models write it."""
 _BLANKS = " \t\r\n,;"
+_OPEN = 8192
+"""Characters after which JSON that has not shown a call's name is taken for words: each token would look through all of them again."""
 _BETWEEN = f"{_BLANKS}[]"
 """What stands between calls."""
 _AGAIN = "[TOOL_CALLS]"
@@ -213,6 +215,6 @@ def may_be_call(text: str, names: Collection[str]) -> bool | None:
         return _name(head["name"]) in names
     end = _Object().end_in(bare) if bare else None
     if end is None:
-        return None
+        return None if len(bare) < _OPEN else False
     made = _call_of(bare[:end])
     return made is not None and made[0] in names
