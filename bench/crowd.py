@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -102,7 +103,7 @@ async def each(server: Server) -> None:
         except (OSError, EOFError, TimeoutError) as error:
             status, body, verdict = 0, b"", f"no answer: {error!r}"
         print(f"{status} {(time.monotonic() - begin) * 1e3:6.0f} ms  {case.kind:45} {verdict[:900]}", flush=True)
-        if status >= 400:  # noqa: PLR2004
+        if status >= HTTPStatus.BAD_REQUEST:
             print(f"      {orjson.loads(body)['error']['message'][:300]}", flush=True)
 
 
@@ -210,7 +211,7 @@ def grown(megabytes: Sequence[float]) -> list[str]:
 
 def report(seen: Seen, seconds: float) -> str:
     """What became of all requests."""
-    right_ones = sum(count for (_, status), count in seen.answers.items() if status < 400)  # noqa: PLR2004
+    right_ones = sum(count for (_, status), count in seen.answers.items() if status < HTTPStatus.BAD_REQUEST)
     refused = sum(seen.answers.values()) - right_ones
     rows = [
         ["answered", str(right_ones)],

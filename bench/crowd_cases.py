@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
@@ -44,7 +45,7 @@ class Case:
             return ""
         if status not in self.statuses:
             return f"{self.kind}: status {status} where {self.statuses} was due: {body[:300]!r}"
-        if status >= 400:  # noqa: PLR2004
+        if status >= HTTPStatus.BAD_REQUEST:
             return "" if _reason(body) else f"{self.kind}: {status} without a reason: {body[:300]!r}"
         if b"data: " in body[:200]:
             if not body.rstrip().endswith(DONE):

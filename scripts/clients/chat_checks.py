@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 from scripts.clients.checks import Servers, must, package
@@ -57,7 +58,7 @@ def openai_chat(servers: Servers) -> None:
     must("".join(one.token for one in told).startswith(SAYS), told)
     must(all(len(one.top_logprobs) == 2 and one.logprob <= 0 for one in told), told)  # noqa: PLR2004 - as asked
     raw = chat.with_raw_response.create(model="says", messages=USER)
-    must(raw.status_code == 200 and raw.parse().choices[0].message.content == SAYS, raw)  # noqa: PLR2004
+    must(raw.status_code == HTTPStatus.OK and raw.parse().choices[0].message.content == SAYS, raw)
     thought = chat.create(model="thinks", messages=USER).choices[0].message
     must(thought.content == "Water does." and thought.reasoning_content.strip() == THOUGHT, thought)
 

@@ -56,7 +56,6 @@ def test_openvinos_device_is_what_the_file_says_else_the_servers(
 
 @pytest.mark.timeout(60)
 async def test_a_folder_in_openvinos_form_is_chatted_with_as_its_file_says(tmp_path: Path) -> None:
-    pytest.importorskip("openvino_genai")
     folder = as_openvino(saying_writer(tmp_path / "weights", "good day to you"))
     (tmp_path / "a.yaml").write_text(
         "{name: ov, backend: transformers, type: OVModelForCausalLM, context_size: 100, threads: 1, stopwords: [' to'],\n"

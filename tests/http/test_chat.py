@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from typing import Any
 
 import httpx
@@ -353,11 +352,10 @@ async def test_the_older_spelling_has_one_call(client: httpx.AsyncClient, model:
     assert [call["name"] for call in calls if "name" in call] == ["turn"]
 
 
-async def test_many_tools_are_read_soon(client: httpx.AsyncClient) -> None:
-    tools = [{"type": "function", "function": {"name": f"f{number}"}} for number in range(20_000)]
-    started = time.monotonic()
-    assert (await ask(client, tools=tools)).status_code == 200
-    assert time.monotonic() - started < 3
+async def test_very_many_tools_are_read(connect: Any) -> None:
+    """Compared with each other they would take minutes."""
+    tools = [{"type": "function", "function": {"name": f"f{number}"}} for number in range(100_000)]
+    assert (await ask(connect(body_limit=1 << 24), tools=tools)).status_code == 200
 
 
 async def test_older_functions_are_answered_in_their_spelling(client: httpx.AsyncClient, model: RecordingModel) -> None:

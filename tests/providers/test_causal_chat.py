@@ -185,7 +185,6 @@ async def test_reasoning_is_told_apart(tmp_path: Path) -> None:
 
 
 async def test_json_of_a_schema_always_fits(tmp_path: Path) -> None:
-    pytest.importorskip("llguidance")
     model = opened(tiny_writer(tmp_path / "m", context=1024))
     wanted = Format("json_schema", json.dumps(SCHEMA))
 
@@ -203,7 +202,6 @@ async def test_json_of_a_schema_always_fits(tmp_path: Path) -> None:
 
 
 async def test_a_grammar_is_kept_to_and_a_wrong_one_refused(tmp_path: Path) -> None:
-    pytest.importorskip("llguidance")
     model = opened(tiny_writer(tmp_path / "m"))
     wrote = await complete(model, "x", format=Format("grammar", 'root ::= ("ja" | "nein") "!"'), sampling=HOT)
     assert wrote.text in ("ja!", "nein!")
@@ -225,7 +223,6 @@ async def test_a_grammar_is_kept_to_and_a_wrong_one_refused(tmp_path: Path) -> N
 
 
 async def test_a_call_that_must_be_is_made(tmp_path: Path) -> None:
-    pytest.importorskip("llguidance")
     model = opened(tiny_writer(tmp_path / "m", context=2048))
 
     for seed in range(10):
@@ -243,7 +240,6 @@ async def test_a_call_that_must_be_is_made(tmp_path: Path) -> None:
 
 
 async def test_a_grammar_waits_for_the_end_of_reasoning(tmp_path: Path) -> None:
-    pytest.importorskip("llguidance")
     model = saying(tmp_path, 'So it is.</think>\n{"a": "So it is."}', template=CHAT)
     wrote = await chat(model, "json!", format=Format("json_object"), template_kwargs={"thinking": True}, max_tokens=200)
     model.close()
@@ -254,7 +250,6 @@ async def test_a_grammar_waits_for_the_end_of_reasoning(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("says", "calls"), [(CALLED, True), ('{"a": [1, 2]}', False)])
 async def test_a_format_beside_tools_leaves_both(says: str, calls: bool, tmp_path: Path) -> None:  # noqa: FBT001
-    pytest.importorskip("llguidance")
     model = saying(tmp_path, says)
     wrote = await chat(model, "x", tools=(WEATHER,), format=Format("json_object"), max_tokens=100)
     model.close()
@@ -273,7 +268,6 @@ async def test_a_format_beside_tools_leaves_both(says: str, calls: bool, tmp_pat
 )
 async def test_a_call_of_a_strict_tool_fits_its_schema(template: str, special: tuple[str, ...], tmp_path: Path) -> None:
     """The model wants to call it with something else."""
-    pytest.importorskip("llguidance")
     mark = special[0] if special else "<tool_call>"
     model = saying(tmp_path, f'I ask. {mark}{{"name": "nothing"}}', template=template, special=special)
     free = await chat(model, "x", tools=(WEATHER,))

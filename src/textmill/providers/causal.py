@@ -21,29 +21,21 @@ from textmill.contract import (
     TokenizeOptions,
 )
 from textmill.engine.writing import Call, WritingLoop
-from textmill.errors import ContextExceeded, EmptyInput, InvalidInput
+from textmill.errors import InvalidInput
 from textmill.providers.asked import (
-    conversation,
-    described,
     opened,
     seeded,
     settled,
-    template_values,
     tools_of,
 )
 from textmill.providers.grammars import bound_grammar, format_grammar, style_of
+from textmill.providers.prompted import conversation_text, prompt_ids, room_for
 from textmill.providers.speech import Manner
 from textmill.providers.telling import Telling, Wanted
 from textmill.providers.writes import Writes
 from textmill.runtimes.writing import Choosing, Words, WritingRuntime
 from textmill.tasks.tokenize import Reader
 
-_MIDDLE = (
-    ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
-    ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),
-    ("<|fim_begin|>", "<|fim_hole|>", "<|fim_end|>"),
-)
-"""Marks of models that fill in the middle: before the text, before what comes behind it, before what is wanted."""
 _MOST_CHOICES, _MOST_LOGPROBS = 128, 1000
 
 
@@ -129,20 +121,8 @@ class CausalModel(Writes):
             self._loop.leave(call)
 
     def _conversation(self, messages: Sequence[Message], options: ChatOptions) -> _Asked:
-        if not self._words.template:
-            msg = (
-                f"{self.info.name} has no chat template; put one into its folder as chat_template.jinja, or send a prompt to "
-                "/v1/completions"
-            )
-            raise InvalidInput(msg, param="messages")
+        text = conversation_text(self.info.name, self._words, messages, options)
         tools = tools_of(options)
-        shown = () if options.tool_choice == "none" else options.tools
-        knows = "tools" in self._words.template
-        text = self._words.render(
-            conversation(messages, shown, told=not knows),
-            described(shown) if knows else (),
-            template_values(options),
-        )
         grammar = bound_grammar(options, tools, self._style, self._marks)
         thinking = opened(text)
         names = tuple(tool.name for tool in tools)
@@ -154,25 +134,9 @@ class CausalModel(Writes):
         return self._asked(ids, options, grammar, "messages", manner=manner, single=single)
 
     def _prompt(self, prompt: str | Sequence[int], options: CompleteOptions) -> _Asked:
-        if isinstance(prompt, str):
-            text = prompt if options.suffix is None else self._around(prompt, options.suffix)
-            ids = self._words.encode(text, special_tokens=True)
-        else:
-            if options.suffix is not None:
-                msg = "suffix goes with a prompt that is text, not with token ids"
-                raise InvalidInput(msg, param="suffix")
-            ids = _checked(prompt, self._facts.vocabulary)
+        ids = prompt_ids(self.info.name, self._words, self._facts.vocabulary, prompt, options)
         grammar = None if options.format is None else format_grammar(options.format)
         return self._asked(ids, options, grammar, "prompt")
-
-    def _around(self, prompt: str, suffix: str) -> str:
-        """A prompt for what stands between two texts."""
-        known = set(self._words.special.values()) | set(self._words.added.values())
-        for before, behind, middle in _MIDDLE:
-            if {before, behind, middle} <= known:
-                return f"{before}{prompt}{behind}{suffix}{middle}"
-        msg = f"{self.info.name} does not fill in the middle of a text; leave suffix out"
-        raise InvalidInput(msg, param="suffix")
 
     def _asked(
         self,
@@ -184,7 +148,7 @@ class CausalModel(Writes):
         manner: Manner | None = None,
         single: bool = False,
     ) -> _Asked:
-        limit = self._limit(ids, options, param)
+        limit = room_for(self.info.name, self._facts.context, ids, options, param)
         if not 1 <= options.n <= _MOST_CHOICES:
             msg = f"n is {options.n}; it can be 1 to {_MOST_CHOICES}"
             raise InvalidInput(msg, param="n")
@@ -207,23 +171,3 @@ class CausalModel(Writes):
             limit=limit, stop=options.stop, ends=self._facts.ends, manner=manner, single=single, bound=bound
         )
         return _Asked(tuple(ids), choosing, wanted)
-
-    def _limit(self, ids: Sequence[int], options: GenerateOptions, param: str) -> int:
-        """How many tokens may be written. Raises InvalidInput for a prompt that leaves no room."""
-        if not ids:
-            msg = "the prompt has no tokens"
-            raise EmptyInput(msg, param=param)
-        context = self._facts.context
-        if len(ids) >= context:
-            msg = f"the prompt has {len(ids)} tokens, and {self.info.name} takes {context} with what it writes; shorten it"
-            raise ContextExceeded(msg, param=param)
-        room = context - len(ids)
-        return room if options.max_tokens is None else max(1, min(options.max_tokens, room))
-
-
-def _checked(ids: Sequence[int], vocabulary: int) -> list[int]:
-    wrong = [id_ for id_ in ids if isinstance(id_, bool) or not 0 <= id_ < vocabulary]
-    if wrong:
-        msg = f"the prompt has the token {wrong[0]}, and the model's ids are 0 to {vocabulary - 1}"
-        raise InvalidInput(msg, param="prompt")
-    return [int(id_) for id_ in ids]

@@ -49,7 +49,7 @@ def format_grammar(wanted: Format) -> str:
     """The grammar of a format. Raises InvalidInput for a schema that is no JSON object, ExtraMissing."""
     if wanted.kind == "grammar":
         return lark_of(wanted.text)
-    return f"start: {_json(_schema(wanted))}\n"
+    return f"start: {_json(schema_of(wanted))}\n"
 
 
 def bound_grammar(options: ChatOptions, tools: Sequence[Tool], style: Style, marks: Mapping[str, str]) -> str | None:
@@ -102,7 +102,7 @@ def calls_grammar(
         calls = f'{mark} "[" call{more} "]"'
     else:
         calls = f"call{_more(style) if several else ''}"
-    start = "start: calls" if otherwise is None else f"start: calls | {_json(_schema(otherwise))}"
+    start = "start: calls" if otherwise is None else f"start: calls | {_json(schema_of(otherwise))}"
     return "\n".join([start, f"calls: {calls}", f"call: {one}", *rules]) + "\n"
 
 
@@ -229,7 +229,8 @@ def _known(schema: Any) -> Any:
     return made
 
 
-def _schema(wanted: Format) -> Mapping[str, Any]:
+def schema_of(wanted: Format) -> Mapping[str, Any]:
+    """The JSON schema of a format that is JSON. Raises InvalidInput for one that is none."""
     if wanted.kind == "json_object" and not wanted.text:
         return _ANY
     try:

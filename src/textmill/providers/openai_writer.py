@@ -7,11 +7,11 @@ from contextlib import aclosing
 from typing import Any
 
 from textmill.contract import ChatOptions, CompleteOptions, Event, GenerateOptions, Message, Spent
-from textmill.providers.merged import merged
 from textmill.providers.openai_body import chat_body, complete_body
 from textmill.providers.openai_chunks import ChunkReader, Tally
 from textmill.providers.openai_speech import Speech
 from textmill.providers.openai_wire import Wire
+from textmill.tasks.merge import merged
 
 _CHAT, _PROMPT = "/chat/completions", "/completions"
 
@@ -69,7 +69,7 @@ class Writer:
             for number in range(options.n)
         ]
         async with aclosing(merged(streams)) as events:
-            async for event in events:
+            async for _, event in events:
                 if isinstance(event, Spent):
                     tally.add(event)
                 else:

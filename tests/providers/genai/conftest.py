@@ -28,7 +28,6 @@ def open_one(folder: Path, fields: Fields | None = None, **place: Any) -> GenaiM
 @pytest.fixture
 def opened() -> Iterator[Open]:
     """Opens models, and closes them."""
-    pytest.importorskip("openvino_genai")
     made: list[GenaiModel] = []
 
     def open_more(folder: Path, fields: Fields | None = None, **place: Any) -> GenaiModel:
@@ -49,7 +48,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def tiny(folder: Path) -> Iterator[GenaiModel]:
     """That model, for tests that leave it as it is."""
-    pytest.importorskip("openvino_genai")
     model = open_one(folder, rows=8)
     yield model
     model.close(0.0)

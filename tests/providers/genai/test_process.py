@@ -64,7 +64,6 @@ class Told:
 @pytest.fixture
 def start(folder: Path) -> Iterator[Start]:
     """Starts processes with the tiny model, and ends them."""
-    pytest.importorskip("openvino_genai")
     made: list[GenaiProcess] = []
 
     def start_one(**options: Any) -> GenaiProcess:

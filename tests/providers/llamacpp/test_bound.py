@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import jsonschema
 import pytest
 
 from textmill.contract import (
@@ -33,8 +34,6 @@ from textmill.providers.llamacpp.options import Given
 from textmill.testing.gguf_llama import chain_gguf, llama_gguf
 from textmill.testing.gguf_templates import CHAT, REASONING, TOOLS
 from textmill.testing.gguf_vocabulary import chat_vocabulary
-
-jsonschema = pytest.importorskip("jsonschema")
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # a model is for one event loop
 
@@ -297,7 +296,6 @@ async def test_no_thoughts_come_where_they_are_switched_off(tmp_path: Path, open
 
 
 async def test_a_schema_that_nobody_can_keep_to_is_refused(wild: LlamaModel) -> None:
-    pytest.importorskip("llguidance")
     wanted = Format("json_schema", json.dumps({"type": "array", "items": FLAG, "uniqueItems": True}))
     with pytest.raises(InvalidInput, match="uniqueItems"):
         await answers(wild.chat(HI, ChatOptions(format=wanted)))

@@ -19,26 +19,20 @@ from textmill.contract import (
     Token,
     TokenizeOptions,
 )
-from textmill.errors import ContextExceeded, EmptyInput, InvalidInput
-from textmill.providers.asked import conversation, described, opened, template_values, tools_of
+from textmill.errors import InvalidInput
+from textmill.providers.asked import opened, tools_of
 from textmill.providers.genai.call import Heard
 from textmill.providers.genai.process import GenaiProcess
 from textmill.providers.genai.rules import Tag, calls_tag, format_tag, rule_of
 from textmill.providers.genai.sampling import sampled
 from textmill.providers.grammars import style_of
+from textmill.providers.prompted import conversation_text, prompt_ids, room_for
 from textmill.providers.speech import Manner
 from textmill.providers.telling import Telling, Wanted
 from textmill.providers.writes import Writes
 from textmill.runtimes.genai_messages import Add
 from textmill.runtimes.writing import Words
 from textmill.tasks.tokenize import Reader
-
-_MIDDLE = (
-    ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
-    ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),
-    ("<|fim_begin|>", "<|fim_hole|>", "<|fim_end|>"),
-)
-"""Marks of models that fill in the middle: before the text, before what comes behind it, before what is wanted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,20 +125,8 @@ class GenaiModel(Writes):
             self._process.leave(number)
 
     def _conversation(self, messages: Sequence[Message], options: ChatOptions) -> _Asked:
-        if not self._words.template:
-            msg = (
-                f"{self.info.name} has no chat template; put one into its folder as chat_template.jinja, or send a prompt to "
-                "/v1/completions"
-            )
-            raise InvalidInput(msg, param="messages")
+        text = conversation_text(self.info.name, self._words, messages, options)
         tools = tools_of(options)
-        shown = () if options.tool_choice == "none" else options.tools
-        knows = "tools" in self._words.template
-        text = self._words.render(
-            conversation(messages, shown, told=not knows),
-            described(shown) if knows else (),
-            template_values(options),
-        )
         tag = self._tag(options)
         thinking = opened(text)
         bare = self._style == "bare" or (tag is not None and not thinking)
@@ -165,25 +147,9 @@ class GenaiModel(Writes):
         return None if wanted is None else format_tag(wanted)
 
     def _prompt(self, prompt: str | Sequence[int], options: CompleteOptions) -> _Asked:
-        if isinstance(prompt, str):
-            text = prompt if options.suffix is None else self._around(prompt, options.suffix)
-            ids = self._words.encode(text, special_tokens=True)
-        else:
-            if options.suffix is not None:
-                msg = "suffix goes with a prompt that is text, not with token ids"
-                raise InvalidInput(msg, param="suffix")
-            ids = _checked(prompt, self._facts.vocabulary)
+        ids = prompt_ids(self.info.name, self._words, self._facts.vocabulary, prompt, options)
         tag = None if options.format is None else format_tag(options.format)
         return self._asked(ids, options, tag, "prompt")
-
-    def _around(self, prompt: str, suffix: str) -> str:
-        """A prompt for what stands between two texts."""
-        known = set(self._words.special.values()) | set(self._words.added.values())
-        for before, behind, middle in _MIDDLE:
-            if {before, behind, middle} <= known:
-                return f"{before}{prompt}{behind}{suffix}{middle}"
-        msg = f"{self.info.name} does not fill in the middle of a text; leave suffix out"
-        raise InvalidInput(msg, param="suffix")
 
     def _asked(
         self,
@@ -195,7 +161,7 @@ class GenaiModel(Writes):
         manner: Manner | None = None,
         single: bool = False,
     ) -> _Asked:
-        limit = self._limit(ids, options, param)
+        limit = room_for(self.info.name, self._facts.context, ids, options, param)
         if not 1 <= options.n <= self._facts.rows:
             msg = f"n is {options.n}; it can be 1 to {self._facts.rows}"
             raise InvalidInput(msg, param="n")
@@ -214,23 +180,3 @@ class GenaiModel(Writes):
         ends = frozenset[int]() if how.ignore_eos else self._facts.ends
         wanted = Wanted(limit=limit, stop=options.stop, ends=ends, manner=manner, single=single)
         return _Asked(add, wanted, told=bool(options.logprobs))
-
-    def _limit(self, ids: Sequence[int], options: GenerateOptions, param: str) -> int:
-        """How many tokens may be written. Raises InvalidInput for a prompt that leaves no room."""
-        if not ids:
-            msg = "the prompt has no tokens"
-            raise EmptyInput(msg, param=param)
-        context = self._facts.context
-        if len(ids) >= context:
-            msg = f"the prompt has {len(ids)} tokens, and {self.info.name} takes {context} with what it writes; shorten it"
-            raise ContextExceeded(msg, param=param)
-        room = context - len(ids)
-        return room if options.max_tokens is None else max(1, min(options.max_tokens, room))
-
-
-def _checked(ids: Sequence[int], vocabulary: int) -> list[int]:
-    wrong = [id_ for id_ in ids if isinstance(id_, bool) or not 0 <= id_ < vocabulary]
-    if wrong:
-        msg = f"the prompt has the token {wrong[0]}, and the model's ids are 0 to {vocabulary - 1}"
-        raise InvalidInput(msg, param="prompt")
-    return [int(id_) for id_ in ids]

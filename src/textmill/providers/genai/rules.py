@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from textmill.contract import Format, Tool
-from textmill.errors import InvalidInput
 from textmill.providers.genai.json_grammar import json_grammar
-from textmill.providers.grammars import Style
+from textmill.providers.grammars import Style, schema_of
 from textmill.providers.speech import REASONING
 from textmill.runtimes.genai_messages import Rule
 
@@ -22,7 +21,7 @@ def format_tag(wanted: Format) -> Tag:
     """A format. Raises InvalidInput for a schema that is none."""
     if wanted.kind == "grammar":
         return {"type": "grammar", "grammar": wanted.text}
-    return _json(_schema(wanted))
+    return _json(schema_of(wanted))
 
 
 def calls_tag(tools: Sequence[Tool], style: Style, *, several: bool, otherwise: Format | None = None) -> Tag:
@@ -93,19 +92,3 @@ def _json(schema: Mapping[str, Any]) -> Tag:
     if grammar is None:
         return {"type": "json_schema", "json_schema": schema}
     return _sequence({"type": "grammar", "grammar": grammar})
-
-
-def _schema(wanted: Format) -> Mapping[str, Any]:
-    if wanted.kind == "json_object" and not wanted.text:
-        return _ANY
-    try:
-        found = json.loads(wanted.text)
-    except (ValueError, RecursionError) as error:
-        msg = f"the JSON schema is no JSON: {error}"
-        raise InvalidInput(msg, param="response_format") from error
-    if isinstance(found, bool):
-        return {} if found else {"not": {}}
-    if not isinstance(found, dict):
-        msg = "the JSON schema must be a JSON object"
-        raise InvalidInput(msg, param="response_format")
-    return found
