@@ -12,6 +12,8 @@ from textmill.cli.setup import Cache, Package, Setup
 from textmill.config import ServeOptions, Serving
 from textmill.config.surroundings import Cpu, Memory
 from textmill.folder.model import Folder
+from textmill.folder.scan import scan
+from textmill.testing.gguf import write_gguf
 
 CACHE = Cache(Path("/cache"), free=10**11)
 FINE = Setup(
@@ -78,3 +80,14 @@ def test_a_cache_that_cannot_be_written_does_not_matter_offline() -> None:
 def test_a_model_to_load_that_is_not_there_is_an_error() -> None:
     [finding] = found_in({"load": ("ada",)})
     assert (finding.level, finding.about) == ("error", "ada")
+
+
+def test_a_model_whose_engine_is_not_installed_is_an_error(tmp_path: Path) -> None:
+    write_gguf(tmp_path / "mill.gguf", {"general.architecture": "llama"})
+    bare = replace(FINE, packages=(*FINE.packages, Package("xllamacpp", "", "llamacpp")))
+    there = replace(FINE, packages=(*FINE.packages, Package("xllamacpp", "1", "llamacpp")))
+    serving = Serving(ServeOptions(), (), None)
+    assert diagnose(bare, serving, scan(tmp_path)) == [
+        Finding("error", "mill.gguf", "the extra llamacpp is missing", "pip install 'textmill[llamacpp]'")
+    ]
+    assert diagnose(there, serving, scan(tmp_path)) == []

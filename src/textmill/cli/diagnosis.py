@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from textmill.cli.setup import Setup
 from textmill.config import ServeOptions, Serving
+from textmill.folder.backends import Engine
 from textmill.folder.described import without_effect
 from textmill.folder.model import Folder, ModelFile
 
 _MB = 10**6
 _LITTLE = 10**9
 """Bytes of a disk below which downloads soon end."""
+_EXTRAS: Mapping[Engine, str] = {"gguf": "llamacpp", "transformers": "transformers", "openvino-genai": "openvino-genai"}
+"""The extras that engines of model files need."""
 _OPEN = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 
@@ -35,6 +38,7 @@ def diagnose(setup: Setup, serving: Serving, folder: Folder) -> list[Finding]:
         *_of_machine(setup, serving.options),
         *_of_options(setup, serving),
         *_of_folder(folder, serving),
+        *_of_engines(setup, folder),
     ]
     return sorted(found, key=lambda finding: finding.level)
 
@@ -124,3 +128,11 @@ def _of_folder(folder: Folder, serving: Serving) -> Iterator[Finding]:
             yield Finding(
                 "error", name, "it is to be loaded, and is not in the folder", f"did you mean {near}?" if near else ""
             )
+
+
+def _of_engines(setup: Setup, folder: Folder) -> Iterator[Finding]:
+    """Models that could be served but for an extra."""
+    for model in folder.files:
+        extra = _EXTRAS.get(model.engine, "") if model.external is None else ""
+        if extra in setup.missing and model.refusal is None and model.listed and not model.disabled:
+            yield Finding("error", model.name, f"the extra {extra} is missing", setup.missing[extra])
