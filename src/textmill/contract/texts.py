@@ -1,10 +1,10 @@
-"""What the verbs over texts take and give: vectors, scores, classes and tokens."""
+"""What the verbs over texts take and give: vectors, scores, classes and tokens. The verbs are in `textmill.contract.verbs`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from textmill.typed import Typed
 
@@ -105,9 +105,13 @@ class EmbedOptions(TextOptions):
     With ``chunking``, texts that are too long are parted instead of cut, and their vector is the mean of their chunks' vectors,
     weighted by tokens.
 
+    ``kind`` is the side of a search that the texts are on: where no prompt is given, the model's own for that side applies, and
+    where it has none, its default.
+
     ``adapter`` names one of the model's task adapters; None takes the one that the prompt's name names, or the default.
     """
 
+    kind: Kind | None = None
     dimensions: int | None = None
     normalize: bool | None = None
     adapter: str | None = None
@@ -122,9 +126,10 @@ class ChunkOptions(TextOptions):
 
     ``late`` pools the chunks from the states of the whole text, so that each knows what stands around it (late chunking,
     arXiv:2409.04701); ``spans`` has for each input the chunks as pairs of characters, first and behind the last, in place of
-    ``chunking``, and needs ``late``.
+    ``chunking``, and needs ``late``. ``kind`` as in `EmbedOptions`.
     """
 
+    kind: Kind | None = None
     chunking: Chunking = Chunking()
     late: bool = False
     spans: Sequence[Sequence[tuple[int, int]]] | None = None
@@ -394,101 +399,3 @@ class BatchReport:
     failed_rows: int
     began: float = 0.0
     traced: tuple[tuple[object, float], ...] = ()
-
-
-class Embed(Protocol):
-    """A model that turns inputs into one dense vector each.
-
-    Every verb raises WrongTask where the model cannot do it, InvalidInput, Overloaded, Unavailable or ForwardFailed.
-    Cancelling a call withdraws the rows that have not started.
-    """
-
-    async def embed_inputs(self, inputs: Sequence[Input], options: EmbedOptions) -> Embeddings:
-        """Embed the inputs."""
-        ...
-
-
-class EmbedChunks(Protocol):
-    """A model that gives a vector for each chunk of a text."""
-
-    async def embed_chunks_inputs(self, inputs: Sequence[str], options: ChunkOptions) -> Chunks:
-        """Embed the inputs."""
-        ...
-
-
-class EmbedSparse(Protocol):
-    """A model that weighs the vocabulary's entries for each input."""
-
-    async def embed_sparse_inputs(self, inputs: Sequence[Input], options: SparseOptions) -> SparseEmbeddings:
-        """Embed the inputs."""
-        ...
-
-
-class EmbedMulti(Protocol):
-    """A model that makes several vectors of each input, for late interaction."""
-
-    async def embed_multi_inputs(self, inputs: Sequence[Input], options: MultiOptions) -> MultiEmbeddings:
-        """Embed the inputs."""
-        ...
-
-
-class EmbedHybrid(Protocol):
-    """A model that makes dense, sparse and multi-vector embeddings in one pass."""
-
-    async def embed_hybrid_inputs(self, inputs: Sequence[Input], options: EmbedOptions) -> HybridEmbeddings:
-        """Embed the inputs."""
-        ...
-
-
-class EmbedTokens(Protocol):
-    """A model that gives the states of an input's tokens, before any pooling."""
-
-    async def embed_tokens_inputs(self, inputs: Sequence[Input], options: TextOptions) -> MultiEmbeddings:
-        """Embed the inputs."""
-        ...
-
-
-class Classify(Protocol):
-    """A model that scores labels for each text, or for each pair of texts."""
-
-    async def classify_inputs(self, inputs: Sequence[Input | Pair], options: ClassifyOptions) -> Classifications:
-        """Classify the inputs."""
-        ...
-
-
-class ClassifyTokens(Protocol):
-    """A model that finds labelled stretches in texts."""
-
-    async def classify_tokens_inputs(self, inputs: Sequence[str], options: TextOptions) -> Entities:
-        """Find the entities."""
-        ...
-
-
-class ClassifyZeroShot(Protocol):
-    """A model that scores the caller's own labels for each text."""
-
-    async def classify_zero_shot_inputs(
-        self, inputs: Sequence[str], labels: Sequence[str], options: ZeroShotOptions
-    ) -> Classifications:
-        """Classify the inputs by these labels."""
-        ...
-
-
-class Rerank(Protocol):
-    """A model that scores how relevant texts are to a query."""
-
-    async def rerank_inputs(self, query: str, texts: Sequence[str], options: RerankOptions) -> Scores:
-        """Score the texts."""
-        ...
-
-
-class Tokenize(Protocol):
-    """A model that says what tokens it makes of texts, and what texts ids stand for. Nothing is computed, nothing waits in line."""
-
-    async def tokenize_inputs(self, inputs: Sequence[str], options: TokenizeOptions) -> tuple[tuple[Token, ...], ...]:
-        """The tokens of each text, never cut. Raises InvalidInput."""
-        ...
-
-    async def decode_inputs(self, inputs: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> tuple[str, ...]:
-        """The text of each list of ids. Raises EmptyInput or InvalidInput."""
-        ...

@@ -22,6 +22,7 @@ from textmill.contract import (
     Entities,
     Entity,
     Input,
+    Kind,
     ModelInfo,
     Pair,
     Ranked,
@@ -78,6 +79,7 @@ class Model(VectorVerbs, ReadingVerbs, NoWritingVerbs):
         truncate: bool = True,
         adapter: str | None = None,
         chunking: Chunking | None = None,
+        kind: Kind | None = None,
     ) -> npt.NDArray[np.float32]:
         """Embed texts; blocks until all are done. Also works in a thread whose event loop runs (and blocks that loop).
 
@@ -93,6 +95,8 @@ class Model(VectorVerbs, ReadingVerbs, NoWritingVerbs):
             adapter: one of the model's task adapters; by default the one that ``prompt_name`` names.
             chunking: part texts that are too long instead of cutting them; the vector is the mean of the chunks' vectors,
                 weighted by tokens.
+            kind: the side of a search that the texts are on: the model's own prompt for a "query" or a "document" applies
+                where no prompt is given, if it has one.
 
         Returns:
             float32 array of shape (texts, dimensions), in order.
@@ -112,6 +116,7 @@ class Model(VectorVerbs, ReadingVerbs, NoWritingVerbs):
             truncate=truncate,
             adapter=adapter,
             chunking=chunking,
+            kind=kind,
         )
         inputs = as_inputs(texts)
         return (
@@ -131,6 +136,7 @@ class Model(VectorVerbs, ReadingVerbs, NoWritingVerbs):
         truncate: bool = True,
         adapter: str | None = None,
         chunking: Chunking | None = None,
+        kind: Kind | None = None,
     ) -> npt.NDArray[np.float32]:
         """`embed` for event loops: same arguments, result and errors. Cancelling it withdraws what has not started."""
         options = EmbedOptions(
@@ -141,6 +147,7 @@ class Model(VectorVerbs, ReadingVerbs, NoWritingVerbs):
             truncate=truncate,
             adapter=adapter,
             chunking=chunking,
+            kind=kind,
         )
         inputs = as_inputs(texts)
         return (await self.embed_inputs(inputs, options)).vectors if inputs else self._embedder.nothing(options)

@@ -48,6 +48,7 @@ class VectorVerbs:
         spans: Sequence[Sequence[tuple[int, int]]] | None = None,
         prompt: str | None = None,
         prompt_name: str | None = None,
+        kind: Kind | None = None,
         dimensions: int | None = None,
         normalize: bool = True,
     ) -> list[tuple[Chunk, ...]]:
@@ -62,6 +63,7 @@ class VectorVerbs:
             spans: for each text the chunks, such as its sentences, as pairs of characters, in place of windows; with ``late``.
             prompt: as `Model.embed`.
             prompt_name: as `Model.embed`.
+            kind: as `Model.embed`.
             dimensions: as `Model.embed`.
             normalize: as `Model.embed`.
 
@@ -75,6 +77,7 @@ class VectorVerbs:
             spans=spans,
             prompt=prompt,
             prompt_name=prompt_name,
+            kind=kind,
             dimensions=dimensions,
             normalize=normalize,
         )
@@ -91,6 +94,7 @@ class VectorVerbs:
         spans: Sequence[Sequence[tuple[int, int]]] | None = None,
         prompt: str | None = None,
         prompt_name: str | None = None,
+        kind: Kind | None = None,
         dimensions: int | None = None,
         normalize: bool = True,
     ) -> list[tuple[Chunk, ...]]:
@@ -101,6 +105,7 @@ class VectorVerbs:
             spans=spans,
             prompt=prompt,
             prompt_name=prompt_name,
+            kind=kind,
             dimensions=dimensions,
             normalize=normalize,
         )

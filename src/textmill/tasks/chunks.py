@@ -15,6 +15,7 @@ from textmill.errors import InvalidInput
 from textmill.tasks.chunker import MOST_CHUNKS, Chunker, Piece
 from textmill.tasks.embed import EmbedCall, Embedder
 from textmill.tasks.line import Call, Done, Prepared
+from textmill.tasks.sides import sided_chunks
 from textmill.tasks.texts import TextProfile, Texts
 
 Places = npt.NDArray[np.int64]
@@ -34,6 +35,7 @@ class ChunkEmbedder:
 
     def call(self, inputs: Sequence[str], options: ChunkOptions) -> Call[str, Chunks]:
         """A call for these inputs; see `textmill.contract.EmbedChunks`."""
+        options = sided_chunks(options, self._texts.prompts)
         texts = Texts(self._tokenizer, self._texts, inputs, options)
         how = EmbedOptions(
             prompt=texts.prompt, dimensions=options.dimensions, normalize=options.normalize, pooling="own"

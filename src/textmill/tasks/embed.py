@@ -16,6 +16,7 @@ from textmill.runtimes.runtime import Row
 from textmill.tasks.chunker import Chunker
 from textmill.tasks.line import Done, Prepared
 from textmill.tasks.norms import EUCLID, NONE, scaled
+from textmill.tasks.sides import sided
 from textmill.tasks.states import StatePooling, state_pooling
 from textmill.tasks.texts import TextProfile, Texts
 
@@ -48,7 +49,7 @@ class Embedder:
 
     def call(self, inputs: Sequence[Input], options: EmbedOptions) -> EmbedCall:
         """A call for these inputs; see `textmill.contract.Embed`."""
-        return EmbedCall(self._tokenizer, self._texts, self._profile, inputs, options)
+        return EmbedCall(self._tokenizer, self._texts, self._profile, inputs, sided(options, self._texts.prompts))
 
     def states(self, options: EmbedOptions) -> int:
         """How wide the token states are that a call pools by itself; 0 where the model pools. Raises as `call`."""
