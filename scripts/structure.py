@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src/textmill"
+INTEGRATIONS = ROOT / "integrations"
 PAGE = ROOT / "docs/structure.md"
 HEADING = "## Modules\n\n"
 ROOMS = (
@@ -30,15 +31,19 @@ ROOMS = (
 
 
 def modules() -> list[str]:
-    """A line for each module, room after room from the top."""
+    """A line for each module, room after room from the top, then those of the integrations."""
     lines = []
     for room in ROOMS:
         single = PACKAGE / f"{room}.py"
         files = [single] if single.exists() else sorted((PACKAGE / room).rglob("[!_]*.py"))
-        for file in files:
-            promise = (ast.get_docstring(ast.parse(file.read_text())) or "").partition("\n")[0]
-            lines.append(f"- `{file.relative_to(PACKAGE)}`: {promise}\n")
-    return lines
+        lines += [f"- `{file.relative_to(PACKAGE)}`: {promise(file)}\n" for file in files]
+    others = sorted(INTEGRATIONS.rglob("*.py"))
+    return lines + [f"- `{file.relative_to(ROOT)}`: {promise(file)}\n" for file in others if promise(file)]
+
+
+def promise(file: Path) -> str:
+    """The first line of a module's docstring."""
+    return (ast.get_docstring(ast.parse(file.read_text())) or "").partition("\n")[0]
 
 
 def main() -> None:

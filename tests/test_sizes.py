@@ -9,7 +9,11 @@ from statistics import median
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILES = [file for folder in ("src", "tests", "bench", "scripts") for file in sorted((ROOT / folder).rglob("*.py"))]
+FILES = [
+    file
+    for folder in ("src", "tests", "bench", "scripts", "integrations")
+    for file in sorted((ROOT / folder).rglob("*.py"))
+]
 MODULES = [file for file in FILES if file.is_relative_to(ROOT / "src") and file.name != "__init__.py"]
 
 FILE_LINES = 500
