@@ -32,6 +32,7 @@ NAMES = {
     "WrongTask",
     "__version__",
     "load",
+    "shared",
 }
 MODEL_NAMES = {
     "aclassify",

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from textmill.contract import ModelInfo
     from textmill.store.load import load
     from textmill.store.model import Model
+    from textmill.store.shared import shared
 
 __version__ = "0.1.0"
 
@@ -60,6 +61,7 @@ __all__ = [
     "WrongTask",
     "__version__",
     "load",
+    "shared",
 ]
 
 _LAZY = {
@@ -67,6 +69,7 @@ _LAZY = {
     "load": "textmill.store.load",
     "Model": "textmill.store.model",
     "ModelInfo": "textmill.contract",
+    "shared": "textmill.store.shared",
 }
 
 
