@@ -8,7 +8,7 @@ INSTALL := $(PIP) install --quiet --constraint requirements/constraints.txt
 INTEGRATIONS := $(wildcard integrations/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check lint bench golden fix clean
+.PHONY: help serve test check lint bench golden clients fix clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -35,6 +35,14 @@ bench: $(VENV)/.bench ## compare with the peers; more flags in ARGS
 
 golden: $(VENV)/.golden ## compute the reference libraries' answers that tests compare with
 	$(BIN)/python -m scripts.golden
+
+clients: $(VENV)/.test ## run other people's clients against live servers, and bring the table of docs/clients.md up to date
+	for each in 1 2; do \
+		test -d $(VENV)/clients-$$each || $(PYTHON) -m venv $(VENV)/clients-$$each; \
+		$(VENV)/clients-$$each/bin/python -m pip install --quiet --requirement requirements/clients-$$each.txt && \
+		$(VENV)/clients-$$each/bin/python -m scripts.clients --grpc --server-python $(BIN)/python --results $(VENV)/clients-$$each.json || exit 1; \
+	done
+	$(BIN)/python -m scripts.clients.table $(VENV)/clients-1.json $(VENV)/clients-2.json
 
 fix: $(VENV)/.test ## format, mend what ruff can, compile tei.proto, and bring the lists of modules and fields in the docs up to date
 	$(BIN)/ruff check --fix .

@@ -1,20 +1,18 @@
-r"""``python -m scripts.clients``: run other people's clients against live servers and say what works.
+"""``python -m scripts.clients``: run other people's clients against live servers and say what works.
 
-It needs their packages in the environment that runs it, and names those that are missing; textmill may be in another one:
+It needs their packages in the environment that runs it, and leaves out those that are missing; textmill may be in another one.
+Not all of them can be installed together, so `make clients` makes two environments of requirements/clients-*.txt, runs this in
+each, and brings the table of docs/clients.md up to date by what the runs say.
 
-    python -m venv clients && clients/bin/pip install numpy huggingface_hub openai \
-        llama-index-embeddings-text-embeddings-inference llama-index-embeddings-huggingface-api \
-        llama-index-postprocessor-tei-rerank 'huggingface-api-haystack[grpc]' \
-        langchain-openai llama-index-llms-openai-like
-    clients/bin/python -m scripts.clients --server-python .venv/bin/python
-
-The servers' models are MiniLM and, from a seed, a reranker, a classifier and a SPLADE; and for what writes (``--writing``: these only)
-tiny ones of llama.cpp. To make them takes the group test.
+The servers' models are MiniLM and, from a seed, a reranker, a classifier, a SPLADE and one with prompts; and for what writes
+(``--writing``: these only) tiny ones of llama.cpp. To make them takes the group test.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import socket
 import subprocess
 import sys
@@ -25,20 +23,28 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from scripts.clients import chat_checks, chat_frameworks
-from scripts.clients.checks import CHECKS, Missing, Servers
+from scripts.clients import chat_checks, chat_frameworks, checks, cohere_checks, ollama_checks, openai_checks
+from scripts.clients.check import Check, Missing, Servers
 
 ROOT: Final = Path(__file__).parents[2]
 PATIENCE: Final = 120.0
 MODELS: Final[Mapping[str, Sequence[str]]] = {
     "embed": (),
+    "named": ("--served-model-name", cohere_checks.MODEL),
+    "cl100k": ("--token-input", "cl100k"),
+    "roles": (),
     "rerank": (),
     "classify": (),
     "sparse": ("--pooling", "splade"),
 }
+"""What each server is for, with its flags; the first three serve MiniLM."""
+MINILM: Final = ("embed", "named", "cl100k")
+WRITING: Final = (*chat_checks.CHECKS, *chat_frameworks.CHECKS)
+CHECKS: Final = (*checks.CHECKS, *openai_checks.CHECKS, *cohere_checks.CHECKS, *ollama_checks.CHECKS, *WRITING)
 
 
 def main() -> int:
@@ -49,30 +55,53 @@ def main() -> int:
     parser.add_argument("--writing", action="store_true", help="only what concerns models that write")
     parser.add_argument("--only", default="", help="checks whose name holds this")
     parser.add_argument("--trace", action="store_true", help="print what is behind a failure")
+    parser.add_argument("--results", type=Path, help="write what was found as JSON, for scripts.clients.table")
     options = parser.parse_args()
-    failed = 0
+    os.environ.setdefault("TIKTOKEN_CACHE_DIR", _vocabularies())  # noqa: TID251 - for clients and servers alike
+    wanted = [
+        check
+        for check in (WRITING if options.writing else CHECKS)
+        if options.only in check.name and (options.grpc or not check.grpc)
+    ]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         for maker in ("writers",) if options.writing else ("models", "writers"):
             command = [options.server_python, "-m", f"scripts.clients.{maker}", folder]
             subprocess.run(command, check=True, cwd=ROOT, stderr=subprocess.DEVNULL)
         models = {} if options.writing else MODELS
         servers = _serve(options.server_python, Path(folder), models, stack, grpc=options.grpc)
-        checks = {} if options.writing else CHECKS
-        for name, check in {**checks, **chat_checks.CHECKS, **chat_frameworks.CHECKS}.items():
-            if options.only not in name or ("gRPC" in name and not options.grpc):
-                continue
-            try:
-                check(servers)
-                said = "works"
-            except Missing as error:
-                said = str(error)
-            except Exception as error:  # noqa: BLE001 - whatever a client raises is the finding
-                failed += 1
-                said = f"FAILS: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
-                if options.trace:
-                    traceback.print_exc()
-            print(f"{name:58} {said}", flush=True)
-    return int(failed > 0)
+        found = {check: _tried(check, servers, trace=options.trace) for check in wanted}
+    if options.results:
+        rows = [
+            {"client": check.client, "version": check.version, "routes": check.routes, "what": check.what, "said": said}
+            for check, said in found.items()
+            if not said.startswith("left out")
+        ]
+        options.results.write_text(json.dumps(rows, indent=1))
+    return int(any(said.startswith("FAILS") for said in found.values()))
+
+
+def _tried(check: Check, servers: Servers, *, trace: bool) -> str:
+    try:
+        check.run(servers)
+        said = "works"
+    except Missing as error:
+        said = str(error)
+    except Exception as error:  # noqa: BLE001 - whatever a client raises is the finding
+        said = f"FAILS: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        if trace:
+            traceback.print_exc()
+    print(f"{check.name:90} {said}", flush=True)
+    return said
+
+
+def _vocabularies() -> str:
+    """A folder with tiktoken's vocabularies, which some clients bring along; an empty one where none does."""
+    for package, path in (("llama_index.core", "_static/tiktoken_cache"), ("litellm", "litellm_core_utils/tokenizers")):
+        spec = find_spec(package)
+        for place in (spec.submodule_search_locations or ()) if spec else ():
+            if (Path(place) / path).is_dir():
+                return str(Path(place) / path)
+    return ""
 
 
 def _serve(python: str, folder: Path, models: Mapping[str, Sequence[str]], stack: ExitStack, *, grpc: bool) -> Servers:
@@ -82,7 +111,7 @@ def _serve(python: str, folder: Path, models: Mapping[str, Sequence[str]], stack
     for name, flags in {**models, "write": ()}.items():
         port, grpc_port = _free_port(), _free_port()
         urls[name], targets[name] = f"http://127.0.0.1:{port}", f"127.0.0.1:{grpc_port}"
-        model = "all-MiniLM-L6-v2" if name == "embed" else str(folder / name)
+        model = "all-MiniLM-L6-v2" if name in MINILM else str(folder / name)
         command = [python, "-m", "textmill", "serve", model, "--port", str(port), "--dtype", "float32", *flags]
         if name == "write":
             command = [python, "-m", "textmill", "serve", "--models-path", str(folder), "--port", str(port)]

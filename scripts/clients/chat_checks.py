@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
-from scripts.clients.checks import Servers, must, package
+from scripts.clients.check import Check, Servers, must, package
 from scripts.clients.texts import PERSON, SAYS, THOUGHT
 
 USER: Final[Any] = [{"role": "user", "content": "Hello"}]
@@ -208,12 +208,12 @@ def openai_async(servers: Servers) -> None:
     asyncio.run(ask())
 
 
-CHECKS: Mapping[str, Callable[[Servers], None]] = {
-    "openai: chat": openai_chat,
-    "openai: chat, streams": openai_chat_stream,
-    "openai: tools": openai_tools,
-    "openai: structured answers": openai_structured,
-    "openai: completions": openai_completions,
-    "openai: errors": openai_errors,
-    "openai: async": openai_async,
-}
+CHECKS: Sequence[Check] = (
+    Check("openai", "chat", "/v1/chat/completions", openai_chat),
+    Check("openai", "chat, streams", "/v1/chat/completions", openai_chat_stream),
+    Check("openai", "tools", "/v1/chat/completions", openai_tools),
+    Check("openai", "structured answers", "/v1/chat/completions", openai_structured),
+    Check("openai", "completions", "/v1/completions", openai_completions),
+    Check("openai", "errors", "/v1/chat/completions", openai_errors),
+    Check("openai", "async", "/v1/chat/completions", openai_async),
+)

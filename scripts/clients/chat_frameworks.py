@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
 from scripts.clients.chat_checks import ADA, TOOLS, USER, base, person, place
-from scripts.clients.checks import Servers, must, package
+from scripts.clients.check import Check, Servers, must, package
 from scripts.clients.texts import SAYS
 
 MAX = 900
@@ -162,11 +162,11 @@ def hub_chat(servers: Servers) -> None:
     must(client.chat.completions.create(messages=USER, model="says").choices[0].message.content == SAYS, "its alias")
 
 
-CHECKS: Mapping[str, Callable[[Servers], None]] = {
-    "langchain: ChatOpenAI": langchain_chat,
-    "langchain: tools": langchain_tools,
-    "langchain: structured answers": langchain_structured,
-    "llama-index: OpenAILike": index_chat,
-    "llama-index: tools": index_tools,
-    "huggingface_hub: chat_completion": hub_chat,
-}
+CHECKS: Sequence[Check] = (
+    Check("langchain-openai", "ChatOpenAI", "/v1/chat/completions", langchain_chat),
+    Check("langchain-openai", "tools", "/v1/chat/completions", langchain_tools),
+    Check("langchain-openai", "structured answers", "/v1/chat/completions", langchain_structured),
+    Check("llama-index-llms-openai-like", "OpenAILike", "/v1/chat/completions", index_chat),
+    Check("llama-index-llms-openai-like", "tools", "/v1/chat/completions", index_tools),
+    Check("huggingface_hub", "chat_completion", "/v1/chat/completions", hub_chat),
+)

@@ -1,65 +1,14 @@
-"""What each client is asked to do, and what must come of it: the same as plain JSON over HTTP gives."""
+"""What clients of embeddings, classes and rankings are asked to do, and what must come of it: the same as plain JSON over HTTP gives."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import urllib.request
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any
 
-TEXTS = ["a mill grinds grain", "the river is high in spring", "stones are heavy"]
-QUERY = "what turns the wheel?"
-NEAR = 1e-4
-
-
-class Missing(Exception):
-    """A client's package is not installed; the message says which."""
-
-
-@dataclass(frozen=True)
-class Servers:
-    """Where the servers are, by what their models do: URLs for HTTP, host and port for gRPC."""
-
-    urls: Mapping[str, str]
-    targets: Mapping[str, str]
-
-    def post(self, name: str, path: str, body: object) -> Any:
-        """Plain JSON over HTTP: what the clients' results are held against."""
-        request = urllib.request.Request(  # noqa: S310 - our own
-            self.urls[name] + path, json.dumps(body).encode(), {"content-type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - as above
-            return json.load(answer)
-
-    def vectors(self, texts: list[str], **more: object) -> Any:
-        """What /embed gives for these texts."""
-        return self.post("embed", "/embed", {"inputs": texts, **more})
-
-
-def package(name: str, pip: str) -> Any:
-    """A client's module. Raises Missing."""
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        msg = f"left out: pip install {pip}"
-        raise Missing(msg) from error
-
-
-def same(made: Any, due: Any) -> None:
-    """Raise AssertionError unless both have the same shape and nearly the same numbers."""
-    numpy = package("numpy", "numpy")
-    left, right = numpy.asarray(made, dtype=float), numpy.asarray(due, dtype=float)
-    must(left.shape == right.shape, f"shape {left.shape} where {right.shape} was due")
-    must(numpy.abs(left - right).max() < NEAR, f"other numbers, by up to {numpy.abs(left - right).max():.3g}")
-
-
-def must(holds: object, what: object) -> None:
-    """Raise AssertionError unless it holds."""
-    if not holds:
-        raise AssertionError(what)
+from scripts.clients.check import QUERY, TEXTS, Check, Servers, must, package, same
 
 
 def hub(servers: Servers, name: str) -> Any:
@@ -210,19 +159,37 @@ def reflection(servers: Servers) -> None:
     same(made["embeddings"], servers.vectors(TEXTS[:1])[0])
 
 
-CHECKS: Mapping[str, Callable[[Servers], None]] = {
-    "huggingface_hub: feature_extraction": hub_feature_extraction,
-    "huggingface_hub: sentence_similarity": hub_sentence_similarity,
-    "huggingface_hub: text_classification": hub_text_classification,
-    "openai: embeddings, models": openai_embeddings,
-    "llama-index: TextEmbeddingsInference": llama_index_embedder,
-    "llama-index: HuggingFaceInferenceAPIEmbedding": llama_index_hub_embedder,
-    "llama-index: TextEmbeddingInference (reranker)": llama_index_reranker,
-    "haystack: HuggingFaceAPI embedders": haystack_embedders,
-    "haystack: sparse embedders": haystack_sparse,
-    "haystack: HuggingFaceTEIRanker": haystack_ranker,
-    "haystack: HuggingFaceAPI embedders, gRPC": lambda servers: haystack_embedders(servers, grpc=True),
-    "haystack: sparse embedders, gRPC": lambda servers: haystack_sparse(servers, grpc=True),
-    "haystack: HuggingFaceTEIRanker, gRPC": lambda servers: haystack_ranker(servers, grpc=True),
-    "grpc-requests: by reflection, gRPC": reflection,
-}
+CHECKS: Sequence[Check] = (
+    Check("huggingface_hub", "feature_extraction", "POST /", hub_feature_extraction),
+    Check("huggingface_hub", "sentence_similarity", "POST /", hub_sentence_similarity),
+    Check("huggingface_hub", "text_classification", "POST /", hub_text_classification),
+    Check("openai", "embeddings, models", "/v1/embeddings, /v1/models", openai_embeddings),
+    Check(
+        "llama-index-embeddings-text-embeddings-inference", "TextEmbeddingsInference", "/embed", llama_index_embedder
+    ),
+    Check(
+        "llama-index-embeddings-huggingface-api", "HuggingFaceInferenceAPIEmbedding", "POST /", llama_index_hub_embedder
+    ),
+    Check("llama-index-postprocessor-tei-rerank", "TextEmbeddingInference", "/rerank", llama_index_reranker),
+    Check("huggingface-api-haystack", "embedders", "POST /", haystack_embedders),
+    Check("huggingface-api-haystack", "sparse embedders", "/embed_sparse", haystack_sparse),
+    Check("huggingface-api-haystack", "HuggingFaceTEIRanker", "/rerank", haystack_ranker),
+    Check(
+        "huggingface-api-haystack", "embedders, gRPC", "tei.v1.Embed", partial(haystack_embedders, grpc=True), grpc=True
+    ),
+    Check(
+        "huggingface-api-haystack",
+        "sparse embedders, gRPC",
+        "tei.v1.Embed",
+        partial(haystack_sparse, grpc=True),
+        grpc=True,
+    ),
+    Check(
+        "huggingface-api-haystack",
+        "HuggingFaceTEIRanker, gRPC",
+        "tei.v1.Rerank",
+        partial(haystack_ranker, grpc=True),
+        grpc=True,
+    ),
+    Check("grpc-requests", "by reflection, gRPC", "tei.v1.Embed", reflection, grpc=True),
+)

@@ -1,4 +1,4 @@
-"""``python -m scripts.clients.models FOLDER``: a reranker, a classifier and a SPLADE, tiny and from a seed, with MiniLM's vocabulary."""
+"""``python -m scripts.clients.models FOLDER``: a reranker, a classifier, a SPLADE and one with prompts, tiny and from a seed, with MiniLM's vocabulary."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch  # noqa: TID253 - it makes checkpoints
 import transformers  # noqa: TID253 - as above
 
 from textmill.checkpoint.hub import resolve
+from textmill.testing.checkpoints import tiny_bert
 
 SHAPE: Final = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 LABELS: Final = ("joy", "anger", "fear")
@@ -32,6 +33,7 @@ def main(folder: Path) -> None:
         for file in TOKENIZER:
             if (source / file).is_file():
                 shutil.copy(source / file, folder / name / file)
+    tiny_bert(folder / "roles", prompts={"query": "search: ", "document": "passage: "})
 
 
 if __name__ == "__main__":

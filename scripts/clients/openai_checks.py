@@ -1,0 +1,148 @@
+"""What further clients of OpenAI's embeddings are asked to do: Azure's, LangChain's with its token arrays, LlamaIndex', LiteLLM's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from scripts.clients.chat_checks import USER
+from scripts.clients.check import QUERY, TEXTS, Check, Servers, must, package, same
+from scripts.clients.texts import SAYS
+
+MINILM = "all-MiniLM-L6-v2"
+
+
+def azure(servers: Servers) -> None:
+    """Vectors and chats by deployments, with the key in a header of its own."""
+    kind = package("openai", "openai").AzureOpenAI
+    more = {"api_key": "any", "api_version": "2024-10-21", "max_retries": 0}
+    client = kind(azure_endpoint=servers.urls["embed"], azure_deployment=MINILM, **more)
+    same([one.embedding for one in client.embeddings.create(model=MINILM, input=TEXTS).data], servers.vectors(TEXTS))
+    client = kind(azure_endpoint=servers.urls["write"], **more)
+    made = client.chat.completions.create(model="says", messages=USER)
+    must(made.choices[0].message.content == SAYS, made)
+    chunks = client.chat.completions.create(model="says", messages=USER, stream=True)
+    must("".join(one.choices[0].delta.content or "" for one in chunks if one.choices) == SAYS, "stream")
+
+
+def roles(servers: Servers) -> None:
+    """The side of a search by a field of its own, and by the model's name."""
+    client = package("openai", "openai").OpenAI(base_url=servers.urls["roles"] + "/v1", api_key="any")
+    for side in ("query", "document"):
+        due = servers.post("roles", "/embed", {"inputs": TEXTS, "prompt_name": side})
+        made = client.embeddings.create(model="roles", input=TEXTS, extra_body={"input_type": side})
+        same([one.embedding for one in made.data], due)
+        named = client.embeddings.create(model=f"roles:{side}", input=TEXTS)
+        same([one.embedding for one in named.data], due)
+
+
+def _langchain(servers: Servers, name: str, **more: Any) -> Any:
+    kind = package("langchain_openai", "langchain-openai").OpenAIEmbeddings
+    return kind(model=MINILM, base_url=servers.urls[name] + "/v1", api_key="any", max_retries=0, **more)
+
+
+def langchain_texts(servers: Servers) -> None:
+    """LangChain's class told to send texts."""
+    embedder = _langchain(servers, "embed", check_embedding_ctx_length=False)
+    due = servers.vectors(TEXTS)
+    same(embedder.embed_documents(TEXTS), due)
+    same(embedder.embed_query(TEXTS[0]), due[0])
+    same(asyncio.run(embedder.aembed_documents(TEXTS)), due)
+
+
+def langchain_refused(servers: Servers) -> None:
+    """LangChain's default, ids of cl100k, at a server that takes the model's own: the message says what to do."""
+    error = package("openai", "openai").BadRequestError
+    try:
+        _langchain(servers, "embed").embed_documents(["zygote antidisestablishmentarianism 你好"])
+    except error as refused:
+        must("check_embedding_ctx_length=False" in str(refused) and "--token-input" in str(refused), refused)
+        return
+    must(False, "ids of another vocabulary are no error")  # noqa: FBT003 - the statement is what fails
+
+
+def langchain_decoded(servers: Servers) -> None:
+    """LangChain's default at a server with --token-input cl100k: the same vectors as of texts."""
+    embedder = _langchain(servers, "cl100k")
+    due = servers.vectors(TEXTS)
+    same(embedder.embed_documents(TEXTS), due)
+    same(embedder.embed_query(TEXTS[0]), due[0])
+
+
+def index_openai_like(servers: Servers) -> None:
+    """LlamaIndex's class for servers like OpenAI's."""
+    kind = package("llama_index.embeddings.openai_like", "llama-index-embeddings-openai-like").OpenAILikeEmbedding
+    embedder = kind(model_name=MINILM, api_base=servers.urls["embed"] + "/v1", api_key="any")
+    same(embedder.get_text_embedding_batch(TEXTS), servers.vectors(TEXTS))
+    same(embedder.get_query_embedding(TEXTS[0]), servers.vectors(TEXTS[:1])[0])
+    same(asyncio.run(embedder.aget_text_embedding_batch(TEXTS)), servers.vectors(TEXTS))
+
+
+def haystack_openai(servers: Servers) -> None:
+    """Haystack's own embedders over OpenAI's protocol, which ask for numbers."""
+    module = package("haystack.components.embedders", "haystack-ai")
+    haystack = package("haystack", "haystack-ai")
+    secret = package("haystack.utils", "haystack-ai").Secret.from_token("any")
+    more = {"model": MINILM, "api_key": secret, "api_base_url": servers.urls["embed"] + "/v1"}
+    due = servers.vectors(TEXTS)
+    same(module.OpenAITextEmbedder(**more).run(TEXTS[0])["embedding"], due[0])
+    documents = [haystack.Document(content=text) for text in TEXTS]
+    made = module.OpenAIDocumentEmbedder(**more, progress_bar=False).run(documents)["documents"]
+    same([one.embedding for one in made], due)
+
+
+def litellm_embeddings(servers: Servers) -> None:
+    """LiteLLM's ways to servers of this kind: as OpenAI's, vLLM's, Infinity's, Ollama's."""
+    litellm = package("litellm", "litellm")
+    due, url = servers.vectors(TEXTS), servers.urls["embed"]
+    for model, base in (
+        (f"openai/{MINILM}", f"{url}/v1"),
+        (f"hosted_vllm/{MINILM}", f"{url}/v1"),
+        (f"infinity/{MINILM}", url),
+        (f"ollama/{MINILM}", url),
+    ):
+        made = litellm.embedding(model=model, input=TEXTS, api_base=base, api_key="any")
+        same([one["embedding"] for one in made.data], due)
+        must(made.usage.prompt_tokens > 0, (model, made.usage))
+
+
+def litellm_rerank(servers: Servers) -> None:
+    """LiteLLM's rerankers: Infinity's, vLLM's, Hugging Face's and Cohere's."""
+    litellm = package("litellm", "litellm")
+    due = servers.post("rerank", "/rerank", {"query": QUERY, "texts": TEXTS})
+    for model in ("infinity/rerank", "hosted_vllm/rerank", "huggingface/rerank", "cohere/rerank"):
+        made = litellm.rerank(model=model, query=QUERY, documents=TEXTS, api_base=servers.urls["rerank"], api_key="any")
+        must([one["index"] for one in made.results] == [one["index"] for one in due], (model, made))
+        same([one["relevance_score"] for one in made.results], [one["score"] for one in due])
+
+
+def litellm_chat(servers: Servers) -> None:
+    """LiteLLM's chats, at once and as streams, as OpenAI's and as Ollama's."""
+    litellm = package("litellm", "litellm")
+    for model, base in (("openai/says", servers.urls["write"] + "/v1"), ("ollama_chat/says", servers.urls["write"])):
+        made = litellm.completion(model=model, messages=USER, api_base=base, api_key="any")
+        must(made.choices[0].message.content == SAYS, (model, made))
+        chunks = litellm.completion(model=model, messages=USER, api_base=base, api_key="any", stream=True)
+        must("".join(one.choices[0].delta.content or "" for one in chunks) == SAYS, (model, "stream"))
+
+
+CHECKS: Sequence[Check] = (
+    Check("openai", "AzureOpenAI", "/openai/deployments/…", azure),
+    Check("openai", "input_type and model:query", "/v1/embeddings", roles),
+    Check("langchain-openai", "OpenAIEmbeddings, texts", "/v1/embeddings", langchain_texts),
+    Check(
+        "langchain-openai",
+        "OpenAIEmbeddings, its default: refused with what to do",
+        "/v1/embeddings",
+        langchain_refused,
+    ),
+    Check(
+        "langchain-openai", "OpenAIEmbeddings, its default, --token-input cl100k", "/v1/embeddings", langchain_decoded
+    ),
+    Check("llama-index-embeddings-openai-like", "OpenAILikeEmbedding", "/v1/embeddings", index_openai_like),
+    Check("haystack-ai", "OpenAITextEmbedder, OpenAIDocumentEmbedder", "/v1/embeddings", haystack_openai),
+    Check("litellm", "embedding", "/v1/embeddings, /embeddings, /api/embed", litellm_embeddings),
+    Check("litellm", "rerank", "/rerank, /v1/rerank, /v2/rerank", litellm_rerank),
+    Check("litellm", "completion", "/v1/chat/completions, /api/chat", litellm_chat),
+)
