@@ -11,6 +11,7 @@ from starlette.types import Message
 from textmill.contract import Piece
 from textmill.http.answer import Answer, Streamed
 from textmill.http.app import create_app
+from textmill.http.framing import LINES
 from textmill.http.settings import HttpSettings
 from textmill.http.stream import respond
 from textmill.store.permits import Permits
@@ -77,6 +78,26 @@ async def test_an_error_behind_a_comment_is_an_event() -> None:
     assert isinstance(await answering, LookupError)
     assert client.text.endswith('data: {"error": "LookupError"}\n\ndata: [DONE]\n\n')
     assert scope["textmill.begun"]
+
+
+async def test_lines_stay_lines_where_the_stream_is_silent_and_where_it_fails() -> None:
+    client, go = Client(), asyncio.Event()
+
+    async def lines() -> AsyncGenerator[bytes]:
+        await go.wait()
+        yield LINES.frame(b'{"a":1}')
+        raise LookupError
+
+    answering = asyncio.create_task(
+        respond(Streamed(lines(), LINES), refuse, {}, client.send, first_s=0.001, quiet_s=0.001)
+    )
+    await client.until(lambda text: len(text) >= 3)
+    go.set()
+    assert isinstance(await answering, LookupError)
+    assert (b"content-type", b"application/x-ndjson") in client.messages[0]["headers"]
+    assert client.text.startswith("   ")
+    assert client.text.endswith("\n")
+    assert [json.loads(line) for line in client.text.splitlines()] == [{"a": 1}, {"error": "LookupError"}]
 
 
 async def test_an_error_before_anything_passes_through() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
+from textmill.http.framing import EVENTS, Framing
+
 JSON = "application/json"
 
 
@@ -29,9 +31,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """A response whose events come as they are made, each already framed; ``[DONE]`` is put behind the last.
+    """A response whose events come as they are made, each already framed; what ends the stream is put behind the last.
 
     ``events`` may load its model by itself.
     """
 
     events: AsyncGenerator[bytes]
+    framing: Framing = EVENTS

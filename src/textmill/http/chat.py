@@ -12,7 +12,6 @@ import orjson
 from msgspec import Meta, Struct
 
 from textmill.contract import (
-    Alternative,
     CallPiece,
     ChatOptions,
     Ended,
@@ -26,6 +25,8 @@ from textmill.contract import (
 from textmill.http.answer import Answer, Streamed
 from textmill.http.backend import check_backend
 from textmill.http.chat_request import ChatRequest, messages_of, options_of
+from textmill.http.framing import EVENTS
+from textmill.http.logprobs import told
 from textmill.http.openai import OPENAI
 from textmill.http.operation import Operation
 from textmill.http.service import Model, Service
@@ -167,15 +168,6 @@ def _reason(reason: Reason, *, legacy: bool) -> str:
     return "function_call" if legacy and reason == "tool_calls" else reason
 
 
-def told(each: TokenLogprob) -> dict[str, Any]:
-    """A token with its alternatives, as chats tell them."""
-    return _alternative(each.token) | {"top_logprobs": [_alternative(other) for other in each.top]}
-
-
-def _alternative(each: Alternative) -> dict[str, Any]:
-    return {"token": each.text, "logprob": each.logprob, "bytes": list(each.data)}
-
-
 async def _events(
     service: Service, request: ChatRequest, messages: Sequence[Message], options: ChatOptions
 ) -> AsyncGenerator[bytes]:
@@ -289,6 +281,6 @@ OPERATIONS: tuple[Operation[Any], ...] = (
             },
         },
         statuses=FAILURES,
-        streams=True,
+        streams=EVENTS,
     ),
 )

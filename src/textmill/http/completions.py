@@ -16,6 +16,7 @@ from textmill.errors import EmptyInput, InvalidInput
 from textmill.http.answer import Answer, Streamed
 from textmill.http.backend import check_backend
 from textmill.http.chat import FAILURES, WritingUsage, usage
+from textmill.http.framing import EVENTS
 from textmill.http.inputs import TokenId, check_count
 from textmill.http.openai import OPENAI
 from textmill.http.operation import Operation
@@ -311,6 +312,6 @@ OPERATIONS: tuple[Operation[Any], ...] = (
             },
         },
         statuses=FAILURES,
-        streams=True,
+        streams=EVENTS,
     ),
 )

@@ -124,10 +124,9 @@ def _success(operation: Operation[Any], schemas: Mapping[str, Any]) -> dict[str,
     if operation.answers_with is not None:
         content["example"] = operation.answers_with
     bodies: dict[str, Any] = {JSON: content}
-    if operation.streams:
-        bodies["text/event-stream"] = {
-            "schema": {"type": "string", "description": "With `stream`: events, the last `[DONE]`."}
-        }
+    if (framing := operation.streams) is not None:
+        kind = framing.content_type.partition(";")[0]
+        bodies[kind] = {"schema": {"type": "string", "description": framing.described}}
     return {"description": operation.summary, "content": bodies}
 
 

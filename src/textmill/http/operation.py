@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from textmill.http.answer import Answer, Streamed
 from textmill.http.failures import Failure
+from textmill.http.framing import Framing
 from textmill.http.rights import Right
 from textmill.http.service import Service
 from textmill.telemetry.tei import Form
@@ -51,7 +52,7 @@ class Operation(Generic[T]):
     routes never see; an operation without it counts nothing in TEI's metrics.
     ``documented`` is the type of a body whose ``takes`` is Raw: that of any one route, chosen by its shape. A ``strict``
     operation reads bodies as TEI does: only with the Content-Type of JSON, with no field twice, and up to the end of the
-    value. One that ``streams`` answers with server-sent events where the request asks for them. ``right`` is what a caller must have: see `textmill.http.rights.Rights`.
+    value. One that ``streams`` may answer bit by bit, in this framing. ``right`` is what a caller must have: see `textmill.http.rights.Rights`.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -70,7 +71,7 @@ class Operation(Generic[T]):
     strict: bool = False
     documented: Any = None
     addressed: bool = False
-    streams: bool = False
+    streams: Framing | None = None
     either: bool = False
 
     @property
