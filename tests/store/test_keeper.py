@@ -199,6 +199,23 @@ async def test_idle_models_leave_and_come_back(world: World) -> None:
     looking.cancel()
 
 
+async def test_when_a_model_leaves_is_known(world: World) -> None:
+    keeper = world.keeper(Limits(idle_s=60))
+    keeper.add(world.slot("a"))
+    keeper.add(world.slot("b", pinned=True))
+    await use(keeper, "a")
+    world.now += 20
+    assert (keeper.leaves_in("a"), keeper.leaves_in("b")) == (40, None)
+    async with keeper.lease("a"):
+        assert keeper.leaves_in("a") == 60
+    world.now += 100
+    assert keeper.leaves_in("a") == 0
+    forever = world.keeper(Limits())
+    forever.add(world.slot("a"))
+    await use(forever, "a")
+    assert forever.leaves_in("a") is None
+
+
 async def test_who_leaves_while_a_model_unloads_leaves_nothing_halfway(world: World) -> None:
     keeper = world.keeper()
     keeper.add(world.slot("a"))

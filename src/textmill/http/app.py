@@ -26,6 +26,7 @@ from textmill.http import (
     localai,
     localai_gallery,
     models,
+    ollama,
     openai,
     probes,
     rerank,
@@ -38,6 +39,7 @@ from textmill.http.cors import Cors
 from textmill.http.endpoint import Endpoint
 from textmill.http.failures import Forbidden, NoRoute, Unauthorised, WrongMethod, kind_of
 from textmill.http.middleware import Count
+from textmill.http.ollama_dialect import OLLAMA
 from textmill.http.openai import OPENAI
 from textmill.http.openapi import openapi
 from textmill.http.operation import Dialect, Operation
@@ -82,6 +84,7 @@ def create_app(
         *localai.OPERATIONS,
         *(localai_gallery.OPERATIONS if installer is not None else ()),
         *models.OPERATIONS,
+        *ollama.OPERATIONS,
         *probes.OPERATIONS,
         *site.operations(document, metrics=settings.metrics),
     )
@@ -125,14 +128,15 @@ class _Nowhere:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer nothing."""
         del receive, send
-        raise _no_route(scope["path"])
+        raise _no_route(scope)
 
 
 _nowhere = _Nowhere()
 
 
-def _no_route(path: str) -> NoRoute:
-    return NoRoute(f"nothing is served at {path}; /docs lists what is")
+def _no_route(scope: Scope) -> NoRoute:
+    instead = ollama.ELSEWHERE.get(get_route_path(scope), "/docs lists what is")
+    return NoRoute(f"nothing is served at {scope['path']}; {instead}")
 
 
 def _closing(service: Service) -> Callable[[Starlette], contextlib.AbstractAsyncContextManager[None]]:
@@ -188,7 +192,7 @@ class _Refusals:
         fitting = next((template for template, _ in self._paths if matches(template, routed)), None)
         operations = [operation for template, operation in self._paths if template == fitting]
         if not operations:
-            return await self.refused(request, _no_route(path))
+            return await self.refused(request, _no_route(request.scope))
         try:
             if not any(operation.public for operation in operations):
                 self._service.rights.check(operations[0].right, "GET", request.scope["headers"])
@@ -206,4 +210,6 @@ def _dialect(request: Request) -> Dialect:
     if isinstance(endpoint, Endpoint):
         return endpoint.operation.dialect
     path = get_route_path(request.scope)
+    if path.startswith("/api/"):
+        return OLLAMA
     return OPENAI if path.startswith(("/v1/", "/v2/")) else TEXT_EMBEDDINGS_INFERENCE

@@ -30,9 +30,9 @@ from textmill.contract import (
 )
 from textmill.errors import ModelNotFound
 from textmill.http.address import base_url, query_of
-from textmill.http.failures import Failure, failure
+from textmill.http.failures import Failure, WrongShape, failure
 from textmill.http.keys import bearer
-from textmill.http.rights import Rights
+from textmill.http.rights import Right, Rights
 from textmill.http.settings import HttpSettings
 from textmill.store.permits import Permits
 from textmill.telemetry import Telemetry
@@ -120,6 +120,10 @@ class Store(Protocol):
 
     def memory(self, name: str) -> int:
         """Bytes that a loaded model takes, as far as was seen when it loaded; 0 where nobody knows."""
+        ...
+
+    def leaves_in(self, name: str) -> float | None:
+        """Seconds after which a loaded model leaves unless it is asked before; None for one that stays."""
         ...
 
     def models(self) -> Sequence[Model]:
@@ -252,6 +256,18 @@ class Service:
             msg = f"no model {name!r} is known; GET /v1/models lists those that are"
             raise ModelNotFound(msg)
         return found
+
+    def find_named(self, name: str | None) -> tuple[Known, ModelInfo | None, Model | None]:
+        """`find` for what a request names: the one below whose `/m/MODEL` the path is comes first. Raises WrongShape for no name."""
+        name = self._chosen or name
+        if not name:
+            msg = "the field 'model' is missing"
+            raise WrongShape(msg, param="model")
+        return self.find(name)
+
+    def allow(self, right: Right) -> None:
+        """Have a request do more than its route asks a right for. Raises Unauthorised or Forbidden."""
+        self.rights.check(right, self._scope["method"], self._scope["headers"])
 
     @property
     def base_url(self) -> str:

@@ -159,6 +159,13 @@ class Keeper(Generic[M]):
             _held.set(_without(_held.get(), slot))
             self._tell()
 
+    def leaves_in(self, name: str) -> float | None:
+        """Seconds after which a model is let go unless somebody asks for it before; None for one that stays. One that is in use has not begun to count."""
+        slot = self._find(name)
+        if self._limits.idle_s is None or slot.pinned:
+            return None
+        return max(0.0, self._limits.idle_s - (0.0 if slot.leases else self._clock() - slot.used))
+
     async def unload(self, name: str, wait_s: float = 30.0) -> bool:
         """Let a model go; false where it was not loaded. Those who use it have ``wait_s`` seconds, then Unavailable is raised.
 

@@ -163,6 +163,10 @@ class Store:
         slot = self._entry(name, None).slot
         return slot.need if slot.loaded else 0
 
+    def leaves_in(self, name: str) -> float | None:
+        """Seconds after which a loaded model leaves unless it is asked before; None for one that stays."""
+        return self._keeper.leaves_in(self._entry(name, None).known.name)
+
     def models(self) -> Sequence[Served]:
         """All models that are loaded, the default first."""
         return [entry.slot.model for entry in self._entries.values() if entry.slot.model is not None]

@@ -249,6 +249,11 @@ class RecordingStore:
         self.get(name)
         return 10**7
 
+    def leaves_in(self, name: str) -> float | None:
+        """None: all stay."""
+        self.get(name)
+        return None
+
     def known(self, *, everything: bool = False) -> Sequence[tuple[Known, ModelInfo | None, RecordingModel | None]]:
         """All models, loaded."""
         del everything
