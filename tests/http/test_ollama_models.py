@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import httpx
 
+from textmill.testing.gguf_templates import REASONING
 from textmill.testing.served import RecordingModel
 
 Connect = Callable[..., httpx.AsyncClient]
@@ -69,6 +70,15 @@ async def test_a_model_is_described(client: httpx.AsyncClient) -> None:
         }
         assert found["modified_at"] == "2023-11-14T22:13:20Z"
     assert (await client.post("/m/tiny/api/show", json={})).json() == found
+
+
+async def test_a_template_is_shown_and_says_whether_a_model_thinks(
+    client: httpx.AsyncClient, model: RecordingModel
+) -> None:
+    for template, can in (("{{ messages }}", CAN), (REASONING, ["completion", "tools", "thinking", "embedding"])):
+        model.info = replace(model.info, template=template)
+        found = (await client.post("/api/show", json={"model": "tiny"})).json()
+        assert (found["template"], found["capabilities"]) == (template, can)
 
 
 async def test_an_unknown_model_and_none_are_refused(client: httpx.AsyncClient) -> None:

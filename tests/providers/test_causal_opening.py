@@ -47,6 +47,7 @@ def test_what_a_model_is_told_of(tmp_path: Path) -> None:
 
     assert (half.info.dtype, half.info.max_tokens, half.info.tasks) == ("bfloat16", 64, ("chat", "complete"))
     assert (whole.info.dtype, whole.info.max_tokens, whole.info.runtime) == ("float32", 200, "transformers")
+    assert "messages" in whole.info.template
     assert half.info.fingerprint != whole.info.fingerprint
 
 

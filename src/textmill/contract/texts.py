@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from textmill.typed import Typed
@@ -335,7 +335,8 @@ class ModelInfo:
     in their order; ``pooling`` is empty and ``dimensions`` 0 where it makes no dense vectors;
     ``int8_cosine`` is the smallest one to float32 on built-in texts where it runs in int8. Batches have at most ``batch_tokens``
     tokens and ``batch_rows`` rows, and ``tokenization_workers`` threads tokenise for them. ``fingerprint`` is a hash of weights, heads, default prompt and precision: vectors
-    of two models may be mixed in an index only where it is equal.
+    of two models may be mixed in an index only where it is equal. ``template`` is the model's own chat template, empty where it has none or its
+    engine does not tell.
     """
 
     name: str
@@ -362,6 +363,7 @@ class ModelInfo:
     fingerprint: str
     created: int
     defaults: EmbedDefaults = USUAL
+    template: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

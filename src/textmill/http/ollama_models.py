@@ -15,6 +15,7 @@ from textmill.http.answer import Answer
 from textmill.http.ollama_dialect import FAILURES, OLLAMA, named, stamp
 from textmill.http.operation import Operation
 from textmill.http.service import Service
+from textmill.providers.speech import REASONING
 
 SPOKEN = "0.13.0"
 """The version of Ollama whose requests are understood: clients ask for one that is new enough."""
@@ -22,6 +23,8 @@ SPOKEN = "0.13.0"
 _FOREVER_S = 292 * 365.25 * 24 * 3600.0
 """How long Ollama keeps a model that it is told to keep: the longest duration that Go has."""
 _GGUF = "llama.cpp"
+_THINKING = (*REASONING, "enable_thinking", "reasoning_effort")
+"""What templates have of models that reason: the marks around it, or the variables that switch it."""
 
 
 class OllamaDetails(Struct, frozen=True):
@@ -89,7 +92,9 @@ class OllamaShown(Struct, frozen=True):
     license: str
     modelfile: Annotated[str, Meta(description="Where the model came from; textmill has model files of another kind.")]
     parameters: str
-    template: str
+    template: Annotated[
+        str, Meta(description="The model's own chat template, in Jinja; empty until it has been loaded.")
+    ]
     details: OllamaDetails
     model_info: Annotated[
         dict[str, Any],
@@ -97,7 +102,7 @@ class OllamaShown(Struct, frozen=True):
             description="`general.architecture`, and with it in front `context_length` and `embedding_length`; once it has been loaded."
         ),
     ]
-    capabilities: Annotated[list[str], Meta(description="Of `completion`, `tools` and `embedding`.")]
+    capabilities: Annotated[list[str], Meta(description="Of `completion`, `tools`, `thinking` and `embedding`.")]
     modified_at: str
 
 
@@ -153,7 +158,7 @@ async def ollama_show(service: Service, request: OllamaShowRequest) -> Answer:
         license="",
         modelfile=f"FROM {known.source}\n",
         parameters="",
-        template="",
+        template="" if info is None else info.template,
         details=_details(info),
         model_info=_facts(info),
         capabilities=_capabilities(known, info),
@@ -200,11 +205,12 @@ def _facts(info: ModelInfo | None) -> dict[str, Any]:
 
 
 def _capabilities(known: Known, info: ModelInfo | None) -> list[str]:
-    """Ollama's words for what a model does; tools are told to any that chats."""
+    """Ollama's words for what a model does; tools are told to any that chats, and one thinks whose template has marks for it."""
     tasks: tuple[Task, ...] = known.tasks if info is None else info.tasks
     words: tuple[tuple[str, bool], ...] = (
         ("completion", "chat" in tasks or "complete" in tasks),
         ("tools", "chat" in tasks),
+        ("thinking", info is not None and any(mark in info.template for mark in _THINKING)),
         ("embedding", "embed" in tasks),
     )
     return [word for word, holds in words if holds]

@@ -62,7 +62,7 @@ def open_causal(place: Place, fields: Fields) -> CausalModel:
     tokenizer = Tokenizer(place.folder, vocabulary=facts.vocabulary, lowercase=False, max_tokens=facts.context)
     reader = Reader(tokenizer, TextProfile(prompts={}, default_prompt="", max_tokens=facts.context))
     loop = WritingLoop(runtime, place.name, part=place.part or PART, most=place.rows or ROWS)
-    return CausalModel(_info(place, facts), runtime, words, reader, loop, sampling_of(fields))
+    return CausalModel(_info(place, facts, words.template), runtime, words, reader, loop, sampling_of(fields))
 
 
 def dtype_of(fields: Fields) -> str:
@@ -81,7 +81,7 @@ def sampling_of(fields: Fields) -> Sampling:
     return Sampling(**values, logit_bias={int(id_): value for id_, value in bias.items() if id_.isdecimal()})  # type: ignore[arg-type]
 
 
-def _info(place: Place, facts: WriterFacts) -> ModelInfo:
+def _info(place: Place, facts: WriterFacts, template: str) -> ModelInfo:
     return ModelInfo(
         name=place.name,
         aliases=() if place.source == place.name else (place.source,),
@@ -106,6 +106,7 @@ def _info(place: Place, facts: WriterFacts) -> ModelInfo:
         tokenization_workers=0,
         fingerprint=_fingerprint(place.folder, facts.dtype),
         created=int(time.time()),
+        template=template,
     )
 
 

@@ -23,6 +23,7 @@ def test_the_model_says_what_it_is(opened: Open, folder: Path) -> None:
     assert (info.runtime, info.device, info.dtype, info.threads) == ("openvino-genai", "cpu", "f32", 1)
     assert (info.max_tokens, info.batch_rows, info.batch_tokens) == (100, 4, 64)
     assert (info.architecture, info.tasks) == ("LlamaForCausalLM", ("chat", "complete"))
+    assert "messages" in info.template
 
 
 def test_auto_without_the_cpu_takes_the_cpu_of_a_machine_without_gpu_and_says_so(

@@ -33,6 +33,7 @@ from textmill.providers.llamacpp.model import LlamaModel
 from textmill.testing.checkpoints import tiny_bert, tiny_qwen3, write_safetensors
 from textmill.testing.gguf_encoders import bert_gguf, qwen3_gguf
 from textmill.testing.gguf_llama import chain_gguf, endless_gguf, llama_gguf
+from textmill.testing.gguf_templates import CHAT
 from textmill.testing.heads import tiny_reranker
 
 HI = (Message(role="user", content="hi"),)
@@ -78,6 +79,7 @@ async def test_a_conversation_goes_on_to_its_end(chain: LlamaModel) -> None:
     assert spent_of(events).completion_tokens == 13
     assert chain.info.tasks == ("chat", "complete")
     assert (chain.info.runtime, chain.info.architecture, chain.info.max_tokens) == ("llama.cpp", "llama", 4096)
+    assert chain.info.template.strip() == CHAT.strip()
 
 
 async def test_a_prompt_goes_on_to_a_limit_or_a_stop_string(chain: LlamaModel) -> None:

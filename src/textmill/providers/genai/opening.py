@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,9 @@ def open_genai(place: Place, fields: Fields, environ: Mapping[str, str]) -> Gena
         undo.pop_all()
     reader = Reader(tokenizer, TextProfile(prompts={}, default_prompt="", max_tokens=context))
     facts = Facts(context=context, vocabulary=opened.vocabulary, rows=asked.rows, ends=ends, sampling=_sampling(own))
-    return GenaiModel(_info(place, config, asked, opened), process, words, reader, facts)
+    return GenaiModel(
+        replace(_info(place, config, asked, opened), template=words.template), process, words, reader, facts
+    )
 
 
 def _exported(folder: Path) -> str:

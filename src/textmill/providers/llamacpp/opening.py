@@ -50,16 +50,16 @@ def open_llama(file: ModelFile, root: Path, given: Given, environ: Mapping[str, 
         undo.callback(llama.close)
         session = llama.open()
         with ThreadPoolExecutor(1) as pool:  # this thread may have a loop of its own
-            meta, frame, grammars = pool.submit(asyncio.run, _asked(session)).result()
+            meta, frame, grammars, template = pool.submit(asyncio.run, _asked(session)).result()
         states = settings.pooling.endswith("_NONE") and settings.embedding
         shares = file.facts is not None and file.facts.gguf is not None and file.facts.gguf.architecture in _YES_OR_NO
-        info = _info(file, asked.launch, session, meta)
+        info = replace(_info(file, asked.launch, session, meta), template=template)
         undo.pop_all()
     return LlamaModel(info, llama, Way(settings.parallel, frame, states=states, shares=shares, grammars=grammars))
 
 
-async def _asked(session: Session) -> tuple[Mapping[str, Any], Frame, Grammars | None]:
-    """What llama.cpp says of the model, what stands around its texts, and how it is bound by grammars."""
+async def _asked(session: Session) -> tuple[Mapping[str, Any], Frame, Grammars | None, str]:
+    """What llama.cpp says of the model, what stands around its texts, how it is bound by grammars, and its chat template."""
     models = await session.wire.get("/models")
     try:
         meta: Mapping[str, Any] = models["data"][0]["meta"]
@@ -68,7 +68,8 @@ async def _asked(session: Session) -> tuple[Mapping[str, Any], Frame, Grammars |
         raise ModelBroken(msg) from error
     vocabulary = int(meta.get("n_vocab") or 0)
     grammars = await grammars_of(session.native, vocabulary) if session.process.guided else None
-    return meta, await frame_of(session.native), grammars
+    about = await session.native.get("/props")
+    return meta, await frame_of(session.native), grammars, str(about.get("chat_template") or "")
 
 
 def _info(file: ModelFile, launch: Launch, session: Session, meta: Mapping[str, Any]) -> ModelInfo:
