@@ -133,7 +133,9 @@ async def test_a_stream_that_is_cut_off_says_so_and_closes_its_events() -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("route", ["/v1/chat/completions", "/api/chat"])
 async def test_a_client_that_leaves_stops_its_model(
+    route: str,
     stream: bool,  # noqa: FBT001 - a case
     settings: HttpSettings,
     telemetry: Telemetry,
@@ -144,7 +146,7 @@ async def test_a_client_that_leaves_stops_its_model(
     permits = Permits()
     app = create_app(store, settings, telemetry, permits)
     body = json.dumps({"messages": [{"role": "user", "content": "x"}], "stream": stream}).encode()
-    scope = scope_of("/v1/chat/completions")
+    scope = scope_of(route)
     gone = asyncio.Event()
     sent = False
 
@@ -165,7 +167,7 @@ async def test_a_client_that_leaves_stops_its_model(
     assert model.closed.is_set()
     assert (store.leases, permits.under_way) == (0, 0)
     told, _ = telemetry.render()
-    assert b'route="/v1/chat/completions",status="499"} 1' in told
+    assert f'route="{route}",status="499"}} 1'.encode() in told
 
 
 async def test_a_stream_ends_with_a_drain(settings: HttpSettings, telemetry: Telemetry) -> None:
