@@ -39,6 +39,11 @@ PATHS = {
     "/edits",
     "/v1/rerank",
     "/jina/v1/rerank",
+    "/v1/embed",
+    "/v2/embed",
+    "/v1/v2/embed",
+    "/v2/rerank",
+    "/v1/v2/rerank",
     "/v1/tokenize",
     "/v1/detokenize",
     "/v1/models",
@@ -79,6 +84,11 @@ PATHS = {
     "/embed_sparse",
     "/predict",
     "/rerank",
+    "/vectors",
+    "/vectors/",
+    "/meta",
+    "/.well-known/ready",
+    "/.well-known/live",
     "/similarity",
     "/tokenize",
     "/decode",
@@ -113,7 +123,7 @@ async def test_operation_ids_are_unique_and_everything_is_described(document: di
     for operation in operations:
         assert operation["summary"]
         assert all(response["description"] for response in operation["responses"].values())
-    for name in ("EmbeddingsRequest", "EmbedRequest", "PredictRequest", "RerankRequest"):
+    for name in ("EmbeddingsRequest", "EmbedRequest", "PredictRequest", "RerankDocumentsRequest", "Ranking"):
         fields = document["components"]["schemas"][name]["properties"]
         assert all(field.get("description") for field in fields.values())
 

@@ -31,6 +31,9 @@ async def test_the_best_document_comes_first_and_of_equal_ones_the_earlier(
     assert model.calls == [([("q", text) for text in ("aa", "a", "bb", "ccc")], RerankOptions())]
     assert (body.model, body.object) == ("tiny", "list")
     assert body.usage.prompt_tokens == body.usage.total_tokens == 16
+    assert body.id
+    assert body.meta.api_version.version == "1"
+    assert (body.meta.billed_units, body.meta.tokens) == ({"search_units": 1}, {"input_tokens": 16})
     assert answer.headers["x-compute-characters"] == str(4 + 8)
 
 
@@ -48,6 +51,20 @@ async def test_as_many_come_as_were_asked_for_and_there_are(
 async def test_documents_stay_out_of_the_answer_where_they_are_not_wanted(client: httpx.AsyncClient) -> None:
     answer = await client.post("/v1/rerank", json={"query": "q", "documents": ["a"], "return_documents": False})
     assert answer.json()["results"] == [{"index": 0, "relevance_score": 1.0}]
+
+
+async def test_the_fields_that_are_to_be_read_are(client: httpx.AsyncClient, model: RecordingModel) -> None:
+    documents = ["a", {"title": "t", "text": "x"}, {"text": "y"}, {"title": None, "text": "z", "more": 5}]
+    fields = {"query": "q", "documents": documents, "rank_fields": ["title", "text"]}
+    answer = await client.post("/v1/rerank", json=fields)
+    assert model.calls[-1][0] == [("q", text) for text in ("a", "t\nx", "y", "z")]
+    assert answer.json()["results"][0]["document"] == {"text": "t\nx"}
+
+
+async def test_a_hundred_documents_count_as_one_search(client: httpx.AsyncClient) -> None:
+    for count, units in ((100, 1), (101, 2)):
+        answer = await client.post("/v1/rerank", json={"query": "q", "documents": ["a"] * count})
+        assert answer.json()["meta"]["billed_units"] == {"search_units": units}
 
 
 async def test_many_documents_are_ranked_as_few_are(client: httpx.AsyncClient) -> None:
@@ -75,6 +92,10 @@ async def test_truncation_reaches_the_model_and_what_means_nothing_here_is_ignor
         ({"top_n": 0}, "invalid_type", "top_n", ">= 1"),
         ({"documents": ["a", {"image": "http://…"}]}, "invalid_input", "documents", "documents[1] has an image"),
         ({"documents": [{"title": "t"}]}, "invalid_input", "documents", "documents[0]"),
+        ({"documents": [{"text": 5}]}, "invalid_type", "documents", "documents[0].text"),
+        ({"documents": [{"title": 5}], "rank_fields": ["title"]}, "invalid_type", "documents", "documents[0].title"),
+        ({"documents": [{"text": "x"}], "rank_fields": ["a", "b"]}, "invalid_input", "documents", "fields a, b"),
+        ({"rank_fields": "title"}, "invalid_type", "rank_fields", "array"),
         ({"documents": [1]}, "invalid_type", "documents", "documents"),
         ({"query": {"image": "data:…"}}, "invalid_input", "query", "query has an image"),
         ({"backend": "llama-cpp"}, "invalid_input", "backend", "runs on fake"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from textmill.http.framing import EVENTS, Framing
 
@@ -23,7 +24,8 @@ class Answer:
     def raw_headers(self) -> list[tuple[bytes, bytes]]:
         """All headers as ASGI takes them."""
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.headers]
-        raw.append((b"content-length", b"%d" % len(self.body)))
+        if self.status != HTTPStatus.NO_CONTENT:  # such an answer has no length either (RFC 9110, 8.6)
+            raw.append((b"content-length", b"%d" % len(self.body)))
         if self.body:
             raw.append((b"content-type", self.content_type.encode("latin-1")))
         return raw

@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from textmill.errors import TextmillError
 from textmill.http import (
     chat,
+    cohere,
     completions,
     edits,
     localai,
@@ -30,9 +31,11 @@ from textmill.http import (
     openai,
     probes,
     rerank,
+    rerank_root,
     site,
     tei,
     tokens,
+    weaviate,
 )
 from textmill.http.address import in_order, matches
 from textmill.http.cors import Cors
@@ -79,8 +82,11 @@ def create_app(
         *completions.OPERATIONS,
         *edits.OPERATIONS,
         *rerank.OPERATIONS,
+        *cohere.OPERATIONS,
         *tokens.OPERATIONS,
         *tei.OPERATIONS,
+        *rerank_root.OPERATIONS,
+        *weaviate.OPERATIONS,
         *localai.OPERATIONS,
         *(localai_gallery.OPERATIONS if installer is not None else ()),
         *models.OPERATIONS,
@@ -206,6 +212,9 @@ class _Refusals:
 
 
 def _dialect(request: Request) -> Dialect:
+    spoken: Dialect | None = request.scope.get("textmill.dialect")
+    if spoken is not None:
+        return spoken
     endpoint = request.scope.get("endpoint")
     if isinstance(endpoint, Endpoint):
         return endpoint.operation.dialect

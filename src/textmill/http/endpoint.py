@@ -64,7 +64,7 @@ class Endpoint(Generic[T]):
             body = await read_body(scope, receive, service.settings.body_limit) if operation.either else b""
             return await while_connected(receive, operation.handle(service, self._address.decode(scope, body)))
         with service.permits.begin():
-            if operation.strict:
+            if operation.strict and not operation.untyped:
                 check_content_type(scope["headers"])
             taken = self._body.decode(await read_body(scope, receive, service.settings.body_limit))
             service.form = None if operation.form is None else operation.form(taken)

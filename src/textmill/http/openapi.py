@@ -61,10 +61,10 @@ def _types(operation: Operation[Any]) -> list[Any]:
 def _operation(operation: Operation[Any], path: str, schemas: Mapping[str, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {
         "tags": [operation.dialect.name],
-        "operationId": operation.handle.__name__ + "_" + (_SIGNS.sub("_", shown(path)).strip("_") or "root"),
+        "operationId": f"{operation.handle.__name__}_{_id_of(shown(path))}",
         "summary": operation.summary,
         "security": [] if operation.public else [{}, {"key": []}],
-        "responses": {"200": _success(operation, schemas)} | _failures(operation, schemas),
+        "responses": {str(operation.succeeds): _success(operation, schemas)} | _failures(operation, schemas),
     }
     if operation.description:
         described["description"] = operation.description
@@ -77,6 +77,12 @@ def _operation(operation: Operation[Any], path: str, schemas: Mapping[str, Any])
         body = {"schema": schemas[str(operation.documented or operation.takes)], "example": operation.example}
         described["requestBody"] = {"required": True, "content": {JSON: body}}
     return described
+
+
+def _id_of(path: str) -> str:
+    """A path as part of a name, its last slash told where another path lacks it."""
+    name = _SIGNS.sub("_", path).strip("_")
+    return f"{name}_slash" if name and path.endswith("/") else name or "root"
 
 
 def _parameters(operation: Operation[Any], path: str) -> list[dict[str, Any]]:

@@ -47,12 +47,12 @@ class Operation(Generic[T]):
     behind them. NoneType takes nothing, and its handler gets None.
 
     ``gives`` is the type of a successful answer's JSON, or its content type where it is not JSON. The first of ``paths``
-    names the operation in metrics and documentation. ``statuses`` are the failures that it can answer with, but for a wrong
-    method. ``form`` says of a request that computes whether it has one input or a list, and raises WrongShape for what TEI's
+    names the operation in metrics and documentation. ``succeeds`` is the status of a successful answer, ``statuses`` are the failures
+    that it can answer with, but for a wrong method. ``form`` says of a request that computes whether it has one input or a list, and raises WrongShape for what TEI's
     routes never see; an operation without it counts nothing in TEI's metrics.
     ``documented`` is the type of a body whose ``takes`` is Raw: that of any one route, chosen by its shape. A ``strict``
     operation reads bodies as TEI does: only with the Content-Type of JSON, with no field twice, and up to the end of the
-    value. One that ``streams`` may answer bit by bit, in this framing. ``right`` is what a caller must have: see `textmill.http.rights.Rights`.
+    value; one that is ``untyped`` too leaves the Content-Type to its handler. One that ``streams`` may answer bit by bit, in this framing. ``right`` is what a caller must have: see `textmill.http.rights.Rights`.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -69,6 +69,8 @@ class Operation(Generic[T]):
     right: Right = "use"
     form: Callable[[T], Form] | None = None
     strict: bool = False
+    untyped: bool = False
+    succeeds: int = 200
     documented: Any = None
     addressed: bool = False
     streams: Framing | None = None

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from textmill.gallery.gallery import Available
     from textmill.gallery.record import Record
     from textmill.gallery.wish import Wish
+    from textmill.http.operation import Dialect
 
 A = TypeVar("A", bound=Answered)
 P = ParamSpec("P")
@@ -289,6 +290,16 @@ class Service:
     def note(self, model: Model) -> None:
         """Have metrics know which model answers a request whose answer comes bit by bit."""
         self._scope["textmill.model"] = model.info.name
+
+    def speak(self, dialect: Dialect) -> None:
+        """Have errors of this request answered in another dialect than its operation's."""
+        self._scope["textmill.dialect"] = dialect
+
+    @property
+    def headers(self) -> Iterable[tuple[bytes, bytes]]:
+        """The request's headers, as ASGI has them."""
+        found: Iterable[tuple[bytes, bytes]] = self._scope["headers"]
+        return found
 
     def refuse(self, error: Exception) -> Failure:
         """What to say about an error."""

@@ -1,4 +1,4 @@
-"""TEI's routes for classifiers and rerankers: /predict and /rerank."""
+"""What TEI does with classifiers and rerankers: /predict, and its part of /rerank."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ async def predict(service: Service, request: PredictRequest) -> Answer:
 
 
 async def rerank(service: Service, request: RerankRequest) -> Answer:
-    """POST /rerank."""
+    """POST /rerank with `texts`."""
     started = time.perf_counter()
     model, texts = await service.model(request.model, "rerank"), request.texts
     if not texts:
@@ -228,21 +228,6 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         answers_with=[[{"score": 0.98, "label": "joy"}, {"score": 0.02, "label": "anger"}]],
         statuses=FAILURES,
         form=lambda request: form_of_examples(request.inputs),
-        strict=True,
-    ),
-    Operation(
-        method="POST",
-        paths=("/rerank",),
-        dialect=TEXT_EMBEDDINGS_INFERENCE,
-        handle=rerank,
-        takes=RerankRequest,
-        gives=list[Rank],
-        summary="Order texts by relevance (TEI)",
-        description="The most relevant text first. Scores lie between 0 and 1 unless `raw_scores` is true.",
-        example={"query": "What drives the mill?", "texts": ["Bread is baked.", "Water drives the wheel."]},
-        answers_with=[{"index": 1, "score": 0.97}, {"index": 0, "score": 0.01}],
-        statuses=FAILURES,
-        form=lambda _: "batch",
         strict=True,
     ),
 )
