@@ -34,7 +34,7 @@ ROOT: Final = Path(__file__).parents[2]
 PATIENCE: Final = 120.0
 MODELS: Final[Mapping[str, Sequence[str]]] = {
     "embed": (),
-    "named": ("--served-model-name", cohere_checks.MODEL),
+    "named": ("--served-model-name", cohere_checks.NAMED),
     "cl100k": ("--token-input", "cl100k"),
     "roles": (),
     "rerank": (),

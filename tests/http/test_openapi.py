@@ -162,6 +162,15 @@ class Page(HTMLParser):
                 self.links.append(value or "")
 
 
+async def test_each_operation_succeeds_in_one_way(document: dict[str, Any], client: httpx.AsyncClient) -> None:
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            assert len([status for status in operation["responses"] if status.startswith("2")]) == 1
+    for path in ("/.well-known/ready", "/.well-known/live"):
+        assert set(document["paths"][path]["get"]["responses"]) == {"204", "503"}
+    assert 'responses["200"]' not in (await client.get("/docs")).text  # the page has to read those without it too
+
+
 async def test_the_page_stands_alone_and_reads_the_document(client: httpx.AsyncClient) -> None:
     answer = await client.get("/docs")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
