@@ -150,7 +150,7 @@ BAD = [
     (b"{}", 400, "invalid_type", "input", "'input' is missing"),
     (b'{"input":null}', 400, "invalid_type", "input", "'input' is missing"),
     (b'{"input":5}', 400, "invalid_type", "input", "got int"),
-    (b'{"input":{"a":1}}', 400, "invalid_type", "input", "got object"),
+    (b'{"input":{"a":1}}', 400, "invalid_type", "input", "without a 'text'"),
     (b'{"input":["a",null]}', 400, "invalid_type", "input", "input[1]"),
     (b'{"input":[1,"a"]}', 400, "invalid_type", "input", "mixes"),
     (b'{"input":[1.5]}', 400, "invalid_type", "input", "got float"),

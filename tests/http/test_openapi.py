@@ -8,7 +8,8 @@ import httpx
 import msgspec
 import pytest
 
-from textmill.http.openai import EmbeddingsAnswer, EmbeddingsRequest
+from textmill.http.embeddings_request import EmbeddingsRequest
+from textmill.http.openai import EmbeddingsAnswer
 from textmill.http.tei_embed import EmbedRequest
 
 
@@ -35,6 +36,18 @@ PATHS = {
     "/v1/completions",
     "/completions",
     "/v1/engines/{model}/completions",
+    "/openai/deployments/{deployment}/embeddings",
+    "/openai/deployments/{deployment}/chat/completions",
+    "/openai/deployments/{deployment}/completions",
+    "/openai/v1/embeddings",
+    "/openai/v1/chat/completions",
+    "/openai/v1/completions",
+    "/models/{repository}",
+    "/models/{repository}/pipeline/{pipeline}",
+    "/hf-inference/models/{repository}",
+    "/hf-inference/models/{repository}/pipeline/{pipeline}",
+    "/pipeline/{pipeline}/{repository}",
+    "/classify",
     "/v1/edits",
     "/edits",
     "/v1/rerank",
@@ -223,8 +236,8 @@ async def test_inputs_are_described_exactly(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     text, ids, several = schemas["EmbedRequest"]["properties"]["inputs"]["anyOf"]
     assert (text["minLength"], ids["minItems"], several["minItems"]) == (1, 1, 1)
-    single, _, several = schemas["EmbeddingsRequest"]["properties"]["input"]["anyOf"]
-    assert single["minLength"] == 1
+    single, _, several, with_text = schemas["EmbeddingsRequest"]["properties"]["input"]["anyOf"]
+    assert (single["minLength"], with_text["required"]) == (1, ["text"])
     assert "minLength" not in several["items"]["anyOf"][0]
     assert "x-exactly" not in str(document)
 

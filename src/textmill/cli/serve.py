@@ -23,6 +23,7 @@ from textmill.cli.galleries import open_gallery
 from textmill.cli.logs import start_logging
 from textmill.cli.models import open_store
 from textmill.cli.observing import observing
+from textmill.cli.token_input import open_token_input
 from textmill.config import (
     TEI_DEFAULTS,
     ServeOptions,
@@ -89,6 +90,7 @@ def run(serving: Serving) -> None:
     for level, sentence in serving.notes:
         _log.log(level, "%s", sentence)
     keys, admin_keys = _keys(options)
+    texts = open_token_input(options)
     prepare_process(options.threads or available_threads())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
@@ -112,7 +114,7 @@ def run(serving: Serving) -> None:
         settings = replace(_settings(serving, keys), admin_keys=admin_keys, exposed=is_exposed(door))
         try:
             run_server(
-                create_app(store, settings, telemetry, permits, _installer(options, looks)),
+                create_app(store, settings, telemetry, permits, _installer(options, looks), texts),
                 door,
                 permits=permits,
                 grpc=_grpc(options, settings, grpc_door, store, telemetry, permits) if grpc_door else None,

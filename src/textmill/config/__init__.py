@@ -17,6 +17,7 @@ from textmill.config.provider_keys import provider_key
 from textmill.config.serving import Serving, serve_options
 from textmill.config.sources import command_options, model_options
 from textmill.config.tei import DEFAULTS as TEI_DEFAULTS
+from textmill.config.tiktoken import tiktoken_cache
 
 __all__ = [
     "GALLERY_OPTIONS",
@@ -40,6 +41,7 @@ __all__ = [
     "serve_options",
     "server_key",
     "state_folder",
+    "tiktoken_cache",
     "unproxied_hosts",
     "without_users",
 ]

@@ -175,6 +175,13 @@ class ServeOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_field
         Literal["auto", "similarity"],
         Meta(description="What POST / and POST /invocations do with a model of embeddings; auto embeds."),
     ] = "auto"
+    token_input: Annotated[
+        Literal["model", "cl100k"],
+        Meta(
+            description="Whose token ids requests for embeddings in OpenAI's dialect may have in place of texts: the model's own, or "
+            "OpenAI's cl100k_base, as LangChain sends them, which become texts again (needs textmill[tiktoken])."
+        ),
+    ] = "model"  # noqa: S105 - no password
     predict_route: Annotated[
         Route | None,
         Meta(description="Another path of POST /vertex, as Vertex AI chooses one; also AIP_PREDICT_ROUTE."),

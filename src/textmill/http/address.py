@@ -81,6 +81,11 @@ def matches(template: str, path: str) -> bool:
     return _compiled(template).match(path) is not None
 
 
+def alike(one: str, other: str) -> bool:
+    """Whether two templates differ in nothing but the names of their parameters."""
+    return _PARAMETER.sub("{}", one) == _PARAMETER.sub("{}", other)
+
+
 def in_order(paths: Iterable[tuple[str, T]]) -> list[tuple[str, T]]:
     """Paths in the order in which a router is to try them: the more of a path is plain, the earlier."""
-    return sorted(paths, key=lambda each: each[0].count("{") + each[0].count(":path}"))
+    return sorted(paths, key=lambda each: -len(_PARAMETER.sub("", each[0])))

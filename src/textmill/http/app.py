@@ -20,15 +20,18 @@ from starlette.types import Receive, Scope, Send
 
 from textmill.errors import TextmillError
 from textmill.http import (
+    azure,
     chat,
     cohere,
     completions,
     edits,
+    infinity,
     localai,
     localai_gallery,
     models,
     ollama,
     openai,
+    pipelines,
     probes,
     rerank,
     rerank_root,
@@ -37,10 +40,11 @@ from textmill.http import (
     tokens,
     weaviate,
 )
-from textmill.http.address import in_order, matches
+from textmill.http.address import alike, in_order, matches
 from textmill.http.cors import Cors
 from textmill.http.endpoint import Endpoint
 from textmill.http.failures import Forbidden, NoRoute, Unauthorised, WrongMethod, kind_of
+from textmill.http.inputs import ForeignTokens
 from textmill.http.middleware import Count
 from textmill.http.ollama_dialect import OLLAMA
 from textmill.http.openai import OPENAI
@@ -62,15 +66,19 @@ def create_app(
     telemetry: Telemetry,
     permits: Permits | None = None,
     installer: Installer | None = None,
+    texts: ForeignTokens | None = None,
 ) -> Starlette:
     """The ASGI app over a store. When it shuts down it closes the store, with ``settings.drain_s`` as deadline.
 
     ``permits`` are given where others, such as the process that drains, look at them too. Without an
     ``installer`` nothing is served that installs or deletes models; with one, it begins with the app and closes with it.
+    ``texts`` reads token ids in requests for embeddings; without it they are the model's own.
 
     Raises ConfigInvalid for an empty API key.
     """
-    service = Service(store, settings, telemetry, permits or Permits(settings.max_concurrent_requests), installer)
+    service = Service(
+        store, settings, telemetry, permits or Permits(settings.max_concurrent_requests), installer, texts
+    )
 
     @cache
     def document() -> bytes:
@@ -87,6 +95,9 @@ def create_app(
         *tei.OPERATIONS,
         *rerank_root.OPERATIONS,
         *weaviate.OPERATIONS,
+        *infinity.OPERATIONS,
+        *azure.OPERATIONS,
+        *pipelines.OPERATIONS,
         *localai.OPERATIONS,
         *(localai_gallery.OPERATIONS if installer is not None else ()),
         *models.OPERATIONS,
@@ -196,7 +207,7 @@ class _Refusals:
         routed = get_route_path(request.scope)
         # The plainest of the paths: others fit only since names may have slashes.
         fitting = next((template for template, _ in self._paths if matches(template, routed)), None)
-        operations = [operation for template, operation in self._paths if template == fitting]
+        operations = [each for template, each in self._paths if fitting is not None and alike(template, fitting)]
         if not operations:
             return await self.refused(request, _no_route(request.scope))
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from msgspec import Meta
 
@@ -17,14 +17,31 @@ TokenId = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Inputs = str | list[str | TokenId | list[TokenId]]
 
 
-def inputs_schema(*, empty_texts: bool) -> dict[str, object]:
-    """The JSON schema of `Inputs` as they are taken: nothing empty but texts of a list where they may be, and no ids beside texts."""
+class ForeignTokens(Protocol):
+    """Token ids of another vocabulary than the model's; `textmill.checkpoint.cl100k.ForeignVocabulary` is one."""
+
+    @property
+    def name(self) -> str:
+        """The vocabulary's name."""
+        ...
+
+    def read(self, inputs: Sequence[Input]) -> list[Input]:
+        """The inputs with each list of ids as the text that it stands for; blocks. Raises InvalidInput for ids that stand for nothing."""
+        ...
+
+
+def inputs_schema(*, empty_texts: bool, also: dict[str, object] | None = None) -> dict[str, object]:
+    """The JSON schema of `Inputs` as they are taken: nothing empty but texts of a list where they may be, and no ids beside texts.
+
+    ``also`` is the schema of what may stand in a text's place.
+    """
+    more = [] if also is None else [also]
     text: dict[str, object] = {"type": "string", "minLength": 1}
     among = {"type": "string"} if empty_texts else text
     token = {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}
     ids = {"type": "array", "items": token, "minItems": 1}
-    several = {"type": "array", "items": {"anyOf": [among, ids]}, "minItems": 1}
-    return exactly({"anyOf": [text, ids, several]})
+    several = {"type": "array", "items": {"anyOf": [among, ids, *more]}, "minItems": 1}
+    return exactly({"anyOf": [text, ids, several, *more]})
 
 
 def as_batch(given: Inputs, field: str, limit: int) -> list[Input]:

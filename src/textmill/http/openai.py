@@ -1,92 +1,43 @@
-"""OpenAI's dialect: its errors and /v1/embeddings."""
+"""OpenAI's dialect: its errors and /v1/embeddings, which is Jina's too."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import orjson
 from msgspec import Meta, Struct
 
-from textmill.contract import EmbedOptions, Input, TokenPooling
+from textmill.contract import Input
 from textmill.http.answer import JSON, Answer
-from textmill.http.backend import BackendName, check_backend
-from textmill.http.conversation import Message, conversation
-from textmill.http.failures import Failure, WrongShape
-from textmill.http.inputs import Inputs, as_batch, form_of, inputs_schema, refuse_empty
+from textmill.http.backend import check_backend
+from textmill.http.embeddings_request import (
+    EmbeddingsRequest,
+    encodings_of,
+    form_of_request,
+    inputs_of,
+    options_of,
+)
+from textmill.http.encodings import rows_in
+from textmill.http.failures import Failure
+from textmill.http.late_chunking import embed_late
 from textmill.http.operation import Operation
-from textmill.http.overflow import OnOverflow, Overlap, Window, policy
 from textmill.http.service import Service
 from textmill.http.timing import timing_headers
-from textmill.http.vectors import json_array, openai_base64_rows, openai_float_rows
-
-
-class EmbeddingsRequest(Struct, frozen=True):
-    """What to embed. Null is the same as absent in every optional field; unknown fields are ignored."""
-
-    input: Annotated[
-        Inputs | None,
-        Meta(
-            description="A text, a list of texts, the token ids of one text, or a list that mixes texts and lists of ids. "
-            "Ids are the model's own. Texts that are too long are cut unless the server does not; in a list empty texts are "
-            "embedded. Only with `messages` it may be absent, and must be.",
-            extra_json_schema=inputs_schema(empty_texts=True),
-        ),
-    ] = None
-    model: Annotated[str | None, Meta(description="A name of `/v1/models`; absent means the default model.")] = None
-    encoding_format: Annotated[
-        Literal["float", "base64"] | None,
-        Meta(
-            description="`float` (the default, unless the model's file says otherwise) or `base64`: little-endian float32."
-        ),
-    ] = None
-    dimensions: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
-        Meta(description="Keep that many leading values, then normalise (Matryoshka)."),
-    ] = None
-    user: Annotated[object, Meta(description="Accepted and ignored.")] = None
-    prompt_name: Annotated[
-        str | None,
-        Meta(
-            description="Not in OpenAI's API: one of the model's own prompts, such as `query`. Send it as `extra_body`."
-        ),
-    ] = None
-    prompt: Annotated[
-        str | None,
-        Meta(
-            description="Not in OpenAI's API: put in front of each text; an empty one switches the default prompt off."
-        ),
-    ] = None
-    on_overflow: OnOverflow = None
-    chunk_tokens: Window = None
-    chunk_overlap: Overlap = None
-    messages: Annotated[
-        list[Message] | None,
-        Meta(
-            description="LocalAI's: a conversation in place of `input`; it is embedded as one text, a line `role: content` a message."
-        ),
-    ] = None
-    pooling: Annotated[
-        Literal["", "backend", "mean", "last", "decayed_mean"] | None,
-        Meta(
-            description="LocalAI's: pool the states of tokens so in place of the model's own way, which is `backend`. In "
-            "`decayed_mean` a state counts half as much as one that stands a half-life nearer to the end."
-        ),
-    ] = None
-    pooling_half_life_tokens: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
-        Meta(description="For `decayed_mean`; 256, unless the model's file says otherwise."),
-    ] = None
-    backend: BackendName = None
-    model_base_name: Annotated[object, Meta(description="Accepted and ignored.")] = None
+from textmill.http.vectors import json_array
 
 
 class EmbeddingItem(Struct, frozen=True):
     """One vector; ``index`` is the place of its input in the request."""
 
     object: Literal["embedding"]
-    embedding: Annotated[list[float] | str, Meta(description="Numbers, or base64 of little-endian float32.")]
+    embedding: Annotated[
+        list[float] | str | dict[str, list[float] | str],
+        Meta(
+            description="Numbers, or base64 of little-endian float32; an object with each form where several are wanted."
+        ),
+    ]
     index: int
 
 
@@ -147,64 +98,38 @@ class OpenAI:
 
 OPENAI = OpenAI()
 
+_READ_AS = "x-token-input"
+
 
 async def embeddings(service: Service, request: EmbeddingsRequest) -> Answer:
     """POST /v1/embeddings."""
     started = time.perf_counter()
-    model = await service.model(request.model, "embed")
+    model, side = await service.sided(request.model, "embed")
     check_backend(request.backend, model.info)
-    inputs = _inputs(service, request)
-    truncate, chunking = policy(
-        request.on_overflow, request.chunk_tokens, request.chunk_overlap, truncate=service.settings.auto_truncate
-    )
-    options = EmbedOptions(
-        prompt=request.prompt,
-        prompt_name=request.prompt_name,
-        dimensions=request.dimensions,
-        truncate=truncate,
-        chunking=chunking,
-        pooling=_POOLINGS[request.pooling or ""],
-        half_life=request.pooling_half_life_tokens,
-    )
-    made = await service.compute(model, model.embed_inputs, inputs, options)
-    encoding = request.encoding_format or model.info.defaults.encoding
-    rows = openai_base64_rows if encoding == "base64" else openai_float_rows
-    data = await json_array(made.vectors, rows)
+    inputs, told = await _read(service, request)
+    options = options_of(request, model.info, side, service.settings)
+    encodings = encodings_of(request, model.info)
+    if request.late_chunking:
+        made = await embed_late(service, model, inputs, options)
+    else:
+        made = await service.compute(model, model.embed_inputs, inputs, options)
+    data = await json_array(made.vectors, rows_in(encodings))
     tail = orjson.dumps({"model": model.info.name, "usage": _usage(sum(made.tokens))})
     body = b"".join((b'{"object":"list","data":', data, b",", tail[1:]))
-    return Answer(body, headers=timing_headers(model.info, inputs, made, started), model=model.info.name)
+    headers = (*timing_headers(model.info, inputs, made, started), *told)
+    return Answer(body, headers=headers, model=model.info.name)
 
 
-_POOLINGS: Mapping[str, TokenPooling | None] = {
-    "": None,
-    "backend": "own",
-    "mean": "mean",
-    "last": "last",
-    "decayed_mean": "decayed_mean",
-}
-
-
-def _inputs(service: Service, request: EmbeddingsRequest) -> list[Input]:
-    """What a request wants embedded. Raises EmptyInput for nothing, for empty ids, and for a text by itself that is empty."""
-    if request.messages is not None:
-        return [conversation(request.messages)]
-    given = _given(request)
-    inputs = as_batch(given, "input", service.settings.max_inputs)
-    refuse_empty(inputs, "input", texts=service.settings.as_tei or isinstance(given, str))
-    return inputs
-
-
-def _given(request: EmbeddingsRequest) -> Inputs:
-    """The input, or one text where there are messages. Raises WrongShape for both, and for neither."""
-    if request.input is None:
-        if request.messages is None:
-            msg = "the field 'input' is missing"
-            raise WrongShape(msg, param="input")
-        return ""
-    if request.messages is not None:
-        msg = "give either 'input' or 'messages', not both"
-        raise WrongShape(msg, param="messages")
-    return request.input
+async def _read(service: Service, request: EmbeddingsRequest) -> tuple[list[Input], tuple[tuple[str, str], ...]]:
+    """The inputs, and a header that says whose vocabulary token ids were taken for, where there are any."""
+    texts = service.texts
+    # LangChain sends an empty text by itself to learn what an empty document is, wherever it sends OpenAI's ids.
+    inputs = inputs_of(request, service.settings, empty=texts is not None)
+    if all(isinstance(item, str) for item in inputs):
+        return inputs, ()
+    if texts is None:
+        return inputs, ((_READ_AS, "model"),)
+    return await asyncio.to_thread(texts.read, inputs), ((_READ_AS, texts.name),)
 
 
 def _usage(tokens: int) -> dict[str, int]:
@@ -246,6 +171,6 @@ OPERATIONS: tuple[Operation[Any], ...] = (
             422: "With `textmill tei`: a text, an option or an id is wrong, or a field has the wrong type.",
             424: "With `textmill tei`: the model does something else, or failed on these inputs.",
         },
-        form=lambda request: form_of(_given(request), "input"),
+        form=form_of_request,
     ),
 )

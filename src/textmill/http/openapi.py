@@ -16,6 +16,11 @@ from textmill.http.operation import Operation
 from textmill.http.schema import with_exact
 
 _MODEL = "A name of `/v1/models`, where the body names none."
+_NAMED = {
+    "deployment": "A name of `/v1/models`, whatever the body names.",
+    "repository": "A name of `/v1/models`, whatever the body names.",
+    "pipeline": "A pipeline, such as `feature-extraction`.",
+}
 _SIGNS = re.compile(r"\W+")
 _TEMPLATE = "#/components/schemas/{name}"
 
@@ -89,7 +94,10 @@ def _parameters(operation: Operation[Any], path: str) -> list[dict[str, Any]]:
     """What the path and the query say."""
     in_path = names_in(path)
     if operation.bodied:
-        names = [_named("model", "path", {"type": "string"}, required=True, description=_MODEL) for _ in in_path]
+        names = [
+            _named(each, "path", {"type": "string"}, required=True, description=_NAMED.get(each, _MODEL))
+            for each in in_path
+        ]
         fields = {field.name for field in msgspec.structs.fields(operation.documented or operation.takes)}
         return names or (
             [_named("model", "query", {"type": "string"}, description=_MODEL)] if "model" in fields else []

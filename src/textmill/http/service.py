@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, ParamSpec, Protocol, Self, TypeVar
@@ -22,6 +22,7 @@ from textmill.contract import (
     EmbedChunks,
     EmbedSparse,
     EmbedTokens,
+    Kind,
     Known,
     ModelInfo,
     Rerank,
@@ -31,7 +32,9 @@ from textmill.contract import (
 from textmill.errors import ModelNotFound
 from textmill.http.address import base_url, query_of
 from textmill.http.failures import Failure, WrongShape, failure
+from textmill.http.inputs import ForeignTokens
 from textmill.http.keys import bearer
+from textmill.http.model_name import parted
 from textmill.http.rights import Right, Rights
 from textmill.http.settings import HttpSettings
 from textmill.store.permits import Permits
@@ -49,6 +52,9 @@ A = TypeVar("A", bound=Answered)
 P = ParamSpec("P")
 
 _log = logging.getLogger(__name__)
+
+_NAMING = ("deployment", "repository")
+"""Parameters of paths that name the model whatever a body says: Azure's and Hugging Face's words for it."""
 
 
 class Model(
@@ -97,7 +103,7 @@ class Store(Protocol):
         """
         ...
 
-    def names(self) -> Iterable[str]:
+    def names(self) -> Collection[str]:
         """All names by which models are found."""
         ...
 
@@ -183,8 +189,10 @@ class Service:
         telemetry: Telemetry,
         permits: Permits,
         installer: Installer | None = None,
+        texts: ForeignTokens | None = None,
     ) -> None:
         self.store = store
+        self.texts = texts
         self.installer = installer
         # One thread: galleries that do not answer must not take those that others need.
         self.galleries = ThreadPoolExecutor(1, "galleries")
@@ -202,13 +210,21 @@ class Service:
     def asked(self, held: AsyncExitStack, scope: Scope) -> Self:
         """The same for one request, which holds its models as long as ``held`` is open; its path may name one, whatever its body says."""
         one = copy.copy(self)
-        one._held, one._scope, one._chosen = held, scope, scope.get("textmill.chosen")  # noqa: SLF001 - a copy
+        chosen = scope.get("textmill.chosen") or next(
+            filter(None, map(scope.get("path_params", {}).get, _NAMING)), None
+        )
+        one._held, one._scope, one._chosen = held, scope, chosen  # noqa: SLF001 - a copy
         return one
+
+    def in_path(self, parameter: str) -> str:
+        """What the request's path has for one of its parameters; empty where it has none of that name."""
+        found: str = self._scope.get("path_params", {}).get(parameter, "")
+        return found
 
     async def model(self, named: str | None = None, task: Task | None = None) -> Model:
         """The model that a request means, loaded if need be.
 
-        It is the one below whose `/m/MODEL` the path is; else that which the body names; else that of the path, then of the query;
+        It is the one below whose `/m/MODEL` the path is, or that a path of Azure's or Hugging Face's names; else that which the body names; else that of the path, then of the query;
         where no keys are set, the one whose name the bearer token is; else the default for the task.
         It stays until the request is done, which counts as begun from now on. Raises ModelNotFound, ModelUnclear, LoadFailed,
         Unavailable.
@@ -218,6 +234,15 @@ class Service:
             self._scope["textmill.form"] = self.form
             self.telemetry.observe_entry(self.form)
         return model
+
+    async def sided(self, named: str | None = None, task: Task | None = None) -> tuple[Model, Kind | None]:
+        """`model`, by a name that may end in a side of a search as `parted` has it, and that side."""
+        name, side = parted(self._chosen or named or self._addressed(), self.store.names())
+        if self._chosen is None:
+            return await self.model(named if side is None else name, task), side
+        one = copy.copy(self)
+        one._chosen = name  # noqa: SLF001 - a copy
+        return await one.model(None, task), side
 
     async def look(self, named: str | None = None, task: Task | None = None) -> Model:
         """`model`, for a request of which it is not known yet whether it can be read."""

@@ -38,7 +38,7 @@ class ClassificationRequest(Struct, frozen=True):
     """Texts to classify."""
 
     inputs: Examples
-    parameters: ClassificationParameters
+    parameters: ClassificationParameters | None = None
     model: ModelName = None
 
 
@@ -61,7 +61,8 @@ class ZeroShotRequest(Struct, frozen=True):
 async def classification(service: Service, request: ClassificationRequest) -> Answer:
     """As /predict, with an array of labels for each text, also for a single one."""
     started = time.perf_counter()
-    model, how = await service.model(request.model, "classify"), request.parameters
+    model = await service.model(request.model, "classify")
+    how = request.parameters or ClassificationParameters()
     inputs, _ = examples(service, request.inputs)
     require(model, "classify")
     refuse_empty_examples(inputs)

@@ -169,12 +169,12 @@ def form_of_examples(given: Examples) -> Form:
     return "single" if single else "batch"
 
 
-def refuse_empty_examples(inputs: Sequence[Input | Pair]) -> None:
+def refuse_empty_examples(inputs: Sequence[Input | Pair], field: str = "inputs") -> None:
     """Raise EmptyInput for an empty text, and for a pair of two."""
     for index, item in enumerate(inputs):
         if not (any(item) if isinstance(item, tuple) else item):
-            msg = f"inputs[{index}] is an empty text; there is nothing to classify"
-            raise EmptyInput(msg, param="inputs", index=index)
+            msg = f"{field}[{index}] is an empty text; there is nothing to classify"
+            raise EmptyInput(msg, param=field, index=index)
 
 
 def _example(texts: Sequence[str]) -> Input | Pair:

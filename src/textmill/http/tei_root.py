@@ -11,9 +11,11 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from textmill.contract import ModelInfo
 from textmill.errors import InvalidInput
-from textmill.http.answer import Answer
+from textmill.http.answer import Answer, Streamed
 from textmill.http.body import BodyDecoder
 from textmill.http.failures import NotJson, WrongShape
+from textmill.http.framing import EVENTS
+from textmill.http.generation import GenerationRequest, generate, writes_only
 from textmill.http.inputs import check_count
 from textmill.http.operation import Operation
 from textmill.http.service import Model, Service
@@ -43,9 +45,12 @@ class AnyRequest(Struct, frozen=True):
         object,
         Meta(
             description="As Hugging Face's clients send it to classifiers: `top_k`, `function_to_apply`, or `candidate_labels` with "
-            "`multi_label` and `hypothesis_template`; for similarities as for `/similarity`."
+            "`multi_label` and `hypothesis_template`; for similarities as for `/similarity`; to models that write `max_new_tokens`, "
+            "`temperature`, `top_k`, `top_p`, `typical_p`, `repetition_penalty`, `frequency_penalty`, `seed`, `stop`, `do_sample`, "
+            "`return_full_text` and `details`."
         ),
     ] = None
+    stream: Annotated[object, Meta(description="A model that writes sends its text as it is written.")] = None
     model: ModelName = None
 
 
@@ -81,35 +86,39 @@ class _Parameters(Struct, frozen=True):
     """What of a pipeline's parameters tells the route."""
 
     candidate_labels: Raw | UnsetType = UNSET
+    max_new_tokens: Raw | UnsetType = UNSET
 
 
-class _Way(NamedTuple):
+class Way(NamedTuple):
     """How one of the routes reads a body, and answers it."""
 
     decoder: BodyDecoder[Any]
-    answer: Callable[[Service, Any], Awaitable[Answer]]
+    answer: Callable[[Service, Any], Awaitable[Answer | Streamed]]
 
 
-def _way(takes: type[T], answer: Callable[[Service, T], Awaitable[Answer]]) -> _Way:
-    return _Way(BodyDecoder(takes, strict=True), answer)
+def _way(takes: type[T], answer: Callable[[Service, T], Awaitable[Answer | Streamed]]) -> Way:
+    return Way(BodyDecoder(takes, strict=True), answer)
 
 
 _FIELDS = BodyDecoder(_Fields)
 _PARAMETERS = BodyDecoder(_Parameters)
-_EMBED = _way(EmbedRequest, embed)
+EMBED = _way(EmbedRequest, embed)
 _EMBED_SPARSE = _way(SparseRequest, embed_sparse)
 _PREDICT = _way(PredictRequest, predict)
-_RERANK = _way(RerankRequest, rerank)
-_SIMILARITY = _way(SimilarityRequest, similarity)
-_CLASSIFICATION = _way(ClassificationRequest, classification)
-_ZERO_SHOT = _way(ZeroShotRequest, zero_shot_classification)
+RERANK = _way(RerankRequest, rerank)
+SIMILARITY = _way(SimilarityRequest, similarity)
+CLASSIFICATION = _way(ClassificationRequest, classification)
+ZERO_SHOT = _way(ZeroShotRequest, zero_shot_classification)
+GENERATION = _way(GenerationRequest, generate)
 
 
-async def any_route(service: Service, body: Raw) -> Answer:
+async def any_route(service: Service, body: Raw) -> Answer | Streamed:
     """POST / and /invocations."""
     fields = _FIELDS.decode(bytes(body))
     model = await service.look(fields.model)
-    way = _way_of_shape(fields, model.info) or _way_of_model(service, fields, model)
+    way = (
+        GENERATION if writes_only(model) else _way_of_shape(fields, model.info) or _way_of_model(service, fields, model)
+    )
     return await way.answer(service, way.decoder.decode(bytes(body)))
 
 
@@ -134,47 +143,60 @@ async def _instance(service: Service, model: Model, body: bytes, index: int) -> 
     """The answer to one instance; raises InvalidInput, which has a JSON body, for one that cannot be read."""
     try:
         fields = _FIELDS.decode(body)
-        way = _RERANK if _given(fields.query) and _given(fields.texts) else _way_of_task(model.info)
+        way = _way_of_instance(fields, model)
         request = way.decoder.decode(body)
-        return await way.answer(service, request)
+        answer = await way.answer(service, request)
     except (WrongShape, NotJson) as error:
         msg = f"instance {index}: {error}"
         raise InvalidInput(msg, param="instances") from None
+    if isinstance(answer, Streamed):
+        msg = f"instance {index} wants a stream, which several answers at once cannot be; leave 'stream' out"
+        raise InvalidInput(msg, param="instances")
+    return answer
 
 
-def _way_of_shape(fields: _Fields, about: ModelInfo) -> _Way | None:
+def _way_of_instance(fields: _Fields, model: Model) -> Way:
+    if writes_only(model):
+        return GENERATION
+    return RERANK if _given(fields.query) and _given(fields.texts) else _way_of_task(model.info)
+
+
+def _way_of_shape(fields: _Fields, about: ModelInfo) -> Way | None:
     """The route that a body's fields tell by themselves."""
     if _given(fields.query) and _given(fields.texts):
-        return _RERANK
+        return RERANK
     if _given(fields.inputs) and bytes(fields.inputs).startswith(b"{"):
-        return _SIMILARITY
+        return SIMILARITY
     if not _given(fields.parameters) or (
         "classify" not in about.tasks and not bytes(fields.parameters).startswith(b"{")
     ):
         return None
-    if _given(_PARAMETERS.decode(bytes(fields.parameters)).candidate_labels):
-        return _ZERO_SHOT
-    return _CLASSIFICATION if "classify" in about.tasks else None
+    parameters = _PARAMETERS.decode(bytes(fields.parameters))
+    if _given(parameters.candidate_labels):
+        return ZERO_SHOT
+    if _given(parameters.max_new_tokens) and "complete" in about.tasks:
+        return GENERATION
+    return CLASSIFICATION if "classify" in about.tasks else None
 
 
-def _way_of_model(service: Service, fields: _Fields, model: Model) -> _Way:
+def _way_of_model(service: Service, fields: _Fields, model: Model) -> Way:
     """The route of the model's kind; of one that ranks, also that of classes, where the body has inputs."""
     about = model.info
     if "classify" in about.tasks and _given(fields.inputs):
         return _PREDICT
     if service.settings.root_task == "similarity" and "embed" in about.tasks:
-        return _SIMILARITY
+        return SIMILARITY
     if "rerank" in about.tasks and "embed" not in about.tasks:
-        return _RERANK
+        return RERANK
     return _way_of_task(about)
 
 
-def _way_of_task(about: ModelInfo) -> _Way:
+def _way_of_task(about: ModelInfo) -> Way:
     if "embed" in about.tasks:
-        return _EMBED
+        return EMBED
     if "classify" in about.tasks or "rerank" in about.tasks:
         return _PREDICT
-    return _EMBED_SPARSE if "embed_sparse" in about.tasks else _EMBED
+    return _EMBED_SPARSE if "embed_sparse" in about.tasks else EMBED
 
 
 def _given(value: Raw | UnsetType) -> TypeGuard[Raw]:
@@ -186,7 +208,7 @@ _SINGLE = re.compile(rb"\"|\[\s*[\]\d-]")
 """A text, or the ids of one."""
 
 
-def _form(body: Raw) -> Form:
+def form_of_body(body: Raw) -> Form:
     """Whether the body of POST / has one input, as far as its first character tells."""
     fields = _FIELDS.decode(bytes(body))
     return "single" if _given(fields.inputs) and _SINGLE.match(bytes(fields.inputs)) else "batch"
@@ -203,12 +225,13 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         gives=list[Any],
         summary="Do what the body and the model tell (TEI)",
         description="What clients of Hugging Face and SageMaker call. `query` and `texts` are ranked; `source_sentence` in `inputs` is "
-        "compared; with `parameters` a classifier answers one more list around its labels; else the model's kind counts.",
+        "compared; with `parameters` a classifier answers one more list around its labels; a model that writes goes on with `inputs`; else the model's kind counts.",
         example={"inputs": "The mill turns."},
         answers_with=[[0.020964134, -0.041305967, 0.07319605]],
         statuses=FAILURES,
+        streams=EVENTS,
         strict=True,
-        form=_form,
+        form=form_of_body,
     ),
     Operation(
         method="POST",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -143,7 +143,7 @@ class Store:
                 raise
             raise error.__cause__ from None
 
-    def names(self) -> Iterable[str]:
+    def names(self) -> Collection[str]:
         """All names by which models are found."""
         return self._names
 

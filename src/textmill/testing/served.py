@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import TypedDict
@@ -108,9 +108,13 @@ class RecordingModel(ScriptedWriter):
         return Embeddings(vectors=vectors, **counts)
 
     async def embed_chunks_inputs(self, inputs: Sequence[str], options: ChunkOptions) -> Chunks:
-        """Answer one chunk for each input, with its `vector_of`."""
+        """Answer one chunk for each input or span, with its `vector_of`."""
         counts = await self._counted(inputs, options)
-        chunks = [(Chunk(0, len(text), len(text), vector_of(text, 4)),) for text in inputs]
+        spans = options.spans or [[(0, len(text))] for text in inputs]
+        chunks = [
+            tuple(Chunk(start, end, end - start, vector_of(text[start:end], 4)) for start, end in own)
+            for text, own in zip(inputs, spans, strict=True)
+        ]
         return Chunks(chunks=tuple(chunks), **counts)
 
     async def embed_tokens_inputs(self, inputs: Sequence[Input], options: TextOptions) -> MultiEmbeddings:
@@ -240,7 +244,7 @@ class RecordingStore:
     async def run(self) -> None:
         """Nothing to do."""
 
-    def names(self) -> Iterable[str]:
+    def names(self) -> Collection[str]:
         """The names and aliases of all models."""
         return [name for model in self._models for name in (model.info.name, *model.info.aliases)]
 
