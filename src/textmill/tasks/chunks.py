@@ -38,7 +38,11 @@ class ChunkEmbedder:
         options = sided_chunks(options, self._texts.prompts)
         texts = Texts(self._tokenizer, self._texts, inputs, options)
         how = EmbedOptions(
-            prompt=texts.prompt, dimensions=options.dimensions, normalize=options.normalize, pooling="own"
+            prompt=texts.prompt,
+            prompt_name=options.prompt_name,  # for the adapter of that name
+            dimensions=options.dimensions,
+            normalize=options.normalize,
+            pooling="own",
         )
         dense = self._dense.call(inputs, how)
         if options.spans is not None and options.chunking != Chunking():
