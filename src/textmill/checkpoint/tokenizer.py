@@ -289,7 +289,8 @@ class Tokenizer:
             if not 0 <= token < self._vocabulary:
                 msg = (
                     f"input {index} has token id {token}, but this model's ids go from 0 to {self._vocabulary - 1}: token ids must "
-                    "be the model's own. LangChain sends OpenAI's ids unless it is given check_embedding_ctx_length=False."
+                    "be the model's own. LangChain sends OpenAI's ids unless it is given check_embedding_ctx_length=False; "
+                    "a server started with --token-input cl100k reads those."
                 )
                 raise InvalidInput(msg, index=index)
         return np.asarray(ids, dtype=np.int32)

@@ -25,6 +25,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
         "opentelemetry-exporter-otlp-proto-http",
         "opentelemetry-sdk",
     ),
+    "tiktoken": ("tiktoken",),
     "torch": ("torch",),
     "transformers": ("jinja2", "llguidance", "torch", "transformers"),
 }

@@ -105,18 +105,23 @@ def create_app(
         *probes.OPERATIONS,
         *site.operations(document, metrics=settings.metrics),
     )
-    paths = _paths(operations, settings)
+    return _app_of(service, operations, gallery=installer is not None)
+
+
+def _app_of(service: Service, operations: Sequence[Operation[Any]], *, gallery: bool) -> Starlette:
+    """The app that serves these operations; without a ``gallery`` nothing stands where that would."""
+    paths = _paths(operations, service.settings)
     refusals = _Refusals(service, paths)
     app = Starlette(
         routes=[
-            *(Route(path, _nowhere) for path in ([] if installer is not None else _GALLERY)),
+            *(Route(path, _nowhere) for path in ([] if gallery else _GALLERY)),
             *(Route(path, Endpoint(operation, service), methods=[operation.method]) for path, operation in paths),
             Route("/docs/", RedirectResponse("../docs"), methods=["GET"]),
         ],
         middleware=[
-            Middleware(Cors, settings.cors_origins),
-            Middleware(Count, telemetry),
-            Middleware(Prefix, store, [path for path, _ in paths if "{" not in path]),
+            Middleware(Cors, service.settings.cors_origins),
+            Middleware(Count, service.telemetry),
+            Middleware(Prefix, service.store, [path for path, _ in paths if "{" not in path]),
         ],
         exception_handlers={
             HTTPException: refusals.unrouted,
