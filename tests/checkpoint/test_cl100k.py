@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,16 @@ def test_a_file_that_is_missing_or_another_is_not_taken(tmp_path: Path) -> None:
     assert not is_cached(tmp_path, SMALL)
     with pytest.raises(ConfigInvalid, match=SMALL.key):
         open_vocabulary(tmp_path, SMALL)
+
+
+def test_the_real_vocabulary_reads_what_langchain_sends() -> None:
+    package = find_spec("llama_index.core")  # which brings the file, as tiktoken's cache has it
+    assert package is not None
+    assert package.origin is not None
+    vocabulary = open_vocabulary(Path(package.origin).parent / "_static" / "tiktoken_cache")
+    assert vocabulary.read([[15339, 1917], [100257], [100276]]) == ["hello world", "<|endoftext|>", "<|endofprompt|>"]
+    with pytest.raises(InvalidInput, match="token id 100256, which cl100k_base does not have"):
+        vocabulary.read([[100256]])
 
 
 def test_the_published_vocabulary_lies_where_tiktoken_looks_for_it() -> None:
