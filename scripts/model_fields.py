@@ -12,16 +12,13 @@ from textmill.folder.described import Described, described
 PAGE = Path(__file__).parents[1] / "docs/model-files.md"
 HEADING = "## Fields\n"
 
-_RUNS = {"gguf": "[llama.cpp](llamacpp.md)"}
+_RUNS = {"gguf": "[llama.cpp](llamacpp.md)", "remote": "[a server elsewhere](remote.md)"}
 
 
 def page(text: str) -> str:
     """The page with its tables made anew; what stands above the heading stays."""
     head, heading, _ = text.partition(HEADING)
     return head + heading + "".join(f"{line}\n" for line in _tables())
-
-
-_RUNS = {"gguf": "[llama.cpp](llamacpp.md)"}
 
 
 def _tables() -> Iterator[str]:
@@ -38,8 +35,8 @@ def _tables() -> Iterator[str]:
     yield "\n### Entries of `options`\n\n| Key | State | Meaning |\n|---|---|---|"
     for option in OPTIONS:
         yield f"| {_code(option.names)} | {option.state} | {option.means} |"
-    for beginning, means in FAMILIES.items():
-        yield f"| `{beginning}…` | acts for GGUF files | {means} |"
+    for family in FAMILIES:
+        yield f"| `{family.names[0]}…` | {family.state} | {family.means} |"
     yield "\n### Backends\n\n| Names | Engine |\n|---|---|"
     engines: dict[str, list[str]] = {}
     for backend in BACKENDS.values():
@@ -50,23 +47,14 @@ def _tables() -> Iterator[str]:
         yield f"| {_code(names)} | {engine} |"
 
 
-_RUNS = {"gguf": "[llama.cpp](llamacpp.md)"}
-
-
 def _table(title: str, fields: Sequence[Described]) -> Iterator[str]:
     yield f"\n### {title}\n\n| Field | Values | State | Meaning |\n|---|---|---|---|"
     for field in fields:
         yield f"| `{field.key.rpartition('.')[2]}` | {field.kind} | {field.state} | {field.means} |"
 
 
-_RUNS = {"gguf": "[llama.cpp](llamacpp.md)"}
-
-
 def _code(names: Sequence[str]) -> str:
     return ", ".join(f"`{name}`" for name in names)
-
-
-_RUNS = {"gguf": "[llama.cpp](llamacpp.md)"}
 
 
 if __name__ == "__main__":

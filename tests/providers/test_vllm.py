@@ -20,7 +20,7 @@ from textmill.contract import ChatOptions, CompleteOptions, Message, Piece
 from textmill.errors import ConfigInvalid, ExtraMissing, ForwardFailed, LoadFailed, ModelBroken, Unavailable
 from textmill.folder.model import ModelFile
 from textmill.folder.scan import scan
-from textmill.providers.openai_model import OpenAIModel
+from textmill.providers.remote_model import RemoteModel
 from textmill.providers.vllm import open_vllm
 from textmill.providers.vllm_server import Launch, VllmServer
 from textmill.testing.vllm import install
@@ -41,7 +41,7 @@ def file_of(folder: Path, model: str = "owner/name", text: str = "") -> ModelFil
 
 
 @pytest.fixture
-async def model(tmp_path: Path) -> AsyncIterator[OpenAIModel]:
+async def model(tmp_path: Path) -> AsyncIterator[RemoteModel]:
     made = await asyncio.to_thread(
         open_vllm, file_of(tmp_path), tmp_path / "models", environ_of(tmp_path), offline=True
     )
@@ -50,7 +50,7 @@ async def model(tmp_path: Path) -> AsyncIterator[OpenAIModel]:
     await asyncio.sleep(0)
 
 
-async def said(model: OpenAIModel, text: str) -> str:
+async def said(model: RemoteModel, text: str) -> str:
     events = model.chat([Message(role="user", content=text)], ChatOptions())
     return "".join([each.text async for each in events if isinstance(each, Piece)])
 
@@ -62,7 +62,7 @@ async def until(happens: Callable[[], bool]) -> None:
         await asyncio.sleep(0.02)
 
 
-async def test_it_is_started_and_asked(model: OpenAIModel) -> None:
+async def test_it_is_started_and_asked(model: RemoteModel) -> None:
     assert (model.info.tasks, model.info.runtime, model.info.max_tokens) == (("chat", "complete"), "vllm", 512)
     assert model.ready
     assert await said(model, "The mill") == "The mill"
@@ -77,7 +77,7 @@ async def test_it_is_started_and_asked(model: OpenAIModel) -> None:
     assert key not in " ".join(arguments)
 
 
-async def test_it_is_started_again_when_it_ends(model: OpenAIModel, caplog: pytest.LogCaptureFixture) -> None:
+async def test_it_is_started_again_when_it_ends(model: RemoteModel, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     first = await said(model, "!environ VLLM_API_KEY")
     with pytest.raises((ForwardFailed, Unavailable)):
@@ -89,7 +89,7 @@ async def test_it_is_started_again_when_it_ends(model: OpenAIModel, caplog: pyte
     assert "CUDA error, says vLLM" in caplog.text
 
 
-async def test_a_client_that_leaves_stops_it(model: OpenAIModel) -> None:
+async def test_a_client_that_leaves_stops_it(model: RemoteModel) -> None:
     task = asyncio.create_task(said(model, "!slow"))
     await asyncio.sleep(0)
     task.cancel()

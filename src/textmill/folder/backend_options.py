@@ -109,16 +109,46 @@ OPTIONS = (
     BackendOption(("retries",), ACTS, "Times that a request goes out again before anything was answered, 2 by default"),
     BackendOption(("retry_seconds",), ACTS, "Seconds that all waits for that may take, 20 by default"),
     BackendOption(("inputs_per_request",), ACTS, "Texts in one request for embeddings"),
+    BackendOption(
+        ("bytes_per_request",),
+        ACTS,
+        "Bytes of texts in one request for embeddings; 0 for any number, a longer text goes alone",
+    ),
+    BackendOption(("documents_per_request",), ACTS, "Texts in one request for ranking, 1000 by default"),
+    BackendOption(("requests_at_once",), ACTS, "Requests for embeddings and ranking under way at once, 4 by default"),
+    BackendOption(
+        ("api_key_scheme",), ACTS, "Word in front of their key in the header Authorization, Bearer by default"
+    ),
+    BackendOption(("api_version",), ACTS, "Of Azure: the version of its protocol, 2024-10-21 by default"),
+    BackendOption(("input_field",), ACTS, "Field that texts to embed go in"),
+    BackendOption(
+        ("dimensions_field",), ACTS, "Field that asks for fewer dimensions; cut has vectors cut here, refuse refuses"
+    ),
+    BackendOption(("encoding_field",), ACTS, "Field that asks for base64, encoding_format by default"),
+    BackendOption(("base64",), ACTS, "Whether vectors are asked for as base64: true or false"),
+    BackendOption(("role_field",), ACTS, "Field that says what texts are for, such as input_type; none for none"),
+    BackendOption(("role_default",), ACTS, "Role of texts where a request says none"),
     BackendOption(("max_cache_entries",), IDLE, "Of MLX"),
     BackendOption(("max_kv_size",), IDLE, "Of MLX"),
     BackendOption(("trust_remote_code",), IDLE, "textmill never runs code from a model's repository"),
 )
-FAMILIES = {
-    "spec_": "Guessing ahead; [those that act](llamacpp.md#guessing-ahead)",
-    "draft_": "As `spec_`",
-    "-": "Arguments of llama.cpp's server; [those that act](llamacpp.md#arguments)",
-}
-"""What whole groups of options begin with; docs/llamacpp.md has those that act."""
+_GGUF = "acts for GGUF files"
+_REMOTE = "acts for servers elsewhere"
+FAMILIES = (
+    BackendOption(("spec_",), _GGUF, "Guessing ahead; [those that act](llamacpp.md#guessing-ahead)"),
+    BackendOption(("draft_",), _GGUF, "As `spec_`"),
+    BackendOption(("-",), _GGUF, "Arguments of llama.cpp's server; [those that act](llamacpp.md#arguments)"),
+    BackendOption(
+        ("role_",), _REMOTE, "With a role's name: what goes in `role_field`, such as `role_query:search_query`"
+    ),
+    BackendOption(
+        ("suffix_",), _REMOTE, "With a role's name: what goes behind the model's, such as `suffix_query:-query`"
+    ),
+    BackendOption(
+        ("prompt_",), _REMOTE, 'With a role\'s name: what goes in front of each text, such as `prompt_query:"query: "`'
+    ),
+)
+"""What whole groups of options begin with; docs/llamacpp.md and docs/remote.md have those that act."""
 SWITCHES = ("cpu_moe", "use_jinja", "jinja")
 """Options that mean true where they stand without a value."""
 
@@ -134,7 +164,7 @@ def read_options(entries: Iterable[str]) -> tuple[Mapping[str, str], list[str]]:
     notes: list[str] = []
     for entry in entries:
         name, colon, value = (part.strip() for part in entry.partition(":"))
-        if name.startswith(tuple(FAMILIES)):
+        if name not in _NAMES and name.startswith(tuple(family.names[0] for family in FAMILIES)):
             values[name] = value
         elif name not in _NAMES:
             near = difflib.get_close_matches(name, _NAMES, n=1)

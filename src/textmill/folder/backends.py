@@ -13,8 +13,11 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
+from textmill.folder.remote import DOES
+from textmill.folder.remote_presets import PRESETS
+
 Engine = Literal["ours", "transformers", "openvino-genai", "gguf", "remote", "vllm", "external", "elsewhere"]
-"""``ours`` are textmill's runtimes, ``transformers`` and ``openvino-genai`` write text by those libraries, ``remote`` is a server of OpenAI's protocol, ``vllm`` one that is
+"""``ours`` are textmill's runtimes, ``transformers`` and ``openvino-genai`` write text by those libraries, ``remote`` is a server elsewhere, ``vllm`` one that is
 started, ``external`` a process that speaks LocalAI's gRPC, ``elsewhere`` an engine of other software."""
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -31,7 +34,8 @@ _VARIANT = re.compile(
 class Backend:
     """What a name means. ``task`` is what every model of it does, ``type`` a class of transformers that it implies, ``runtime`` one of ours.
 
-    ``instead`` is what to do where the engine is not a part of textmill, or not for this backend.
+    ``instead`` is what to do where the engine is not a part of textmill, or not for this backend. ``writes`` is false of servers elsewhere
+    that textmill has embed and rank only.
     """
 
     name: str
@@ -40,6 +44,7 @@ class Backend:
     type: str = ""
     runtime: str = ""
     instead: str = ""
+    writes: bool = True
 
 
 _TEXT_INSTEAD = (
@@ -55,11 +60,24 @@ def _elsewhere(name: str, instead: str) -> Backend:
 
 
 _OWN_PROTOCOL = (
-    "it has a protocol of its own, which this version of textmill does not speak yet; backend: remote speaks OpenAI's"
+    "it has a protocol of its own, which this version of textmill does not speak; backend: remote speaks OpenAI's, which Anthropic has "
+    "at base_url:https://api.anthropic.com/v1"
 )
-_TEI_INSTEAD = (
-    "for embeddings take backend: remote with the option base_url:http://HOST:PORT/v1, whose protocol TEI speaks too"
-)
+_SERVICES = {
+    "palm": "Google has switched PaLM off; its successor is Gemini: take backend: gemini with the key in GEMINI_API_KEY",
+    "gradient": "the service is gone; for open models take backend: together or backend: fireworks, or run them here without a backend",
+    "anyscale": "its public endpoints are closed; for open models take backend: together or backend: fireworks, or run them here without a "
+    "backend",
+    "llmrails": "the service is not known to answer any more; take backend: openai, voyage or cohere. Where it does, take backend: remote with "
+    "base_url:https://api.llmrails.com/v1, api_key_header:X-API-KEY, api_key_env and inputs_per_request:1",
+    "sagemaker": "its endpoints want requests that AWS's keys have signed, which textmill does not make; take backend: remote with a gateway "
+    "of OpenAI's protocol in front of the endpoint, or run the model in textmill, whose POST /invocations and GET /ping make it a container "
+    "for SageMaker",
+    "fastembed": "it is a library that runs ONNX models, which textmill does itself: take the model's repository with backend: onnx",
+    "langchain": "it is a wrapper around other engines; take the backend of the model inside",
+    "custom": "it is a class of one's own in LlamaIndex; take backend: remote for a server of one's own",
+}
+"""What to do instead of services that are gone, and of engines that no server can have."""
 _MEDIA_INSTEAD = "it is for images or sound, and textmill serves text"
 _MEDIA = (
     *(
@@ -101,9 +119,9 @@ _KNOWN = (
     ),
     *(_elsewhere(name, _MEDIA_INSTEAD) for name in _MEDIA),
     Backend("vllm", "vllm"),
-    *(Backend(name, "remote") for name in ("remote", "openai", "mistral", "ollama", "huggingface-inference")),
-    *(Backend(name, "remote", instead=_OWN_PROTOCOL) for name in ("anthropic", "cohere", "jina", "voyage")),
-    Backend("tei", "remote", instead=_TEI_INSTEAD),
+    *(Backend(name, "remote", writes="chat" in DOES[preset.dialect]) for name, preset in PRESETS.items()),
+    Backend("anthropic", "remote", instead=_OWN_PROTOCOL),
+    *(_elsewhere(name, instead) for name, instead in _SERVICES.items()),
 )
 _ALIASES = {
     **dict.fromkeys(
@@ -123,6 +141,14 @@ _ALIASES = {
     **dict.fromkeys(("langchain-huggingface", "hf-inference"), "huggingface-inference"),
     **dict.fromkeys(("openai-compatible", "openai_compatible"), "remote"),
     **dict.fromkeys(("text-embeddings-inference",), "tei"),
+    **dict.fromkeys(("azure-openai", "azure_openai"), "azure"),
+    **dict.fromkeys(("fireworks-ai",), "fireworks"),
+    **dict.fromkeys(("google", "google-gemini"), "gemini"),
+    **dict.fromkeys(("google-palm",), "palm"),
+    **dict.fromkeys(("jinaai", "jina-ai"), "jina"),
+    **dict.fromkeys(("mistralai",), "mistral"),
+    **dict.fromkeys(("together-ai", "togetherai"), "together"),
+    **dict.fromkeys(("voyageai", "voyage-ai"), "voyage"),
     **dict.fromkeys(("ov",), "openvino"),
     **dict.fromkeys(("onnxruntime", "ort"), "onnx"),
     **dict.fromkeys(("pytorch",), "torch"),

@@ -159,7 +159,7 @@ def _by_name(backend: Backend | None, name: str) -> frozenset[Capability]:
         return frozenset({"rerank"})
     if backend is not None and backend.engine == "external":
         return frozenset()  # it is asked when it has the model
-    if backend is not None and backend.engine == "remote" and _EMBEDS.search(name):
+    if backend is not None and backend.engine == "remote" and (not backend.writes or _EMBEDS.search(name)):
         return frozenset({"embeddings"})
     if backend is None:
         return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +20,8 @@ from textmill.folder.model import Alias, ModelFile
 from textmill.folder.nodes import Node, Table
 from textmill.folder.problem import Problems
 from textmill.folder.prompts import ArtifactSource
-from textmill.folder.remote import remote_of
+from textmill.folder.remote import DOES
+from textmill.folder.remote_options import remote_of
 from textmill.folder.snapshot import Stamped, stamps
 from textmill.folder.weights import Facts, look
 from textmill.folder.wishes import Note, wishes
@@ -106,7 +107,7 @@ def _model(entry: Entry, name: str, fields: Fields) -> ModelFile | None:
     wished = wishes(fields, said, backend, can)
     choice = _unknown(found) if isinstance(found, Unknown) else choose_engine(backend, location, facts, can)
     choice = by_type(choice, fields.type or "", backend, facts)
-    for key, sentence in (*wished.errors, *_of_server(choice, backend, said)):
+    for key, sentence in (*wished.errors, *_of_server(choice, backend, said, can)):
         entry.error(key, sentence)
     runs = choice.engine == "ours" and (choice.refusal is None or location.missing)
     for key, sentence in wished.warnings if runs else ():
@@ -138,13 +139,22 @@ def _model(entry: Entry, name: str, fields: Fields) -> ModelFile | None:
     )
 
 
-def _of_server(choice: Choice, backend: Backend | None, said: Mapping[str, str]) -> Iterator[Note]:
-    """What is wrong with the options of a server elsewhere."""
+def _of_server(
+    choice: Choice, backend: Backend | None, said: Mapping[str, str], can: Collection[str]
+) -> Iterator[Note]:
+    """What is wrong with the options of a server elsewhere, and with what its model is for."""
     if choice.engine == "remote" and choice.refusal is None and backend is not None:
         try:
-            remote_of(backend.name, said)
+            does = DOES[remote_of(backend.name, said).dialect]
         except ConfigInvalid as error:
             yield "options", str(error)
+            return
+        if not does & set(can):
+            words = ", ".join(sorted(does))
+            yield (
+                "known_usecases",
+                f"by backend {backend.name} textmill has models do {words}; for others, take backend: remote",
+            )
 
 
 def _backend(entry: Entry, fields: Fields) -> Backend | Unknown | None:

@@ -1,129 +1,93 @@
-"""A server elsewhere that speaks OpenAI's protocol, as a model file's backend and its ``options`` describe it."""
+"""A server elsewhere that runs models: where it is, how it is asked, what it takes at once, and how it tells queries from documents."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
-from urllib.parse import urlsplit
-
-from textmill.config.option import nearest
-from textmill.errors import ConfigInvalid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal, get_args
 
 Kind = Literal["openai", "compatible", "llama.cpp", "vllm", "mistral", "ollama"]
-"""What a server understands beside the protocol."""
+"""What a server of OpenAI's protocol understands beside it."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*_(?:API_KEY|API_TOKEN|TOKEN|PAT)")
-_OURS = ("TEXTMILL_", "LOCALAI_")
-_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
-_MOST_S = 86_400.0
-_MOST_RETRIES, _MOST_INPUTS = 10, 4096
+Dialect = Literal["openai", "cohere", "elasticsearch", "gemini", "huggingface", "jina", "nomic", "tei", "voyage"]
+"""How texts go to a server and vectors and scores come back; `textmill.providers.remote_dialects` has them."""
+
+CUT, REFUSE = "cut", "refuse"
+"""What may stand for the field that asks for fewer dimensions: vectors are cut here, or such requests are refused."""
+NONE = "none"
+"""What stands for the field of roles where the server has none."""
+
+DOES: Mapping[Dialect, frozenset[str]] = MappingProxyType(
+    {
+        "openai": frozenset({"embeddings", "rerank", "chat", "completion"}),
+        "huggingface": frozenset({"embeddings", "chat", "completion"}),
+        **dict.fromkeys(("cohere", "jina", "tei", "voyage"), frozenset({"embeddings", "rerank"})),
+        **dict.fromkeys(("elasticsearch", "gemini", "nomic"), frozenset({"embeddings"})),
+    }
+)
+"""What textmill can have each do, as capabilities of model files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """What tells the server that texts are queries, documents or the like.
+
+    ``value`` is sent in the server's field of roles, ``suffix`` goes behind the model's name, ``prompt`` in front of each text. Each
+    is empty for nothing.
+    """
+
+    value: str = ""
+    suffix: str = ""
+    prompt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remote:
-    """Where a server is and how it is asked. ``key_variable`` is empty where it gets no key."""
+    """Where a server is and how it is asked: a row of `textmill.folder.remote_presets`, as the options of a model file change it.
+
+    ``base_url`` stands in front of the routes; where it is empty, the variable ``url_variable`` has it. Of ``key_variables`` the first
+    that is set has the key, none means that the server gets none; the key goes as ``Authorization: Bearer`` or behind another
+    ``key_scheme``, or by itself in ``key_header``. Keys that begin as ``key_places`` says belong to another base URL. ``deployment`` is put
+    behind the base URL, with the model's name at ``{model}``, and ``query`` behind each route.
+
+    A request has at most ``inputs_per_request`` texts to embed, ``bytes_per_request`` bytes of them in UTF-8 (0 for any number; no
+    tokenizer in use makes more tokens than bytes) or ``documents_per_request`` to rank; a longer text goes alone. ``requests_at_once``
+    are under way for all calls together.
+
+    ``input_field`` and ``dimensions_field`` are the server's names of fields, the first empty for the dialect's usual one, the second also
+    `CUT` or `REFUSE`. Vectors are asked for as base64 where ``encoding_field`` is not empty and ``base64`` true. ``roles`` are known
+    by our names; their values go in ``role_field``, and ``role_default`` is the one that applies where a call says none, empty for none.
+    """
 
     base_url: str
+    url_variable: str = ""
+    deployment: str = ""
+    query: str = ""
+    dialect: Dialect = "openai"
     kind: Kind = "compatible"
-    key_variable: str = ""
+    key_variables: tuple[str, ...] = ()
     key_header: str = ""
+    key_scheme: str = "Bearer"
+    key_places: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     timeout_s: float = 600.0
     connect_s: float = 10.0
     retries: int = 2
     retry_s: float = 20.0
+    requests_at_once: int = 4
     inputs_per_request: int = 64
+    bytes_per_request: int = 0
+    documents_per_request: int = 1000
+    input_field: str = ""
+    dimensions_field: str = CUT
+    encoding_field: str = "encoding_format"
+    base64: bool | None = None
+    role_field: str = ""
+    role_default: str = ""
+    roles: Mapping[str, Role] = field(default_factory=lambda: MappingProxyType({}))
 
-
-_USUAL: Mapping[str, Remote] = {
-    "openai": Remote(
-        base_url="https://api.openai.com/v1", kind="openai", key_variable="OPENAI_API_KEY", inputs_per_request=256
-    ),
-    "mistral": Remote(base_url="https://api.mistral.ai/v1", kind="mistral", key_variable="MISTRAL_API_KEY"),
-    "ollama": Remote(base_url="http://127.0.0.1:11434/v1", kind="ollama"),
-    "huggingface-inference": Remote(base_url="https://router.huggingface.co/v1", key_variable="HF_TOKEN"),
-    "remote": Remote(base_url=""),
-}
-
-
-def remote_of(backend: str, options: Mapping[str, str]) -> Remote:
-    """The server of a backend, as the ``options`` of a model file change it.
-
-    A server at another address than the backend's usual one gets no key unless the file names its variable. Raises ConfigInvalid for
-    values that cannot be.
-    """
-    usual = _USUAL[backend]
-    url = options.get("base_url", usual.base_url).rstrip("/")
-    if not url:
-        msg = "backend remote needs the option base_url:URL, such as base_url:http://127.0.0.1:8000/v1"
-        raise ConfigInvalid(msg)
-    _check_url(url)
-    if url != usual.base_url:
-        usual = replace(usual, base_url=url, key_variable="")
-    changes = {field: read(options[name], name) for name, (field, read) in _READS.items() if name in options}
-    return replace(usual, **changes)
-
-
-def _check_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good, parts = False, urlsplit("")
-    if not good or parts.username or parts.password or parts.query or parts.fragment:
-        msg = (
-            "base_url must be a URL of http or https, without a user, a query and a fragment; a key goes by api_key_env"
-        )
-        raise ConfigInvalid(msg)
-
-
-def _kind(text: str, name: str) -> str:
-    word = text.lower()
-    if word not in KINDS:
-        msg = f"{name} can be {', '.join(KINDS)}{nearest(word, KINDS)}"
-        raise ConfigInvalid(msg)
-    return word
-
-
-def _variable(text: str, name: str) -> str:
-    """A model file may come from elsewhere: what it has sent to a server must be meant for one, and not open this one."""
-    if not _VARIABLE.fullmatch(text) or text.startswith(_OURS):
-        msg = f"{name} must name a variable that ends in _API_KEY, _API_TOKEN, _TOKEN or _PAT, and is none of textmill's own"
-        raise ConfigInvalid(msg)
-    return text
-
-
-def _header(text: str, name: str) -> str:
-    if not _HEADER.fullmatch(text):
-        msg = f"{name} must be the name of a header, such as api-key"
-        raise ConfigInvalid(msg)
-    return text
-
-
-def _between(least: float, most: float, whole: type[int | float]) -> Callable[[str, str], float]:
-    def read(text: str, name: str) -> float:
-        try:
-            value = whole(text)
-            good = least <= value <= most
-        except ValueError:
-            value, good = whole(0), False
-        if not good:
-            msg = f"{name} must be a {'whole ' * (whole is int)}number from {least:g} to {most:g}"
-            raise ConfigInvalid(msg)
-        return value
-
-    return read
-
-
-_READS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
-    "server": ("kind", _kind),
-    "api_key_env": ("key_variable", _variable),
-    "api_key_header": ("key_header", _header),
-    "timeout": ("timeout_s", _between(1, _MOST_S, float)),
-    "connect_timeout": ("connect_s", _between(0.1, _MOST_S, float)),
-    "retries": ("retries", _between(0, _MOST_RETRIES, int)),
-    "retry_seconds": ("retry_s", _between(0, _MOST_S, float)),
-    "inputs_per_request": ("inputs_per_request", _between(1, _MOST_INPUTS, int)),
-}
+    @property
+    def as_base64(self) -> bool:
+        """Whether vectors are asked for as base64: where nothing is said, of the kinds of server that are known to give it."""
+        return self.kind in ("openai", "vllm", "llama.cpp") if self.base64 is None else self.base64

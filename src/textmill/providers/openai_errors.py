@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from contextlib import suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -21,12 +18,12 @@ from textmill.errors import (
     Unavailable,
     WrongTask,
 )
+from textmill.providers.retry_hints import is_spent, told_wait
 
 _TOO_LONG = ("exceed_context_size_error", "context_length_exceeded")
 _ASKED = (400, 404, 405, 409, 413, 415, 422)
 """Where the request is at fault, if the server says so in its own words."""
 _RETRY_S = 5.0
-_MOST_WAIT_S = 3600.0
 _MOST_WORDS = 500
 _KEY = re.compile(r"\b(?:sk|hf|gsk|xai|pplx|key)[-_][A-Za-z0-9_*.-]{4,}")
 
@@ -54,9 +51,11 @@ def error_of(server: ServerName, status: int, headers: Mapping[str, str], body: 
     if told is None and (status in _ASKED or status < 400):  # noqa: PLR2004 - the classes of HTTP
         where = f" to {path}" if path else ""
         return Unavailable(
-            f"{server.title} answered {status}{where}, and not as a server of OpenAI's protocol does; is its address right?"
+            f"{server.title} answered {status}{where}, and not as such a server does; is its address right?"
         )
-    return error_in(server, status, told or {}, retry_after(headers))
+    if is_spent(status, body):
+        return Unavailable(f"{server.title} has nothing left of what was paid for{_words(server, told or {})}")
+    return error_in(server, status, told or {}, told_wait(status, headers, body))
 
 
 def error_in(server: ServerName, status: int, told: Mapping[str, Any], wait_s: float | None = None) -> TextmillError:
@@ -90,21 +89,6 @@ def stream_error(server: ServerName, told: Any) -> TextmillError:
     if "rate_limit" in kinds or "overloaded" in kinds:
         return error_in(server, 429, facts)
     return error_in(server, 500, facts)
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that a server asks to wait, from now; None where it does not say."""
-    with suppress(ValueError):
-        if "retry-after-ms" in headers:
-            return min(max(float(headers["retry-after-ms"]) / 1000, 0.0), _MOST_WAIT_S)
-    value = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d+(?:\.\d+)?", value):
-        return min(float(value), _MOST_WAIT_S)
-    with suppress(ValueError):
-        when = parsedate_to_datetime(value)
-        seconds = (when - datetime.now(UTC if when.tzinfo else None)).total_seconds()
-        return min(max(seconds, 0.0), _MOST_WAIT_S)
-    return None
 
 
 def _key_error(server: ServerName, status: int, says: str) -> TextmillError:
@@ -148,7 +132,7 @@ def _object(body: bytes) -> dict[str, Any] | None:
 
 def _words(server: ServerName, told: Mapping[str, Any]) -> str:
     """What the server says, on one line and without anything that looks like a key, behind a colon; empty for nothing."""
-    message = told.get("message")
+    message = told.get("message") or told.get("reason")  # Elasticsearch's
     if not isinstance(message, str) or not message.strip():
         return ""
     line = " ".join(message.split())

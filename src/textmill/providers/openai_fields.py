@@ -11,8 +11,12 @@ _MOST = 2**53
 _KINDS = {str: "a text", bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}
 
 
-class Odd(Exception):
-    """A field is of another kind than it must be; the message is a clause that follows the server's name."""
+class Unfit(Exception):
+    """An answer is not what it must be; the message is a clause that follows the server's name."""
+
+
+class Odd(Unfit):
+    """A field is of another kind than it must be."""
 
     def __init__(self, name: str, wanted: str, value: Any) -> None:
         found = _KINDS.get(type(value), "null")
@@ -28,6 +32,22 @@ def table(told: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise Odd(name, "an object", value)
     return value
+
+
+def object_of(told: Any) -> Mapping[str, Any]:
+    """An answer that is an object. Raises Unfit for another."""
+    if not isinstance(told, dict):
+        msg = "gave an answer that is no JSON object"
+        raise Unfit(msg)
+    return told
+
+
+def objects_of(told: Any) -> Sequence[Mapping[str, Any]]:
+    """An answer that is a list of objects. Raises Unfit for another."""
+    if not isinstance(told, list) or not all(isinstance(each, dict) for each in told):
+        msg = "gave an answer that is no JSON list of objects"
+        raise Unfit(msg)
+    return told
 
 
 def tables(told: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:

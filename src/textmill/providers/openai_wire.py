@@ -21,7 +21,8 @@ import orjson
 
 from textmill.errors import ConfigInvalid, ForwardFailed, Unavailable
 from textmill.providers.http_connection import Broken, Connection, Place, Proxy, why_not
-from textmill.providers.openai_errors import ServerName, error_of, retry_after, stream_error
+from textmill.providers.openai_errors import ServerName, error_of, stream_error
+from textmill.providers.retry_hints import retry_after
 from textmill.providers.server_events import EventReader
 
 MOST_BYTES = 512 * 1024 * 1024
@@ -62,6 +63,7 @@ class Target:
     With ``uds`` it is reached over that Unix socket, and host and port of the URL only go into the Host header. ``name`` is how errors
     call it. ``key`` goes as ``Authorization: Bearer``, or by itself in the header ``key_header``; ``key_setting`` names where it comes
     from, such as OPENAI_API_KEY, in errors. ``proxy`` is the URL of one of HTTP, that TLS goes through; other servers are reached directly.
+    ``query`` stands behind each path, such as Azure's ``?api-version=…``, and ``key_scheme`` in front of the key.
     ``idle`` is how many connections are kept open for later, for ``idle_s`` seconds at most; 0 closes each behind its request, which is
     right for servers that hold a thread for each connection, as llama.cpp's does, and costs little over a Unix socket.
     """
@@ -72,12 +74,32 @@ class Target:
     key: str = field(default="", repr=False)
     key_setting: str = ""
     key_header: str = ""
+    key_scheme: str = "Bearer"
+    query: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     proxy: str = field(default="", repr=False)
     patience: Patience = Patience()
     retries: Retries = Retries()
     idle: int = 16
     idle_s: float = 60.0
+
+
+class CutOff(ForwardFailed):
+    """A connection ended before the answer was whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def good(self) -> bool:
+        """Whether the status is one of success."""
+        return 200 <= self.status < 300  # noqa: PLR2004 - the classes of HTTP
 
 
 class Wire:
@@ -100,7 +122,7 @@ class Wire:
 
     async def get(self, path: str) -> Any:
         """The JSON behind a path below the base URL, None for an empty body."""
-        return _json(self.server, await self._whole(f"GET {self._prefix}{path}", b""), path)
+        return _json(self.server, await self._whole(f"GET {self._prefix}{path}{self._target.query}", b""), path)
 
     async def get_root(self, path: str) -> Any:
         """As `get`, for a path from the server's root, such as ``/health``."""
@@ -108,7 +130,9 @@ class Wire:
 
     async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The JSON object that answers a body sent to a path below the base URL."""
-        read = _json(self.server, await self._whole(f"POST {self._prefix}{path}", _dumped(body)), path)
+        read = _json(
+            self.server, await self._whole(f"POST {self._prefix}{path}{self._target.query}", _dumped(body)), path
+        )
         if not isinstance(read, dict):
             msg = f"{self.server.title} answered {path} with no JSON object"
             raise ForwardFailed(msg)
@@ -116,13 +140,28 @@ class Wire:
             raise stream_error(self.server, read["error"])
         return read
 
+    async def ask(self, path: str, body: Mapping[str, Any], *, beside: bool = False) -> Reply:
+        """What answers a body, whatever its status, sent once to a path below the base URL, or ``beside`` its last ``/v1``.
+
+        Raises Unavailable where the server cannot be reached, CutOff where its answer breaks off, ForwardFailed where it is silent.
+        """
+        prefix = self._prefix.removesuffix("/v1") if beside else self._prefix
+        request = self._request(f"POST {prefix}{path}{self._target.query}", _dumped(body))
+        connection = await self._asked_once(request)
+        try:
+            limit = MOST_BYTES if connection.status == 200 else _ERROR_BYTES  # noqa: PLR2004
+            read = await self._body(connection, limit)
+        finally:
+            self._put_back(connection)  # which closes one whose answer is not whole
+        return Reply(connection.status, connection.headers, read)
+
     async def stream(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """The JSON objects of the events that answer a body, as they come, up to ``[DONE]`` or the answer's proper end.
 
         Closing the iterator closes the connection at once, by which servers see that they can stop. An error inside of the stream, and
         an end in its middle, are raised.
         """
-        connection = await self._asked(f"POST {self._prefix}{path}", _dumped(body))
+        connection = await self._asked(f"POST {self._prefix}{path}{self._target.query}", _dumped(body))
         reader = EventReader()
         kept = False
         try:
@@ -193,9 +232,12 @@ class Wire:
             raise error_of(self.server, connection.status, connection.headers, read, line.split()[1])
         return read
 
+    def _request(self, line: str, body: bytes) -> bytes:
+        return b"".join((line.encode("ascii"), self._head, b"Content-Length: %d\r\n\r\n" % len(body), body))
+
     async def _asked(self, line: str, body: bytes) -> Connection:
         """A connection on which the request was sent and the head of its answer came, after as many attempts as are allowed."""
-        request = b"".join((line.encode("ascii"), self._head, b"Content-Length: %d\r\n\r\n" % len(body), body))
+        request = self._request(line, body)
         retries = self._target.retries
         times, seconds = retries.times, retries.seconds
         backoff = _FIRST_BACKOFF_S
@@ -278,8 +320,8 @@ class Wire:
                 break
         return b"".join(parts)
 
-    def _failed(self, error: Broken) -> ForwardFailed:
-        return ForwardFailed(f"{self.server.title} broke off: {error}")
+    def _failed(self, error: Broken) -> CutOff:
+        return CutOff(f"{self.server.title} broke off: {error}")
 
     def _silent(self) -> ForwardFailed:
         return ForwardFailed(f"{self.server.title} was silent for {self._target.patience.read_s:g} seconds")
@@ -363,7 +405,11 @@ def _head_of(target: Target, host: str) -> bytes:
     headers = {"Host": host, "User-Agent": "textmill", "Accept": "application/json, text/event-stream"}
     headers |= {"Accept-Encoding": "identity", "Content-Type": "application/json", **target.headers}
     if target.key:
-        headers |= {target.key_header: target.key} if target.key_header else {"Authorization": f"Bearer {target.key}"}
+        headers |= (
+            {target.key_header: target.key}
+            if target.key_header
+            else {"Authorization": f"{target.key_scheme} {target.key}"}
+        )
     if not target.idle:
         headers["Connection"] = "close"
     for name, value in headers.items():

@@ -1,4 +1,4 @@
-"""From a model file to a model on a server elsewhere that speaks OpenAI's protocol."""
+"""From a model file to a model on a server elsewhere."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from textmill.contract import ModelInfo, Task
 from textmill.errors import ConfigInvalid
 from textmill.folder.capabilities import Capability
 from textmill.folder.model import ModelFile
-from textmill.folder.remote import Remote, remote_of
-from textmill.providers.openai_model import Asking, Elsewhere, OpenAIModel
+from textmill.folder.remote import DOES, Remote
+from textmill.folder.remote_options import check_url, remote_of
+from textmill.providers.asking import Asking
 from textmill.providers.openai_speech import COMPATIBLE, LLAMA_CPP, MISTRAL, OLLAMA, OPENAI, VLLM, Speech
 from textmill.providers.openai_wire import Patience, Retries, Target, Wire
+from textmill.providers.remote_dialects import DIALECTS
+from textmill.providers.remote_model import Elsewhere, RemoteModel
 
 _log = logging.getLogger("textmill")
 
@@ -37,45 +40,67 @@ TASKS: Mapping[Capability, Task] = MappingProxyType(
     {"embeddings": "embed", "rerank": "rerank", "chat": "chat", "completion": "complete"}
 )
 """What a server elsewhere can do of what a model file may say."""
-_BASE64 = ("openai", "vllm", "llama.cpp")
 
 
 def open_remote(
-    file: ModelFile, key_of: Callable[[str], str], proxy_of: Callable[[str], str | None] = lambda _: None
-) -> OpenAIModel:
+    file: ModelFile, setting_of: Callable[[str], str], proxy_of: Callable[[str], str | None] = lambda _: None
+) -> RemoteModel:
     """The model of a file whose backend is a server elsewhere; blocks.
 
-    ``key_of`` gives the key that a variable has, ``proxy_of`` the proxy for a host.
+    ``setting_of`` gives what a variable has, which is a key or an address, ``proxy_of`` the proxy for a host.
 
-    A text is embedded to learn how long vectors are; a model that only writes is not tried. Raises ConfigInvalid for a key that is
-    not there, and what `textmill.providers.openai_wire.Wire` does.
+    A text is embedded to learn how long vectors are; a model that only writes is not tried. Raises ConfigInvalid for a key or an address
+    that is not there, and what `textmill.providers.openai_wire.Wire` does.
     """
-    remote = remote_of(file.backend, file.backend_options)
-    proxy = proxy_of(urlsplit(remote.base_url).hostname or "")
-    target = replace(_target(file.backend, remote, _key(remote, key_of)), proxy=proxy or "")
-    tasks = tuple(TASKS[each] for each in file.capabilities if each in TASKS)
+    remote = _placed(remote_of(file.backend, file.backend_options), setting_of)
+    variable, key = _key(remote, setting_of)
+    remote = _by_key(remote, key)
+    host = urlsplit(remote.base_url).hostname or ""
+    target = replace(_target(file, remote, variable, key), proxy=proxy_of(host) or "")
+    does = DOES[remote.dialect]
+    tasks = tuple(TASKS[each] for each in file.capabilities if each in TASKS and each in does)
     info = info_of(file, tasks, runtime="remote", device=urlsplit(remote.base_url).netloc)
-    speech = SPEECHES[remote.kind]
-    asking = asking_of(file, inputs=remote.inputs_per_request, base64=remote.kind in _BASE64)
+    asking = asking_of(file, remote)
 
-    def made(wire: Wire, info: ModelInfo) -> OpenAIModel:
-        return OpenAIModel(info, Elsewhere(wire), speech, asking)
+    def made(wire: Wire, info: ModelInfo) -> RemoteModel:
+        return RemoteModel(info, Elsewhere(wire), SPEECHES[remote.kind], asking)
 
     wire = Wire(target)
     if "embed" in tasks:
-        info = replace(info, dimensions=asyncio.run(_width(made(wire, info), wire)))
+        width = asyncio.run(_width(made(wire, info), wire))
+        info = replace(info, dimensions=width, prompts=tuple(sorted(asking.roles)))
     return made(Wire(target), info)
 
 
-async def _width(model: OpenAIModel, wire: Wire) -> int:
+async def _width(model: RemoteModel, wire: Wire) -> int:
     async with wire:
         return await model.probe()
 
 
-def asking_of(file: ModelFile, *, inputs: int, base64: bool) -> Asking:
-    """How the model of a file is asked."""
-    norm = file.defaults.norm if "embd_normalize" in file.backend_options else None
-    return Asking(name=file.model, inputs=inputs, base64=base64, norm=norm)
+def asking_of(file: ModelFile, remote: Remote) -> Asking:
+    """How the model of a file is asked for vectors and scores."""
+    told = any(file.model.endswith(role.suffix) for role in remote.roles.values() if role.suffix)
+    return Asking(
+        name=file.model,
+        dialect=DIALECTS[remote.dialect](),
+        inputs=remote.inputs_per_request,
+        size=remote.bytes_per_request,
+        documents=remote.documents_per_request,
+        at_once=remote.requests_at_once,
+        retries=Retries(times=remote.retries, seconds=remote.retry_s),
+        input_field=remote.input_field,
+        dimensions_field=remote.dimensions_field,
+        encoding_field=remote.encoding_field if remote.as_base64 else "",
+        role_field=remote.role_field,
+        role_default="" if told else remote.role_default,
+        roles={} if told else remote.roles,  # the model is named with its role already
+        norm=norm_of(file),
+    )
+
+
+def norm_of(file: ModelFile) -> int | None:
+    """How the vectors of a model are scaled where a request does not say; None for as they come."""
+    return file.defaults.norm if "embd_normalize" in file.backend_options else None
 
 
 def info_of(file: ModelFile, tasks: tuple[Task, ...], *, runtime: str, device: str) -> ModelInfo:
@@ -115,29 +140,52 @@ def info_of(file: ModelFile, tasks: tuple[Task, ...], *, runtime: str, device: s
     )
 
 
-def _key(remote: Remote, key_of: Callable[[str], str]) -> str:
-    """The key for a server. Raises ConfigInvalid where its variable has none."""
-    if not remote.key_variable:
-        return ""
-    key = key_of(remote.key_variable)
-    if not key:
-        msg = f"{remote.key_variable} is not set, which has the key for {urlsplit(remote.base_url).netloc}; set it, or {remote.key_variable}_FILE"
+def _placed(remote: Remote, setting_of: Callable[[str], str]) -> Remote:
+    """The server with its address, which may stand in a variable. Raises ConfigInvalid where it is not there or none."""
+    if remote.base_url:
+        return remote
+    url = setting_of(remote.url_variable).rstrip("/")
+    if not url:
+        msg = f"{remote.url_variable} is not set, which has the server's address; set it, or add base_url:URL to the options"
         raise ConfigInvalid(msg)
-    return key
+    check_url(url, remote.url_variable)
+    return replace(remote, base_url=url)
 
 
-def _target(backend: str, remote: Remote, key: str) -> Target:
+def _key(remote: Remote, setting_of: Callable[[str], str]) -> tuple[str, str]:
+    """The variable with the key for a server, and the key; both empty where it gets none. Raises ConfigInvalid where none is set."""
+    for variable in remote.key_variables:
+        key = setting_of(variable)
+        if key:
+            return variable, key
+    if not remote.key_variables:
+        return "", ""
+    first, *others = remote.key_variables
+    besides = f" (nor is {' or '.join(others)})" if others else ""
+    msg = f"{first} is not set{besides}, which has the key for {urlsplit(remote.base_url).netloc}; set it, or {first}_FILE"
+    raise ConfigInvalid(msg)
+
+
+def _by_key(remote: Remote, key: str) -> Remote:
+    """The server that the key belongs to."""
+    place = next((url for beginning, url in remote.key_places.items() if key.startswith(beginning)), None)
+    return remote if place is None else replace(remote, base_url=place)
+
+
+def _target(file: ModelFile, remote: Remote, variable: str, key: str) -> Target:
     place = urlsplit(remote.base_url)
     if key and place.scheme == "http" and place.hostname not in ("127.0.0.1", "localhost", "::1"):
-        _log.warning(
-            "the key of %s goes to %s without TLS, so others on its way can read it", remote.key_variable, place.netloc
-        )
+        _log.warning("the key of %s goes to %s without TLS, so others on its way can read it", variable, place.netloc)
+    versioned = place.path.endswith("/v1")  # Azure's address of that kind needs neither
+    deployment = "" if versioned else remote.deployment.format(model=quote(file.model, safe=""))
     return Target(
-        base_url=remote.base_url,
-        name=backend if backend != "remote" else place.netloc,
+        base_url=remote.base_url + deployment,
+        name=file.backend if file.backend != "remote" else place.netloc,
         key=key,
-        key_setting=remote.key_variable,
+        key_setting=variable,
         key_header=remote.key_header,
+        key_scheme=remote.key_scheme,
+        query="" if versioned else remote.query,
         patience=Patience(connect_s=remote.connect_s, read_s=remote.timeout_s),
         retries=Retries(times=remote.retries, seconds=remote.retry_s),
     )

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from textmill.folder.model import ModelFile
-from textmill.providers.openai_model import OpenAIModel
+from textmill.providers.asking import Asking
 from textmill.providers.openai_speech import VLLM
-from textmill.providers.remote import TASKS, asking_of, info_of
+from textmill.providers.remote import TASKS, info_of
+from textmill.providers.remote_model import RemoteModel
 from textmill.providers.vllm_command import serve_arguments
 from textmill.providers.vllm_server import START_S, Launch, VllmServer, find_vllm
 
@@ -17,7 +18,7 @@ _WRITES = ("chat", "complete")
 _QUIET = {"VLLM_NO_USAGE_STATS": "1"}
 
 
-def open_vllm(file: ModelFile, root: Path, environ: Mapping[str, str], *, offline: bool = False) -> OpenAIModel:
+def open_vllm(file: ModelFile, root: Path, environ: Mapping[str, str], *, offline: bool = False) -> RemoteModel:
     """The model of a file of the models folder ``root`` whose backend is vllm; blocks until vLLM has loaded it, which may take minutes.
 
     Its process has the environment ``environ``, and asks no hub where that is ``offline``. Raises ExtraMissing where vLLM is not
@@ -31,8 +32,8 @@ def open_vllm(file: ModelFile, root: Path, environ: Mapping[str, str], *, offlin
     tasks = tuple(TASKS[each] for each in file.capabilities if TASKS.get(each) in _WRITES)
     info = info_of(file, tasks, runtime="vllm", device="vllm")
     length = told.get("max_model_len")
-    asking = replace(asking_of(file, inputs=1, base64=True), name=file.name)
-    return OpenAIModel(replace(info, max_tokens=length) if isinstance(length, int) else info, server, VLLM, asking)
+    asking = Asking(name=file.name)
+    return RemoteModel(replace(info, max_tokens=length) if isinstance(length, int) else info, server, VLLM, asking)
 
 
 def _start_s(file: ModelFile) -> float:

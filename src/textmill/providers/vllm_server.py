@@ -56,7 +56,7 @@ def find_vllm(environ: Mapping[str, str]) -> str:
 
 
 class VllmServer:
-    """A running ``vllm serve``; a `textmill.providers.openai_model.Server`.
+    """A running ``vllm serve``; a `textmill.providers.remote_model.Server`.
 
     When its process ends by itself, it is started again at once, after 1 second the next time, then 2, 4 … up to 5 minutes; calls
     meanwhile wait for a start under way, and are refused while the next one is not due.

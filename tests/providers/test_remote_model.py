@@ -17,8 +17,8 @@ from textmill.contract import ChatOptions, Chunking, CompleteOptions, EmbedOptio
 from textmill.errors import ConfigInvalid, ForwardFailed, InvalidInput, TextmillError, Unavailable, WrongTask
 from textmill.folder.model import ModelFile
 from textmill.folder.scan import scan
-from textmill.providers.openai_model import OpenAIModel
 from textmill.providers.remote import open_remote
+from textmill.providers.remote_model import RemoteModel
 from textmill.testing.openai_server import Answer, Asked, OpenAIServer, Stay, chunk, openai_server, saying
 
 EVERYTHING = "[chat, completion, embeddings, rerank]"
@@ -56,7 +56,7 @@ def file_of(
 @asynccontextmanager
 async def opened(
     folder: Path, answer: Callable[[Asked], Answer] = script, key: str = "", **file: str
-) -> AsyncIterator[tuple[OpenAIModel, OpenAIServer]]:
+) -> AsyncIterator[tuple[RemoteModel, OpenAIServer]]:
     async with openai_server(answer) as server:
         model = await asyncio.to_thread(open_remote, file_of(folder, server.base_url, **file), lambda _: key)
         try:
