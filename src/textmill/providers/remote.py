@@ -176,7 +176,7 @@ def _target(file: ModelFile, remote: Remote, variable: str, key: str) -> Target:
     place = urlsplit(remote.base_url)
     if key and place.scheme == "http" and place.hostname not in ("127.0.0.1", "localhost", "::1"):
         _log.warning("the key of %s goes to %s without TLS, so others on its way can read it", variable, place.netloc)
-    versioned = place.path.endswith("/v1")  # Azure's address of that kind needs neither
+    versioned = place.path.endswith("/openai/v1")  # Azure's newer address needs neither
     deployment = "" if versioned else remote.deployment.format(model=quote(file.model, safe=""))
     return Target(
         base_url=remote.base_url + deployment,
