@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 from collections.abc import Sequence
@@ -10,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textmill.cli.flags import flags
-from textmill.cli.stream import loaded, stream
+from textmill.cli.named import named_flags, opened
+from textmill.cli.stream import stream
 from textmill.cli.vectors import FORMATS, output
-from textmill.config import ModelOptions
 from textmill.contract import EmbedOptions
 from textmill.errors import ConfigInvalid
 
@@ -22,6 +20,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Vectors = npt.NDArray[np.float32]
+
+_HOW = ("prompt", "prompt_name", "kind", "dimensions", "normalize", "truncate")
 
 _log = logging.getLogger(__name__)
 
@@ -37,14 +37,21 @@ _log = logging.getLogger(__name__)
 )
 @click.option("--prompt", metavar="TEXT", help='Put in front of each text; "" for none.')
 @click.option("--prompt-name", metavar="NAME", help="One of the model's own prompts, such as query.")
+@click.option(
+    "--kind",
+    type=click.Choice(["query", "document"]),
+    help="Take the model's own prompt, or its service's role, for that side of a search, where it has one.",
+)
 @click.option("--dimensions", type=click.IntRange(min=1), metavar="N", help="Keep the first N values of each vector.")
 @click.option("--normalize/--no-normalize", default=True, help="Scale vectors to unit length (the default).")
 @click.option(
     "--truncate/--no-truncate", default=True, help="Cut texts that are too long (the default), or refuse them."
 )
-@flags(ModelOptions)
+@named_flags
 def embed(model: str, files: tuple[str, ...], form: str, target: str, **given: Any) -> None:
     """Embed the lines of FILEs, one text a line, with MODEL; - or no file is standard input.
+
+    MODEL is a name of the models folder, also of a model on a server elsewhere, or else a folder or an id of the hub.
 
     The output has one vector for every line, in order: an empty line is an empty text. The formats: jsonl, an object with
     index and embedding a line; json, one array of arrays; npy, one float32 array of shape (lines, dimensions).
@@ -53,21 +60,21 @@ def embed(model: str, files: tuple[str, ...], form: str, target: str, **given: A
     if form == "npy" and target == "-" and sys.stdout.isatty():
         msg = "npy is binary and standard output is a terminal; add --output FILE"
         raise ConfigInvalid(msg)
-    how = {name: given.pop(name) for name in ("prompt", "prompt_name", "dimensions", "normalize", "truncate")}
+    how = {name: given.pop(name) for name in _HOW}
     # A bar between lines of output on the same terminal would help nobody.
     bar = target != "-" or not sys.stdout.isatty()
-    with output(target) as sink, loaded(model, given) as opened:  # the output first, since loading takes longer
+    with output(target) as sink, opened(model, given) as used:  # the output first, since loading takes longer
         writer = FORMATS[form](sink)
         cut = 0
 
         def compute(texts: Sequence[str]) -> Vectors:
             nonlocal cut
-            made = asyncio.run(opened.embed_inputs(texts, EmbedOptions(**how)))
+            made = used.run(used.model.embed_inputs(texts, EmbedOptions(**how)))
             cut += sum(made.truncated)
             return made.vectors
 
         stream("embed", compute, files, writer.write, bar=bar)
         writer.finish()
         if cut:
-            limit = opened.info.max_tokens
+            limit = used.model.info.max_tokens
             _log.warning("%d texts had more than %d tokens and were cut; --no-truncate refuses them", cut, limit)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from textmill.cli.flags import flags
 from textmill.cli.lines import windows
-from textmill.cli.stream import loaded
+from textmill.cli.named import named_flags, opened
 from textmill.cli.vectors import output
-from textmill.config import ModelOptions
+from textmill.contract import RerankOptions
 
 if TYPE_CHECKING:
     from textmill.contract import Scoring
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--output", "-o", "target", default="-", metavar="FILE", help="Where to write; by default standard output."
 )
-@flags(ModelOptions)
+@named_flags
 def rerank(
     model: str,
     query: str,
@@ -45,12 +44,15 @@ def rerank(
 ) -> None:
     """Order the lines of FILEs by their relevance to QUERY with MODEL, the best first; - or no file is standard input.
 
-    Writes an object a line: index of the line among all, score, and text.
+    MODEL is as in `textmill embed`. Writes an object a line: index of the line among all, score, and text.
     """
+    from textmill.tasks.best import ranked  # noqa: PLC0415 - imports numpy
+
     texts = [text for window in windows(files or ("-",)) for text in window.texts]
-    with output(target) as sink, loaded(model, given) as opened:
-        ranked = opened.rerank(query, texts, top=top, scoring=scoring, instruction=instruction, truncate=truncate)
-        for each in ranked:
+    options = RerankOptions(scoring=scoring, instruction=instruction, truncate=truncate)
+    with output(target) as sink, opened(model, given) as used:
+        made = ranked(used.run(used.model.rerank_inputs(query, texts, options)), texts, top) if texts else []
+        for each in made:
             line = {"index": each.index, "score": each.score, "text": each.text}
             sink.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
         sink.flush()

@@ -1,0 +1,140 @@
+"""Commands on models of the models folder: those here, and their twins on servers elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import Result
+
+import textmill
+from textmill.testing.checkpoints import tiny_bert
+from textmill.testing.openai_server import Answer, Asked, threaded_openai_server
+from textmill.testing.providers import limited, score_of, service, vector_of
+
+Command = Callable[..., Result]
+
+PAGE = Path(__file__).parents[2] / "docs/remote.md"
+LINES = ["the first text", "a second one", "and a third"]
+STDIN = "\n".join(LINES).encode()
+
+
+def vectors(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+    return np.array([json.loads(line)["embedding"] for line in result.stdout.splitlines()])
+
+
+def model_file(folder: Path, backend: str, url: str, more: str = "embeddings: true") -> None:
+    (folder / "there.yaml").write_text(
+        f"{{name: there, backend: {backend}, {more}, parameters: {{model: m}}, options: ['base_url:{url}']}}"
+    )
+
+
+def test_one_yaml_has_a_local_model_and_its_remote_twin(command: Command, tmp_path: Path) -> None:
+    tiny_bert(tmp_path / "all-MiniLM-L6-v2")
+    text = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)[0]
+    with textmill.load(str(tmp_path / "all-MiniLM-L6-v2")) as model:
+
+        def script(asked: Asked) -> Answer:
+            assert asked.body["model"] == "sentence-transformers/all-MiniLM-L6-v2"
+            made = model.embed(asked.body["input"])
+            return Answer(body={"data": [{"embedding": each.tolist()} for each in made]})
+
+        with threaded_openai_server(script) as server:
+            (tmp_path / "twins.yaml").write_text(text.replace("http://10.0.0.7:8080/v1", server.base_url))
+            here, there = (
+                vectors(command("embed", name, "--models-path", str(tmp_path), stdin=STDIN))
+                for name in ("minilm", "minilm-there")
+            )
+    assert here.shape == there.shape
+    assert np.allclose(here, there, atol=1e-5)
+
+
+def test_the_side_of_a_search_goes_to_the_service(command: Command, tmp_path: Path) -> None:
+    with threaded_openai_server(service("cohere")) as server:
+        model_file(tmp_path, "cohere", server.base_url)
+        for flags, role in (
+            ([], "search_document"),
+            (["--kind", "query"], "search_query"),
+            (["--prompt-name", "clustering"], "clustering"),
+        ):
+            made = vectors(command("embed", "there", "--models-path", str(tmp_path), *flags, stdin=STDIN))
+            assert np.allclose(made, [vector_of(line, role) for line in LINES], atol=1e-6)
+
+
+def test_many_windows_go_over_connections_that_are_kept(command: Command, tmp_path: Path) -> None:
+    with threaded_openai_server(service("openai")) as server:
+        model_file(tmp_path, "openai", server.base_url)
+        lines = [f"line {number}" for number in range(6000)]
+        result = command("embed", "there", "--models-path", str(tmp_path), stdin="\n".join(lines).encode())
+        made = vectors(result)
+        assert np.allclose(made[::500], [vector_of(line, "m") for line in lines[::500]], atol=1e-6)
+        assert server.connections <= 1 + 4
+
+
+def test_a_service_that_is_limited_is_one_line_and_exit_code_1(command: Command, tmp_path: Path) -> None:
+    own, refusing = service("cohere"), False
+
+    def script(asked: Asked) -> Answer:
+        return limited(Retry_After="600") if refusing else own(asked)
+
+    with threaded_openai_server(script) as server:
+        model_file(tmp_path, "cohere", server.base_url)
+        refusing = True
+        result = command("embed", "there", "--models-path", str(tmp_path), stdin=STDIN)
+    assert result.exit_code == 1
+    assert "cohere at 127.0.0.1" in result.stderr
+    assert "too much to do: slow down" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_lines_are_ranked_by_a_service(command: Command, tmp_path: Path) -> None:
+    with threaded_openai_server(service("voyage")) as server:
+        model_file(tmp_path, "voyage", server.base_url, "reranking: true")
+        result = command("rerank", "there", "q", "--top", "2", "--models-path", str(tmp_path), stdin=STDIN)
+    best = sorted(LINES, key=lambda line: -score_of("q", line))[:2]
+    assert [json.loads(line)["text"] for line in result.stdout.splitlines()] == best
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "{name: there, backend: palm, parameters: {model: m}}",
+            "Google has switched PaLM off; its successor is Gemini",
+        ),
+        ("{name: there, backend: sagemaker, parameters: {model: m}}", "take backend: remote"),
+        ("{name: there, backend: cohere, disabled: true, parameters: {model: m}}", "its file says disabled"),
+        ("{name: there, backend: cohere, embeddings: true, parameters: {model: m}}", "COHERE_API_KEY is not set"),
+        ("{name: there, backend: tei, parameters: {model: m}}", "backend tei needs the option base_url"),
+        ("{name: there, backend: azure, embeddings: true, parameters: {model: m}}", "AZURE_OPENAI_ENDPOINT is not set"),
+    ],
+)
+def test_a_name_that_cannot_be_used_is_one_line(
+    command: Command, tmp_path: Path, text: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("COHERE_API_KEY", "CO_API_KEY", "AZURE_OPENAI_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "there.yaml").write_text(text)
+    result = command("embed", "there", "--models-path", str(tmp_path), stdin=STDIN)
+    assert result.exit_code == 1
+    assert says in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_flags_come_before_what_the_file_says(command: Command, tmp_path: Path) -> None:
+    tiny_bert(tmp_path / "tiny")
+    (tmp_path / "here.yaml").write_text(
+        "{name: here, backend: sentencetransformers, context_size: 4, embeddings: true, parameters: {model: tiny}}"
+    )
+    line = b"word word word"
+    cut = command("embed", "here", "--models-path", str(tmp_path), stdin=line)
+    whole = command("embed", "here", "--max-input-length", "32", "--models-path", str(tmp_path), stdin=line)
+    assert "1 texts had more than 4 tokens and were cut" in cut.stderr
+    assert "were cut" not in whole.stderr
+    assert not np.allclose(vectors(cut), vectors(whole))
