@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from textmill.errors import ConfigInvalid
-from textmill.folder.remote import Remote
+from textmill.folder.backends import Backend, find_backend, missing
+from textmill.folder.remote import Remote, Role
 from textmill.folder.remote_options import remote_of
+from textmill.folder.remote_presets import PRESETS
 from textmill.folder.scan import scan
 
+PAGE = Path(__file__).parents[2] / "docs/remote.md"
 URL = "http://127.0.0.1:8000/v1"
 
 
@@ -92,3 +96,97 @@ def test_a_service_whose_protocol_is_not_spoken_is_refused(tmp_path: Path) -> No
     (tmp_path / "a.yaml").write_text("{name: m, backend: anthropic, parameters: {model: there}}")
     [model] = scan(tmp_path).files
     assert "backend: remote" in str(model.refusal)
+
+
+def test_the_examples_of_the_page_are_taken(tmp_path: Path) -> None:
+    blocks = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    for number, block in enumerate(blocks):
+        (tmp_path / f"{number}.yaml").write_text(block)
+    folder = scan(tmp_path)
+    assert [problem for problem in folder.problems if problem.key != "parameters.model"] == []
+    e5 = folder.by_name["e5-there"]
+    roles = remote_of(e5.backend, e5.backend_options).roles
+    assert roles == {"query": Role(prompt="query: "), "document": Role(prompt="passage: ")}
+
+
+def test_the_page_has_every_service() -> None:
+    text = PAGE.read_text()
+    assert [name for name in PRESETS if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("backend", sorted(PRESETS))
+def test_every_service_is_a_backend_whose_models_can_be_served(backend: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        f"{{name: m, backend: {backend}, embeddings: true, parameters: {{model: there}}, options: ['base_url:{URL}']}}"
+    )
+    [model] = scan(tmp_path).files
+    assert (model.engine, model.refusal, model.capabilities) == ("remote", None, ("embeddings", "tokenize"))
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("voyage-3.5", "embeddings"),
+        ("rerank-2.5", "rerank"),
+        ("jina-clip-v2", "embeddings"),
+        ("jina-reranker-v3", "rerank"),
+    ],
+)
+def test_models_of_services_that_only_embed_and_rank_do_so(name: str, wanted: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(f"{{name: m, backend: voyage, parameters: {{model: {name}}}}}")
+    assert scan(tmp_path).files[0].capabilities[0] == wanted
+
+
+@pytest.mark.parametrize(
+    ("backend", "says"),
+    [
+        ("palm", "Gemini"),
+        ("google-palm", "Gemini"),
+        ("gradient", "together"),
+        ("anyscale", "fireworks"),
+        ("llmrails", "not known to answer"),
+        ("sagemaker", "POST /invocations"),
+    ],
+)
+def test_what_is_gone_or_needs_another_way_is_named(backend: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(f"{{name: m, backend: {backend}, embeddings: true, parameters: {{model: x/y}}}}")
+    assert says in str(scan(tmp_path).files[0].refusal)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"role_query": "q"}, "role_query needs the field that it goes in: add role_field:NAME"),
+        ({"role_default": "query", "prompt_document": "d"}, "role_default is query, and the roles are document"),
+        ({"prompt_query": '"query: '}, "no text in JSON's quotes"),
+        ({"prompt_a b": "x"}, "must have the name of a role"),
+        ({"role_field": "a b"}, "the name of a field"),
+        ({"requests_at_once": "0"}, "from 1 to 256"),
+        ({"base64": "yes"}, "true or false"),
+        ({"api_version": "x&y"}, "a version such as"),
+    ],
+)
+def test_roles_and_limits_that_cannot_be_are_refused(options: dict[str, str], says: str) -> None:
+    with pytest.raises(ConfigInvalid, match=says):
+        remote_of("remote", {"base_url": URL, **options})
+
+
+def test_roles_of_a_service_may_be_changed_and_switched_off() -> None:
+    changed = remote_of("voyage", {"role_query": "none of these", "suffix_document": "-d"})
+    assert changed.roles == {"query": Role(value="none of these"), "document": Role(value="document", suffix="-d")}
+    off = remote_of("cohere", {"role_field": "none"})
+    assert (off.roles, off.role_field, off.role_default) == ({}, "", "")
+
+
+@pytest.mark.parametrize(
+    ("backend", "says"),
+    [("fastembed", "backend: onnx"), ("langchain", "the model inside"), ("custom", "backend: remote")],
+)
+def test_libraries_are_named_and_models_of_the_hub_run_here_all_the_same(
+    backend: str, says: str, tmp_path: Path
+) -> None:
+    found = find_backend(backend)
+    assert isinstance(found, Backend)
+    assert says in str(missing(found))
+    (tmp_path / "a.yaml").write_text(f"{{name: m, backend: {backend}, embeddings: true, parameters: {{model: x/y}}}}")
+    assert scan(tmp_path).files[0].engine == "ours"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -223,6 +224,7 @@ async def test_a_silent_service_is_given_up_and_not_asked_again(tmp_path: Path) 
         ("openai", {"data": [{"index": 0, "embedding": [1.0] * 8}] * 2}),
         ("openai", {"data": [{"index": 5, "embedding": [1.0] * 8}, {"index": 0, "embedding": [1.0] * 8}]}),
         ("voyage", {"data": [{"embedding": "AAAA"}] * 2}),
+        ("voyage", {"data": [{"embedding": base64.b64encode(np.full(8, np.nan, "<f4").tobytes()).decode()}] * 2}),
         ("jina", {"data": [{"embedding": [float("1")] * 8}]}),
         ("gemini", {"embeddings": [{"values": [1.0] * 8}, {}]}),
         ("gemini", {"embeddings": {}}),

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from textmill.contract import EmbedOptions, Kind, RerankOptions
+from textmill.contract import ChatOptions, EmbedOptions, Kind, Message, Piece, RerankOptions
 from textmill.errors import ConfigInvalid, InvalidInput, Unavailable
 from textmill.folder.model import ModelFile
 from textmill.folder.scan import scan
 from textmill.providers.remote import open_remote
 from textmill.providers.remote_model import RemoteModel
-from textmill.testing.openai_server import Asked, OpenAIServer, openai_server
+from textmill.testing.openai_server import Asked, OpenAIServer, openai_server, saying
 from textmill.testing.providers import SERVICES, WIDTH, score_of, service, vector_of
 
 TEXTS = [f"text number {number} of many" for number in range(70)]
@@ -241,6 +241,28 @@ async def test_azure_has_its_address_from_the_environment(tmp_path: Path) -> Non
         open_remote(file, lambda _: "")
     with pytest.raises(ConfigInvalid, match="AZURE_OPENAI_ENDPOINT must be a URL"):
         open_remote(file, lambda _: "my-endpoint")
+
+
+async def test_conversations_with_azure_go_to_the_deployment_too(tmp_path: Path) -> None:
+    async with openai_server(lambda _: saying("hello")) as server:
+        file = file_of(tmp_path, server.base_url, "azure", uses="[chat]")
+        model = await asyncio.to_thread(open_remote, file, lambda _: "k-1")
+        events = [each async for each in model.chat([Message(role="user", content="hi")], ChatOptions())]
+        assert events[0] == Piece(text="hello")
+        assert server.asked[0].path == "/v1/openai/deployments/m/chat/completions?api-version=2024-10-21"
+        model.close(0)
+        await asyncio.sleep(0)
+
+
+async def test_a_fingerprint_knows_the_role_that_texts_have_by_default(tmp_path: Path) -> None:
+    seen = []
+    async with openai_server(service("voyage")) as server:
+        for options in ((), ("role_default:query",), ("role_field:none",)):
+            file = file_of(tmp_path, server.base_url, "voyage", *options)
+            model = await asyncio.to_thread(open_remote, file, lambda _: "k")
+            seen.append(model.info.fingerprint)
+            model.close(0)
+    assert seen[0] == seen[2] != seen[1]
 
 
 async def test_a_key_is_the_first_that_is_set_and_goes_where_it_belongs(tmp_path: Path) -> None:

@@ -73,11 +73,14 @@ _SERVICES = {
     "sagemaker": "its endpoints want requests that AWS's keys have signed, which textmill does not make; take backend: remote with a gateway "
     "of OpenAI's protocol in front of the endpoint, or run the model in textmill, whose POST /invocations and GET /ping make it a container "
     "for SageMaker",
+}
+"""What to do instead of services that are gone, or that ask for what textmill does not have."""
+_LIBRARIES = {
     "fastembed": "it is a library that runs ONNX models, which textmill does itself: take the model's repository with backend: onnx",
     "langchain": "it is a wrapper around other engines; take the backend of the model inside",
     "custom": "it is a class of one's own in LlamaIndex; take backend: remote for a server of one's own",
 }
-"""What to do instead of services that are gone, and of engines that no server can have."""
+"""What to do instead of libraries that other software has for backends."""
 _MEDIA_INSTEAD = "it is for images or sound, and textmill serves text"
 _MEDIA = (
     *(
@@ -121,7 +124,8 @@ _KNOWN = (
     Backend("vllm", "vllm"),
     *(Backend(name, "remote", writes="chat" in DOES[preset.dialect]) for name, preset in PRESETS.items()),
     Backend("anthropic", "remote", instead=_OWN_PROTOCOL),
-    *(_elsewhere(name, instead) for name, instead in _SERVICES.items()),
+    *(Backend(name, "remote", instead=instead, writes=False) for name, instead in _SERVICES.items()),
+    *(_elsewhere(name, instead) for name, instead in _LIBRARIES.items()),
 )
 _ALIASES = {
     **dict.fromkeys(

@@ -68,7 +68,9 @@ def open_remote(
     wire = Wire(target)
     if "embed" in tasks:
         width = asyncio.run(_width(made(wire, info), wire))
-        info = replace(info, dimensions=width, prompts=tuple(sorted(asking.roles)))
+        told = f"{info.fingerprint} {asking.roles.get(asking.role_default)}"
+        fingerprint = hashlib.sha256(told.encode()).hexdigest()[:16]
+        info = replace(info, dimensions=width, prompts=tuple(sorted(asking.roles)), fingerprint=fingerprint)
     return made(Wire(target), info)
 
 
