@@ -54,6 +54,8 @@ def test_options_change_it() -> None:
         ({"base_url": "http://user:secret@x/v1"}, "api_key_env"),
         ({"base_url": "http://x/v1?key=secret"}, "query"),
         ({"base_url": "http://x:99999/v1"}, "URL"),
+        ({"base_url": "http://x/\u00e9"}, "URL"),
+        ({"base_url": "http://x/a b"}, "URL"),
         ({"base_url": URL, "server": "vlm"}, "did you mean vllm"),
         ({"base_url": URL, "timeout": "0"}, "from 1 to"),
         ({"base_url": URL, "timeout": "soon"}, "a number"),

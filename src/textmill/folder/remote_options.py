@@ -53,7 +53,8 @@ def check_url(url: str, what: str) -> None:
     """Raise ConfigInvalid for what is no address of a server."""
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        plain = url.isascii() and url.isprintable() and " " not in url
+        good = plain and parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         good, parts = False, urlsplit("")
     if not good or parts.username or parts.password or parts.query or parts.fragment:
