@@ -72,9 +72,9 @@ def load_model(
 
     ``bar`` is a class like tqdm's that is told of the bytes of a download, None for huggingface_hub's own.
     """
-    location = _resolved(model, options, bar)
+    location = locate(model, options, bar)
     name = called or location.name
-    recipe = bounded(prompted(read_recipe(location.folder, _ask(options)), options), options)
+    recipe = bounded(prompted(recipe_of(location, options), options), options)
     workers = options.tokenization_workers or TOKENIZATION_WORKERS
     pool = ThreadPoolExecutor(workers, thread_name_prefix=f"textmill-{name}-tokenize")
     with ExitStack() as undo:
@@ -109,7 +109,7 @@ def load_model(
 
 def weigh(model: str, options: ModelOptions, bar: type[Any] | None = None) -> int:
     """The bytes of a model's weights, which are brought to this machine if need be; blocks. Raises what `load` raises."""
-    folder = _resolved(model, options, bar).folder
+    folder = locate(model, options, bar).folder
     if options.file is not None:
         chosen = folder / options.file
         return sum(path.stat().st_size for path in (chosen, chosen.with_suffix(".bin")) if path.is_file())
@@ -118,7 +118,8 @@ def weigh(model: str, options: ModelOptions, bar: type[Any] | None = None) -> in
     return next((size for size in sizes if size), 0)
 
 
-def _resolved(model: str, options: ModelOptions, bar: type[Any] | None) -> Location:
+def locate(model: str, options: ModelOptions, bar: type[Any] | None = None) -> Location:
+    """Where a model's files are, brought to this machine if need be; blocks. Raises what `load` raises."""
     fault = network_fault()
     return resolve(
         model,
@@ -132,6 +133,11 @@ def _resolved(model: str, options: ModelOptions, bar: type[Any] | None) -> Locat
         bar=bar,
         fault=fault,
     )
+
+
+def recipe_of(location: Location, options: ModelOptions) -> Recipe:
+    """What the files of a model say of it, read as the options have them. Raises ModelBroken."""
+    return read_recipe(location.folder, _ask(options))
 
 
 def _ask(options: ModelOptions) -> Ask:

@@ -1,0 +1,237 @@
+"""SentenceTransformer: texts become vectors, as that class of sentence-transformers makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from textmill.checkpoint.hub import PACKAGED
+from textmill.checkpoint.modules import MODULES, class_name, read_modules
+from textmill.compat.loaded import Loaded, listed, named, no_more, positive, windows
+from textmill.compat.quantization import PRECISIONS, Precision, quantized
+from textmill.compat.similarity import compare, compare_pairs, measure_name
+from textmill.compat.tensors import Array, Tensor, array_of, no_values, to_tensor
+
+OutputValue = Literal["sentence_embedding", "token_embeddings"]
+_ORGANISATION = "sentence-transformers"
+
+
+class SentenceTransformer(Loaded):
+    """A model of dense vectors, for code written against sentence-transformers.
+
+    Args:
+        model_name_or_path: a folder, a hub id, or a name that an installed package carries; a name without an owner is one of
+            sentence-transformers'.
+        keywords: those of sentence-transformers (``device``, ``prompts``, ``default_prompt_name``, ``cache_folder``, ``revision``,
+            ``local_files_only``, ``token``, ``model_kwargs``, ``processor_kwargs``, ``backend``, ``similarity_fn_name``,
+            ``truncate_dim`` …), and the fields of `textmill.config.ModelOptions`. Others are warned of.
+
+    Raises:
+        ConfigInvalid: an option is impossible. ModelNotFound, DownloadFailed, ModelBroken, ExtraMissing: as `textmill.load`.
+
+    """
+
+    task = "embed"
+    placeholders = ("query", "document")
+
+    def __init__(self, model_name_or_path: str | None = None, **keywords: Any) -> None:
+        similarity, truncate = keywords.pop("similarity_fn_name", None), keywords.pop("truncate_dim", None)
+        super().__init__(model_name_or_path, keywords)
+        self._similarity = measure_name(similarity or self._settings.get("similarity_fn_name", str, "") or "cosine")
+        self.truncate_dim: int | None = truncate or self._settings.get("truncate_dim", int, 0) or None
+        self._unit = _ends_in_normalize(self)
+
+    def encode(
+        self,
+        inputs: Any = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        output_value: OutputValue | None = "sentence_embedding",
+        precision: Precision = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: object = None,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+        pool: object = None,
+        chunk_size: int | None = None,
+        **keywords: Any,
+    ) -> Any:
+        """Embed texts.
+
+        Args:
+            inputs: a text, or texts in a list, a tuple or an array; also called ``sentences``.
+            prompt_name: one of ``prompts``; by default ``default_prompt_name``.
+            prompt: what goes in front of each text; comes before ``prompt_name``.
+            batch_size: without effect, batches are made by tokens.
+            show_progress_bar: show one.
+            output_value: ``sentence_embedding``; ``token_embeddings`` for the states of each text's tokens; None for a dict of
+                both with the ids.
+            precision: ``float32``, or ``int8``, ``uint8``, ``binary``, ``ubinary`` by the range of these vectors.
+            convert_to_numpy: one array; False gives a list of arrays.
+            convert_to_tensor: a tensor of PyTorch.
+            device: the model's own; the constructor chooses it.
+            normalize_embeddings: scale vectors to length one; models whose last module does that give such ones anyway.
+            truncate_dim: keep that many leading values, before ``normalize_embeddings``.
+            pool: without effect, as ``chunk_size``.
+            chunk_size: without effect.
+            keywords: ``task``: the model's adapter for it.
+
+        Returns:
+            float32 (texts, dimensions), for a single text (dimensions,); nothing at all for no texts. Tensors only with
+            ``convert_to_tensor``; what sentence-transformers gives as tensors otherwise is an array with ``cpu``, ``detach`` and
+            ``numpy``.
+
+        Raises:
+            InvalidInput: an input is no text, or an option is wrong. ValueError: there is no such prompt or precision.
+
+        """
+        del pool, chunk_size
+        texts, single = listed(named(inputs, keywords, "sentences"))
+        adapter = self._adapter(keywords)
+        positive(batch_size)
+        if precision not in PRECISIONS:
+            quantized(np.empty((0, 0), np.float32), precision)
+        self._placed(device)
+        text = self._prompt(prompt, prompt_name)
+        if output_value != "sentence_embedding":
+            rows = self._states(texts, text, output_value)
+            return rows[0] if single else rows
+        vectors = self._vectors(
+            texts, text, adapter, truncate_dim, normalize=normalize_embeddings, bar=show_progress_bar
+        )
+        made = quantized(vectors, precision) if len(vectors) else vectors
+        shaped = _shaped(made, "tensor" if convert_to_tensor else "array" if convert_to_numpy else "list")
+        return shaped[0] if single else shaped
+
+    def encode_query(
+        self, inputs: Any = None, prompt_name: str | None = None, prompt: str | None = None, *rest: Any, **keywords: Any
+    ) -> Any:
+        """`encode` for queries: with the prompt called query."""
+        name = self._side(prompt, prompt_name, "query")
+        return self.encode(inputs, name, prompt, *rest, **{**keywords, "task": "query"})
+
+    def encode_document(
+        self, inputs: Any = None, prompt_name: str | None = None, prompt: str | None = None, *rest: Any, **keywords: Any
+    ) -> Any:
+        """`encode` for what is searched: with the prompt called document, which is empty where the model has none."""
+        name = self._side(prompt, prompt_name, "document", "passage", "corpus")
+        return self.encode(inputs, name, prompt, *rest, **{**keywords, "task": "document"})
+
+    def encode_multi_process(self, sentences: Any, pool: object = None, *rest: Any, **keywords: Any) -> Any:
+        """`encode`, by the name that it had for pools of processes."""
+        names = ("prompt_name", "prompt", "batch_size", "chunk_size", "show_progress_bar", "precision")
+        return self.encode(sentences, pool=pool, **dict(zip(names, rest, strict=False)), **keywords)
+
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> Array | Tensor:
+        """How alike each of the first vectors is to each of the second: float32 (first, second).
+
+        An array, which has ``cpu``, ``detach`` and ``numpy``; a tensor where tensors came in.
+        """
+        return compare(embeddings1, embeddings2, self._similarity)
+
+    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Array | Tensor:
+        """How alike each vector is to the one at its place: float32 (vectors,), as `similarity`."""
+        return compare_pairs(embeddings1, embeddings2, self._similarity)
+
+    @property
+    def similarity_fn_name(self) -> str:
+        """How `similarity` compares: cosine, dot, euclidean or manhattan."""
+        return self._similarity
+
+    @similarity_fn_name.setter
+    def similarity_fn_name(self, value: object) -> None:
+        """Compare in another way; None is cosine."""
+        self._similarity = measure_name("cosine" if value is None else value)
+
+    def get_embedding_dimension(self) -> int:
+        """How many values a vector has."""
+        width = self._model.info.dimensions
+        return width if self.truncate_dim is None else min(width, self.truncate_dim)
+
+    def get_sentence_embedding_dimension(self) -> int:
+        """`get_embedding_dimension`, by its older name."""
+        return self.get_embedding_dimension()
+
+    @contextmanager
+    def truncate_embeddings(self, truncate_dim: int | None) -> Iterator[None]:
+        """While this lasts, keep that many leading values."""
+        before, self.truncate_dim = self.truncate_dim, truncate_dim
+        try:
+            yield
+        finally:
+            self.truncate_dim = before
+
+    truncate_sentence_embeddings = truncate_embeddings
+
+    def _vectors(
+        self, texts: list[Any], prompt: str, adapter: str | None, cut: int | None, *, normalize: bool, bar: bool | None
+    ) -> npt.NDArray[np.float32]:
+        """Float32 (texts, dimensions), cut behind the model's own scaling and before the caller's, as sentence-transformers does."""
+        width = self._model.info.dimensions
+        kept = min(cut or self.truncate_dim or width, width)
+        early = normalize or not self._unit
+        parts = [
+            self._model.embed(
+                part,
+                prompt=prompt,
+                dimensions=kept if early else None,
+                normalize=normalize or self._unit,
+                adapter=adapter,
+            )[:, :kept]
+            for part in windows(texts, bar=bar)
+        ]
+        return np.concatenate(parts) if parts else np.empty((0, kept), np.float32)
+
+    def _states(self, texts: list[Any], prompt: str, value: OutputValue | None) -> list[Any]:
+        """The states of each text's tokens, or all there is of it."""
+        states = [array_of(each) for each in self._model.embed_tokens(texts, prompt=prompt)]
+        if value == "token_embeddings":
+            return list(states)
+        if value is not None:
+            msg = f"output_value is {value!r}; it can be sentence_embedding, token_embeddings or None"
+            raise ValueError(msg)
+        vectors = self._vectors(texts, prompt, None, None, normalize=False, bar=None)
+        ids = [self.tokenizer.encode(prompt + text, max_length=self.max_seq_length) for text in texts]
+        return [
+            {
+                "input_ids": array_of(np.array(row, np.int64)),
+                "attention_mask": array_of(np.ones(len(row), np.int64)),
+                "token_embeddings": state,
+                "sentence_embedding": array_of(vector),
+            }
+            for row, state, vector in zip(ids, states, vectors, strict=True)
+        ]
+
+    def _adapter(self, keywords: dict[str, Any]) -> str | None:
+        task = keywords.pop("task", None)
+        keywords.pop("processing_kwargs", None)
+        no_more(keywords, "encode")
+        return None if task in ("query", "document") else task
+
+    def _full_name(self) -> str:
+        from pathlib import Path  # noqa: PLC0415
+
+        bare = "/" not in self._name and self._name not in PACKAGED and not Path(self._name).exists()
+        return f"{_ORGANISATION}/{self._name}" if bare and not self._name.startswith((".", "~")) else self._name
+
+
+def _ends_in_normalize(model: SentenceTransformer) -> bool:
+    """Whether the model's own last step scales vectors to length one."""
+    folder = model._folder  # noqa: SLF001 - of the class beside it
+    modules = read_modules(folder) if (folder / MODULES).is_file() else []
+    return len(modules) > 1 and class_name(modules[-1], folder) == "Normalize"
+
+
+def _shaped(values: npt.NDArray[Any], form: Literal["tensor", "array", "list"]) -> Any:
+    if form == "tensor":
+        return to_tensor(values) if len(values) else no_values()
+    if form == "list":
+        return [array_of(row) for row in values]
+    return values if len(values) else np.array([])

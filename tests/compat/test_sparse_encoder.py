@@ -1,0 +1,94 @@
+"""Sparse vectors beside sentence-transformers' own class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sentence_transformers
+import torch  # noqa: TID253 - the reference runs on it
+
+from textmill.compat import SparseEncoder
+from textmill.contract import SparseVector
+from textmill.testing.heads import tiny_splade
+
+pytestmark = pytest.mark.filterwarnings("ignore:Sparse")  # torch warns of its own
+
+TEXTS = ["the river ends in the sea", "", "a stone", "zz"]
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SparseEncoder, Any]]:
+    folder = tiny_splade(tmp_path_factory.mktemp("compat") / "tiny")
+    with SparseEncoder(folder) as ours:
+        yield ours, sentence_transformers.SparseEncoder(str(folder), device="cpu")
+
+
+def dense(value: Any) -> Any:
+    return np.asarray(value.to_dense() if isinstance(value, torch.Tensor) else value)
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [{}, {"max_active_dims": 5}, {"convert_to_sparse_tensor": False}, {"prompt": "a "}, {"task": "query"}],
+    ids=str,
+)
+def test_tensors_are_those_of_sentence_transformers(both: tuple[SparseEncoder, Any], keywords: dict[str, Any]) -> None:
+    ours, theirs = both
+    for inputs in (TEXTS, TEXTS[0], []):
+        mine, reference = ours.encode(inputs, **keywords), theirs.encode(inputs, **keywords)
+
+        assert (mine.shape, mine.is_sparse) == (reference.shape, reference.is_sparse)
+        np.testing.assert_allclose(dense(mine), dense(reference), atol=1e-5)
+
+
+def test_lists_need_no_tensors(both: tuple[SparseEncoder, Any]) -> None:
+    ours, theirs = both
+    reference = dense(theirs.encode(TEXTS))
+
+    rows = ours.encode(TEXTS, convert_to_tensor=False)
+    assert all(isinstance(row, SparseVector) for row in rows)
+    whole = ours.encode(TEXTS, convert_to_tensor=False, convert_to_sparse_tensor=False)
+    np.testing.assert_allclose(np.stack(whole), reference, atol=1e-5)
+    np.testing.assert_array_equal(rows[0].indices, np.flatnonzero(whole[0]))
+
+
+@pytest.mark.parametrize("name", ["dot", "cosine", "euclidean", "manhattan"])
+def test_each_measure_is_that_of_sentence_transformers(both: tuple[SparseEncoder, Any], name: Any) -> None:
+    ours, theirs = both
+    ours.similarity_fn_name = theirs.similarity_fn_name = name
+    query, texts = theirs.encode_query(TEXTS[:2]), theirs.encode_document(TEXTS)
+    lists = [ours.encode(each, convert_to_tensor=False) for each in (TEXTS[:2], TEXTS)]
+
+    mine = ours.similarity(query, texts)
+    assert isinstance(mine, torch.Tensor)
+    reference = theirs.similarity(query, texts)
+    tolerance = 2e-2 if name == "euclidean" else 1e-3  # theirs is the difference of large squares, in float32
+    np.testing.assert_allclose(mine, reference, atol=tolerance, rtol=1e-4)
+    np.testing.assert_allclose(ours.similarity(*lists), reference, atol=tolerance, rtol=1e-4)
+    pairwise = theirs.similarity_pairwise(texts, texts)
+    np.testing.assert_allclose(ours.similarity_pairwise(texts, texts), pairwise, atol=1e-2, rtol=1e-4)
+
+
+def test_entries_are_told_as_by_sentence_transformers(both: tuple[SparseEncoder, Any]) -> None:
+    ours, theirs = both
+    tensor = theirs.encode(TEXTS)
+
+    assert ours.decode(tensor, top_k=3) == theirs.decode(tensor, top_k=3)
+    assert dict(ours.decode(tensor[0])) == dict(theirs.decode(tensor[0]))
+    rows = ours.encode(TEXTS, convert_to_tensor=False)
+    assert [[word for word, _ in each] for each in ours.decode(rows, top_k=3)] == [
+        [word for word, _ in each] for each in theirs.decode(tensor, top_k=3)
+    ]
+    assert ours.sparsity(tensor) == pytest.approx(theirs.sparsity(tensor))
+    assert ours.get_embedding_dimension() == theirs.get_embedding_dimension()
+    with pytest.raises(ValueError, match="top_k is 0"):
+        ours.decode(tensor, top_k=0)
+
+
+def test_a_dense_model_is_weighed_only_where_it_can_be(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="batch_size"), SparseEncoder(tiny_splade(tmp_path / "tiny")) as model:
+        model.encode(TEXTS, batch_size=-1)
