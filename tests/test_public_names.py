@@ -31,6 +31,7 @@ NAMES = {
     "Unavailable",
     "WrongTask",
     "__version__",
+    "custom",
     "load",
     "shared",
 }

@@ -32,6 +32,7 @@ from textmill.errors import (
 
 if TYPE_CHECKING:
     from textmill.contract import ModelInfo
+    from textmill.providers.custom import custom
     from textmill.store.load import load
     from textmill.store.model import Model
     from textmill.store.shared import shared
@@ -60,12 +61,14 @@ __all__ = [
     "Unavailable",
     "WrongTask",
     "__version__",
+    "custom",
     "load",
     "shared",
 ]
 
 _LAZY = {
     "Chunking": "textmill.contract",
+    "custom": "textmill.providers.custom",
     "load": "textmill.store.load",
     "Model": "textmill.store.model",
     "ModelInfo": "textmill.contract",

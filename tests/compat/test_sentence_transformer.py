@@ -111,7 +111,8 @@ def test_prompts_merge_as_in_sentence_transformers(tmp_path: Path, prompts: dict
 def test_minilm_gives_the_vectors_of_sentence_transformers(minilm: tuple[SentenceTransformer, Any]) -> None:
     ours, theirs = minilm
 
-    for keywords in ({}, {"truncate_dim": 64}, {"truncate_dim": 64, "normalize_embeddings": True}):
+    several: list[dict[str, Any]] = [{}, {"truncate_dim": 64}, {"truncate_dim": 64, "normalize_embeddings": True}]
+    for keywords in several:
         close(ours.encode(TEXTS, **keywords), theirs.encode(TEXTS, **keywords))
     assert ours.dtype == "float32"
     assert ours.max_seq_length == theirs.max_seq_length

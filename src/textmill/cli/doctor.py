@@ -65,7 +65,13 @@ def doctor(ctx: click.Context, /, as_json: bool, **given: Any) -> None:  # noqa:
         )
         external = {}
     config_files = (Path(options.models_config_file),) if options.models_config_file else ()
-    folder = scan(Path(options.models_path), external=external, config_files=config_files, others=options.models)
+    folder = scan(
+        Path(options.models_path),
+        external=external,
+        config_files=config_files,
+        others=options.models,
+        python=options.python_models,
+    )
     found += diagnose(setup, serving, folder)
     report = _without_secrets(report_of(setup, serving, folder, found))
     click.echo(json.dumps(report, ensure_ascii=False, indent=2) if as_json else "\n".join(lines_of(report)))

@@ -120,7 +120,12 @@ def remove(name: str, **given: Any) -> None:
 def _folder(options: ServeOptions) -> Folder:
     from textmill.folder.scan import scan  # noqa: PLC0415 - reads YAML
 
-    return scan(Path(options.models_path), external=externals(options), config_files=config_files(options))
+    return scan(
+        Path(options.models_path),
+        external=externals(options),
+        config_files=config_files(options),
+        python=options.python_models,
+    )
 
 
 def _unknown(name: str, folder: Folder) -> str:

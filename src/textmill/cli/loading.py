@@ -37,6 +37,10 @@ class Loader:
             bar = self._fetching.bar(file.name)
             return load_ours(file.model, self._of(file), self._telemetry, file.name, file.defaults, bar)
         with self._telemetry.loading(file.name):
+            if file.engine == "python":
+                from textmill.providers.custom_opening import open_custom  # noqa: PLC0415 - with the model
+
+                return counted(open_custom(file, self._options.python_models), self._telemetry)
             if file.external is not None:
                 return counted(self._externals.load(file, file.external), self._telemetry)
             usual = self._usual(file)
@@ -44,7 +48,7 @@ class Loader:
 
     def weigh(self, file: ModelFile) -> int:
         """How many bytes its weights have, on this machine from now on; 0 where they are not in this process."""
-        if file.engine in ENGINES:
+        if file.engine in (*ENGINES, "python"):
             return 0
         if file.engine == "gguf":
             from textmill.cli.llamacpp import weigh_gguf  # noqa: PLC0415

@@ -81,7 +81,16 @@ def open_store(options: ServeOptions, telemetry: Telemetry, looks: Looks | None 
         loader = Loader(options, telemetry, fetching)
         files = config_files(options)
         offered = Offered(
-            path, store, loader.load, fetching.fetch, loader.weigh, files, looks, external, needs=loader.needs
+            path,
+            store,
+            loader.load,
+            fetching.fetch,
+            loader.weigh,
+            files,
+            looks,
+            external,
+            needs=loader.needs,
+            python=options.python_models,
         )
         if options.auto_download:
             store.find_by(_on_demand(gallery, loader, offered, options))

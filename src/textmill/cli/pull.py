@@ -58,7 +58,12 @@ def told(made: Installed, options: ServeOptions) -> str:
     from textmill.folder.scan import scan  # noqa: PLC0415 - with the gallery
     from textmill.gallery.logged import human  # noqa: PLC0415
 
-    folder = scan(Path(options.models_path), external=externals(options), config_files=config_files(options))
+    folder = scan(
+        Path(options.models_path),
+        external=externals(options),
+        config_files=config_files(options),
+        python=options.python_models,
+    )
     size = sum(path.stat().st_size for path in made.files)
     what = f" with {human(size)} in {_listed(made.files, folder.path)}" if made.files else ""
     lines = [f"installed {made.name} as {os.path.relpath(made.config)}{what}"]

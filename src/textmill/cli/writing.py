@@ -170,7 +170,12 @@ def _found(model: str, options: ServeOptions) -> tuple[ModelFile, ServeOptions]:
 def _scan(options: ServeOptions) -> Folder:
     from textmill.folder.scan import scan  # noqa: PLC0415 - reads YAML
 
-    return scan(Path(options.models_path), external=externals(options), config_files=config_files(options))
+    return scan(
+        Path(options.models_path),
+        external=externals(options),
+        config_files=config_files(options),
+        python=options.python_models,
+    )
 
 
 def _fit(file: ModelFile) -> ModelFile:

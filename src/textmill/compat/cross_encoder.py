@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ class CrossEncoder(Loaded):
 
     """
 
-    def __init__(self, model_name_or_path: str | None = None, **keywords: Any) -> None:
+    def __init__(self, model_name_or_path: str | Path | None = None, **keywords: Any) -> None:
         wanted = keywords.pop("num_labels", None)
         activation = keywords.pop("activation_fn", None) or keywords.pop("default_activation_function", None)
         keywords.pop("classifier_dropout", None)

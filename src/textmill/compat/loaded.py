@@ -47,7 +47,7 @@ class Loaded:
     placeholders: tuple[str, ...] = ()
     """Prompts that every model of the class has, empty where nobody says more."""
 
-    def __init__(self, name: str | None, keywords: Mapping[str, Any]) -> None:
+    def __init__(self, name: str | Path | None, keywords: Mapping[str, Any]) -> None:
         kind = type(self).__name__
         if not isinstance(name, str | Path) or not str(name):
             msg = f"{kind} needs the name or the folder of a model"

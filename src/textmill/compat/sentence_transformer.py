@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -38,7 +39,7 @@ class SentenceTransformer(Loaded):
     task = "embed"
     placeholders = ("query", "document")
 
-    def __init__(self, model_name_or_path: str | None = None, **keywords: Any) -> None:
+    def __init__(self, model_name_or_path: str | Path | None = None, **keywords: Any) -> None:
         similarity, truncate = keywords.pop("similarity_fn_name", None), keywords.pop("truncate_dim", None)
         super().__init__(model_name_or_path, keywords)
         self._similarity = measure_name(similarity or self._settings.get("similarity_fn_name", str, "") or "cosine")

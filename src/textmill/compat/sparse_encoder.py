@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ class SparseEncoder(Loaded):
     task = "embed_sparse"
     placeholders = ("query", "document")
 
-    def __init__(self, model_name_or_path: str | None = None, **keywords: Any) -> None:
+    def __init__(self, model_name_or_path: str | Path | None = None, **keywords: Any) -> None:
         similarity, most = keywords.pop("similarity_fn_name", None), keywords.pop("max_active_dims", None)
         super().__init__(model_name_or_path, keywords)
         self._similarity = measure_name(similarity or self._settings.get("similarity_fn_name", str, "") or "dot")

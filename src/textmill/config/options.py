@@ -21,7 +21,7 @@ Route = Annotated[str, Meta(pattern="^/")]
 
 GALLERY_OPTIONS = (
     *("models_path", "galleries", "download_host", "token", "offline", "cache_dir", "config"),
-    *("models_config_file", "external_grpc_backends"),
+    *("models_config_file", "external_grpc_backends", "python_models"),
 )
 """Those of `ServeOptions` that the commands about installed models take."""
 
@@ -231,6 +231,13 @@ class ServeOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_field
         Meta(
             description="Backend of LocalAI's to use for model files that name it: NAME:HOST:PORT where one listens, or NAME:FILE to "
             "start the file, a .py or an executable, for each model."
+        ),
+    ] = ()
+    python_models: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")], ...],
+        Meta(
+            description="Module of Python, or package, that model files may name an object of as their model (backend: python); its "
+            "code runs in the server. None by default."
         ),
     ] = ()
     llamacpp_parallel: Annotated[

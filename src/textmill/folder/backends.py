@@ -16,9 +16,9 @@ from typing import Literal
 from textmill.folder.remote import DOES
 from textmill.folder.remote_presets import PRESETS
 
-Engine = Literal["ours", "transformers", "openvino-genai", "gguf", "remote", "vllm", "external", "elsewhere"]
+Engine = Literal["ours", "transformers", "openvino-genai", "gguf", "remote", "vllm", "python", "external", "elsewhere"]
 """``ours`` are textmill's runtimes, ``transformers`` and ``openvino-genai`` write text by those libraries, ``remote`` is a server elsewhere, ``vllm`` one that is
-started, ``external`` a process that speaks LocalAI's gRPC, ``elsewhere`` an engine of other software."""
+started, ``python`` an object of the operator's own code, ``external`` a process that speaks LocalAI's gRPC, ``elsewhere`` an engine of other software."""
 
 NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -122,6 +122,7 @@ _KNOWN = (
     ),
     *(_elsewhere(name, _MEDIA_INSTEAD) for name in _MEDIA),
     Backend("vllm", "vllm"),
+    Backend("python", "python"),
     *(Backend(name, "remote", writes="chat" in DOES[preset.dialect]) for name, preset in PRESETS.items()),
     Backend("anthropic", "remote", instead=_OWN_PROTOCOL),
     *(Backend(name, "remote", instead=instead, writes=False) for name, instead in _SERVICES.items()),

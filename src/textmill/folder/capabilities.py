@@ -157,7 +157,7 @@ def _by_name(backend: Backend | None, name: str) -> frozenset[Capability]:
     """What weights are probably for that are not here yet."""
     if _RERANKS.search(name):
         return frozenset({"rerank"})
-    if backend is not None and backend.engine == "external":
+    if backend is not None and backend.engine in ("external", "python"):
         return frozenset()  # it is asked when it has the model
     if backend is not None and backend.engine == "remote" and (not backend.writes or _EMBEDS.search(name)):
         return frozenset({"embeddings"})

@@ -59,7 +59,7 @@ def choose_engine(
         writes = set(can) & WRITES and not set(can) & {"embeddings", "rerank"}
         refusal = f"backend {backend.name}: {GENERATION}" if writes else None
         return Choice("external", f"backend is {backend.name}, a process of its own", refusal)
-    if backend is not None and backend.engine == "remote":
+    if backend is not None and backend.engine in ("remote", "python"):
         return Choice(backend.engine, f"backend is {backend.name}", _needed(backend))
     if backend is not None and _is_for_vllm(backend, facts, can):
         missing_at = location.path if facts is None and not location.comes else None

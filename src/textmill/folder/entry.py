@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from textmill.folder.model import Alias, ModelFile
 from textmill.folder.nodes import Node, Table
 from textmill.folder.problem import Problems
 from textmill.folder.prompts import ArtifactSource
+from textmill.folder.python_object import refusal_of
 from textmill.folder.remote import DOES
 from textmill.folder.remote_options import remote_of
 from textmill.folder.snapshot import Stamped, stamps
@@ -27,19 +28,22 @@ from textmill.folder.weights import Facts, look
 from textmill.folder.wishes import Note, wishes
 
 _MAX_NAME = 256
+_OWN_OPTIONS = ("external", "python")
+"""Engines whose models have options that only these know."""
 _PATHS = ("mmproj", "draft_model", "lora_adapter", "lora_base", "prompt_cache_path")
 """Fields whose value is a path below the models folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry as it stands in a file of the models folder ``root``, with the backends that run outside of textmill."""
+    """An entry as it stands in a file of the models folder ``root``, with the backends that run outside of textmill, and the modules of Python that models may be of."""
 
     table: Table
     problems: Problems
     root: Path
     external: Mapping[str, External]
     stamped: Stamped = field(default_factory=dict)
+    python: Sequence[str] = ()
 
     def line(self, key: str) -> int:
         """The line of a dotted key; that of the entry where it does not stand there."""
@@ -101,12 +105,12 @@ def _model(entry: Entry, name: str, fields: Fields) -> ModelFile | None:
         return None
     facts = _facts(entry, location)
     said, notes = read_options(fields.options or ())
-    for note in () if backend is not None and backend.engine == "external" else notes:  # it has options of its own
+    for note in () if backend is not None and backend.engine in _OWN_OPTIONS else notes:
         entry.warn("options", note)
     can = capabilities(fields, backend, facts, _words(location))
     wished = wishes(fields, said, backend, can)
     choice = _unknown(found) if isinstance(found, Unknown) else choose_engine(backend, location, facts, can)
-    choice = by_type(choice, fields.type or "", backend, facts)
+    choice = _allowed(by_type(choice, fields.type or "", backend, facts), location, entry.python)
     for key, sentence in (*wished.errors, *_of_server(choice, backend, said, can)):
         entry.error(key, sentence)
     runs = choice.engine == "ours" and (choice.refusal is None or location.missing)
@@ -137,6 +141,11 @@ def _model(entry: Entry, name: str, fields: Fields) -> ModelFile | None:
         refusal=choice.refusal,
         reasons=(choice.why,),
     )
+
+
+def _allowed(choice: Choice, location: Location, python: Sequence[str]) -> Choice:
+    """The choice, with its refusal where it is an object of a module that may not be imported."""
+    return replace(choice, refusal=refusal_of(location.named, python)) if choice.engine == "python" else choice
 
 
 def _of_server(
@@ -208,7 +217,7 @@ def _location(entry: Entry, fields: Fields, backend: Backend | None) -> Location
             "parameters", "it names no model: parameters.model is the file, folder or repository of the weights"
         )
         return None
-    if backend is not None and backend.engine == "remote":
+    if backend is not None and backend.engine in ("remote", "python"):
         return Location(named=model)
     short = (backend is None and bool(fields.embeddings)) or (
         backend is not None and backend.type == "SentenceTransformer"

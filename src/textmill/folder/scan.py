@@ -30,15 +30,16 @@ def scan(
     others: Collection[str] = (),
     before: Folder | None = None,
     moving: Collection[str] = (),
+    python: Sequence[str] = (),
 ) -> Folder:
     """What a models folder offers; nothing where there is no such folder, and what ``before`` had, with a problem, where it cannot be read.
 
-    ``external`` are backends that run as processes. ``config_files`` are YAML files elsewhere whose models are in this folder
+    ``external`` are backends that run as processes, ``python`` the modules that models with the backend python may be of. ``config_files`` are YAML files elsewhere whose models are in this folder
     (LocalAI's --models-config-file). ``others`` are names of models that are served besides, which an alias may stand for.
     ``moving`` are files, by their paths below the folder, that are being written: what ``before`` knew of them stays.
     """
     root = path.absolute()
-    made = _Scan(root, external or {}, before or Folder(root), frozenset(moving))
+    made = _Scan(root, external or {}, before or Folder(root), frozenset(moving), python)
     try:
         paths = take_paths(root)
     except NotADirectoryError:
@@ -65,6 +66,7 @@ class _Scan:
     external: Mapping[str, External]
     before: Folder
     moving: frozenset[str]
+    python: Sequence[str] = ()
     stamped: Stamped = field(default_factory=dict)
     models: dict[str, ModelFile] = field(default_factory=dict)
     aliases: dict[str, Alias] = field(default_factory=dict)
@@ -97,7 +99,7 @@ class _Scan:
             if not isinstance(node, Table):
                 problems.error(node.line, "", "it must hold a mapping of fields, or a list of such mappings")
                 continue
-            entry = Entry(node, Problems(file), self.root, self.external, self.stamped)
+            entry = Entry(node, Problems(file), self.root, self.external, self.stamped, self.python)
             self._add(read_entry(entry), entry)
             self.problems += entry.problems.found
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from textmill.errors import InvalidInput
+from textmill.folder.backends import Backend, find_backend
 from textmill.gallery.download import disk_faults
 from textmill.gallery.entry import Entry, File, config_of
 from textmill.gallery.fetcher import Fetcher
@@ -168,12 +169,16 @@ def _others(models: Sequence[ModelUse], name: str, target: Path, *, mine: bool) 
 
 
 def _check(config: Mapping[str, Any], files: Mapping[str, File]) -> None:
-    """Raise InvalidInput for names that lead out of the folder, before anything is fetched."""
+    """Raise InvalidInput for names that lead out of the folder, and for what would run code, before anything is fetched."""
     for name in files:
         safe_file(name)
     if not files and config.keys() <= {"name"}:
         msg = f"{config['name']} has neither files nor a config, so there is nothing to install"
         raise InvalidInput(msg)
+    backend = find_backend(str(config.get("backend") or ""))
+    if isinstance(backend, Backend) and backend.engine == "python":
+        msg = f"{config['name']} has backend python, which runs code of this server's; such a model file is written by hand, never installed"
+        raise InvalidInput(msg, param="overrides")
     parameters = config.get("parameters")
     for holder in (config, parameters if isinstance(parameters, Mapping) else {}):
         for key in _PATHS:

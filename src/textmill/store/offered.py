@@ -76,7 +76,7 @@ class Offered:
 
     ``load`` loads a model once ``fetch`` has got what its file has downloaded, and ``weigh`` has said how large it is. What the store has
     already is served besides; a model file of such a name is left out with a warning. ``config_files`` are YAML files elsewhere whose
-    models are in this folder, ``external`` backends that run as processes. ``needs`` says what memory a model takes. By ``looks`` others have a look at the folder made at once.
+    models are in this folder, ``external`` backends that run as processes. ``needs`` says what memory a model takes, ``python`` which modules models may be of. By ``looks`` others have a look at the folder made at once.
     """
 
     def __init__(
@@ -91,9 +91,11 @@ class Offered:
         external: Mapping[str, External] = MappingProxyType({}),
         *,
         needs: Needs = usual_need,
+        python: Sequence[str] = (),
     ) -> None:
         self._path = path
         self._external = external
+        self._python = python
         self._config_files = config_files
         self._store = store
         self._load = load
@@ -188,6 +190,7 @@ class Offered:
             others=self._others,
             before=before,
             moving=moving,
+            python=self._python,
         )
 
     def _add(self, file: ModelFile) -> None:
