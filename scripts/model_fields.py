@@ -12,7 +12,12 @@ from textmill.folder.described import Described, described
 PAGE = Path(__file__).parents[1] / "docs/model-files.md"
 HEADING = "## Fields\n"
 
-_RUNS = {"gguf": "[llama.cpp](llamacpp.md)", "remote": "[a server elsewhere](remote.md)"}
+_RUNS = {
+    "gguf": "[llama.cpp](llamacpp.md)",
+    "remote": "[a server elsewhere](remote.md)",
+    "vllm": "[vLLM](vllm.md)",
+    "python": "[an object of your own](custom-models.md)",
+}
 
 
 def page(text: str) -> str:

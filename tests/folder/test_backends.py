@@ -65,6 +65,6 @@ def test_a_backend_that_does_not_run_here_says_what_to_do(name: str) -> None:
     assert isinstance(backend, Backend)
     why = missing(backend)
 
-    runs = backend.engine in ("ours", "gguf", "vllm") or (backend.engine == "remote" and not backend.instead)
+    runs = backend.engine in ("ours", "gguf", "vllm", "python") or (backend.engine == "remote" and not backend.instead)
     assert (why is None) == runs
     assert why is None or re.search("needs|take|serves text|backend: remote", why)

@@ -81,6 +81,12 @@ def test_a_linked_folder_cannot_be_written_through(kit: Kit, tmp_path: Path) -> 
     assert list((tmp_path / "outside").iterdir()) == []
 
 
+@pytest.mark.parametrize("backend", ["python", "Python", "cpu-python"])
+def test_a_model_file_that_runs_code_is_never_installed(kit: Kit, backend: str) -> None:
+    with pytest.raises(InvalidInput, match="such a model file is written by hand, never installed"):
+        kit.install(id="bert", overrides={"backend": backend, "parameters": {"model": "json:loads"}})
+
+
 @pytest.mark.parametrize(
     "overrides",
     [

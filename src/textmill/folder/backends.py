@@ -78,7 +78,7 @@ _SERVICES = {
 _LIBRARIES = {
     "fastembed": "it is a library that runs ONNX models, which textmill does itself: take the model's repository with backend: onnx",
     "langchain": "it is a wrapper around other engines; take the backend of the model inside",
-    "custom": "it is a class of one's own in LlamaIndex; take backend: remote for a server of one's own",
+    "custom": "it is a class of one's own in LlamaIndex; take backend: python for an object, backend: remote for a server of one's own",
 }
 """What to do instead of libraries that other software has for backends."""
 _MEDIA_INSTEAD = "it is for images or sound, and textmill serves text"

@@ -255,7 +255,11 @@ class CustomModel(RefusesAll):
     def _learn(self) -> None:
         """Take the width of a vector as that of all; what the object raises is raised."""
         try:
-            width = self._worker.submit(lambda: self._object.embed([_PROBE], {}), 1).result().shape[1]
+            width = (
+                self._worker.submit(lambda: self._object.embed([_PROBE], {"kind": None, "prompt": ""}), 1)
+                .result()
+                .shape[1]
+            )
         except BaseException:
             self._worker.close(0)
             raise
@@ -400,7 +404,7 @@ def _settled(given: CustomObject, custom: Custom) -> Custom:
 
 def _info(given: CustomObject, name: str, own: Custom, defaults: EmbedDefaults) -> ModelInfo:
     """What is known of the model. Its fingerprint is of names, or what the object's attribute of that name says."""
-    facts = f"python {given.title} {own.dimensions or ''} {sorted((own.prompts or {}).items())} {defaults.norm}"
+    facts = f"python {given.title} {given.facts} {own.dimensions or ''} {sorted((own.prompts or {}).items())} {defaults.norm}"
     tasks: tuple[Task, ...] = given.verbs
     return ModelInfo(
         name=name,

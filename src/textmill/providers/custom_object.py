@@ -32,13 +32,14 @@ class Method:
 
 
 class CustomObject:
-    """The object behind a model, called by the name ``title`` in messages.
+    """The object behind a model, called by the name ``title`` in messages; ``facts`` are what it was made of.
 
     A function counts as an object whose only verb is ``embed``. Raises ConfigInvalid for an object without any verb.
     """
 
-    def __init__(self, given: object, title: str) -> None:
+    def __init__(self, given: object, title: str, facts: str = "") -> None:
         self._given = given
+        self.facts = facts
         self.title = title
         self._methods = MappingProxyType(_methods(given))
         if not self._methods:
@@ -102,11 +103,9 @@ class CustomObject:
         try:
             values = np.asarray(made)
         except BaseException as error:
-            raise self.failed(verb, f"gave {_kind(made)}, which is no array of numbers: {error}") from error
+            raise self.failed(verb, f"gave {_given(made)}, which is no array of numbers: {error}") from error
         if values.dtype.kind not in "iuf":
-            raise self.failed(
-                verb, f"gave {_kind(made)} of {values.dtype}, and must give numbers, a row for each input"
-            )
+            raise self.failed(verb, f"gave {_given(made)}, and must give numbers, a row for each input")
         if values.ndim != axes or len(values) != inputs or 0 in values.shape[1:]:
             wanted = f"({inputs}, …)" if axes > 1 else f"({inputs},)"
             raise self.failed(
@@ -151,3 +150,7 @@ def _optional(call: Callable[..., Any]) -> frozenset[str]:
 
 def _kind(value: object) -> str:
     return "None" if value is None else f"of type {type(value).__name__}"
+
+
+def _given(value: object) -> str:
+    return "None" if value is None else f"something of type {type(value).__name__}"

@@ -25,8 +25,9 @@ def open_custom(file: ModelFile, allowed: Sequence[str]) -> CustomModel:
     if place is None or refusal is not None:
         raise ConfigInvalid(refusal or file.model)
     try:
-        made = _made(place, _options(file.fields.options or ()))
-        return CustomModel(CustomObject(made, file.model), file.name, Custom(), file.defaults)
+        options = _options(file.fields.options or ())
+        given = CustomObject(_made(place, options), file.model, facts=json.dumps(options, sort_keys=True))
+        return CustomModel(given, file.name, Custom(), file.defaults)
     except (ConfigInvalid, ForwardFailed) as error:
         msg = f"{file.file.name}: {error}"
         raise ConfigInvalid(msg) from error
