@@ -12,9 +12,10 @@ import pytest
 import sentence_transformers
 import torch  # noqa: TID253 - the reference runs on it
 
+import textmill
 from textmill.compat import CrossEncoder
 from textmill.errors import ConfigInvalid, WrongTask
-from textmill.testing.checkpoints import tiny_bert
+from textmill.testing.checkpoints import tiny_bert, tiny_qwen3
 from textmill.testing.heads import tiny_classifier, tiny_reranker
 
 QUERY = "where does the river end"
@@ -117,3 +118,15 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
         CrossEncoder(tmp_path / "tiny", num_labels=3)
     with pytest.raises(WrongTask, match="reads no pairs of texts"):
         CrossEncoder(tiny_bert(tmp_path / "plain"))
+
+
+def test_a_reranker_that_is_asked_scores_pairs_of_several_queries(tmp_path: Path) -> None:
+    folder = tiny_qwen3(tmp_path / "Qwen3-Reranker-tiny", positions=1024)
+    for name in ("modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"):
+        (folder / name).unlink()
+    pairs = [("one", "a"), ("two", "b"), ("one", "c")]
+    with textmill.load(str(folder), dtype="float32") as model, CrossEncoder(folder) as ours:
+        assert ours.num_labels == 1
+        for keywords in ({}, {"prompt": "Judge."}):
+            wanted = [model.rerank(query, [text], instruction=keywords.get("prompt"))[0].score for query, text in pairs]
+            np.testing.assert_allclose(ours.predict(pairs, **keywords), wanted, atol=1e-5)

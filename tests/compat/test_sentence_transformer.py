@@ -248,6 +248,8 @@ def test_what_cannot_be_is_refused(ours: SentenceTransformer, folder: Path) -> N
         ours.encode("a", precision="int8")
     with pytest.raises(ValueError, match="batch_size is 0"):
         ours.encode("a", batch_size=0)
+    with pytest.raises(ValueError, match="truncate_dim is -3"):
+        ours.encode("a", truncate_dim=-3)
     with pytest.raises(ValueError, match="encode takes no 'colour'"):
         ours.encode("a", colour=1)
     with pytest.raises(InvalidInput, match="input 1 is None"):

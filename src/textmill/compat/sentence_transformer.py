@@ -176,7 +176,11 @@ class SentenceTransformer(Loaded):
     ) -> npt.NDArray[np.float32]:
         """Float32 (texts, dimensions), cut behind the model's own scaling and before the caller's, as sentence-transformers does."""
         width = self._model.info.dimensions
-        kept = min(cut or self.truncate_dim or width, width)
+        cut = self.truncate_dim if cut is None else cut
+        if cut is not None and cut < 1:
+            msg = f"truncate_dim is {cut}; it must be at least 1"
+            raise ValueError(msg)
+        kept = width if cut is None else min(cut, width)
         early = normalize or not self._unit
         parts = [
             self._model.embed(
