@@ -13,6 +13,7 @@ HEADING = "## Modules\n\n"
 ROOMS = (
     *(
         "cli",
+        "compat",
         "http",
         "grpc",
         "store",

@@ -127,6 +127,6 @@ def test_a_reranker_that_is_asked_scores_pairs_of_several_queries(tmp_path: Path
     pairs = [("one", "a"), ("two", "b"), ("one", "c")]
     with textmill.load(str(folder), dtype="float32") as model, CrossEncoder(folder) as ours:
         assert ours.num_labels == 1
-        for keywords in ({}, {"prompt": "Judge."}):
-            wanted = [model.rerank(query, [text], instruction=keywords.get("prompt"))[0].score for query, text in pairs]
-            np.testing.assert_allclose(ours.predict(pairs, **keywords), wanted, atol=1e-5)
+        for prompt in (None, "Judge."):
+            wanted = [model.rerank(query, [text], instruction=prompt)[0].score for query, text in pairs]
+            np.testing.assert_allclose(ours.predict(pairs, prompt=prompt), np.array(wanted), atol=1e-5)

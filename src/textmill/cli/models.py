@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import count, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,19 +80,9 @@ def open_store(options: ServeOptions, telemetry: Telemetry, looks: Looks | None 
         store = Store(models, Keeper(limits, measure=resident, trim=trim))
         fetching = Fetching(gallery)
         loader = Loader(options, telemetry, fetching)
+        ways = partial(Offered, needs=loader.needs, python=options.python_models)
         files = config_files(options)
-        offered = Offered(
-            path,
-            store,
-            loader.load,
-            fetching.fetch,
-            loader.weigh,
-            files,
-            looks,
-            external,
-            needs=loader.needs,
-            python=options.python_models,
-        )
+        offered = ways(path, store, loader.load, fetching.fetch, loader.weigh, files, looks, external)
         if options.auto_download:
             store.find_by(_on_demand(gallery, loader, offered, options))
         store.load_now(options.load, parallel, told)

@@ -80,17 +80,13 @@ class SentenceTransformer(Loaded):
             device: the model's own; the constructor chooses it.
             normalize_embeddings: scale vectors to length one; models whose last module does that give such ones anyway.
             truncate_dim: keep that many leading values, before ``normalize_embeddings``.
-            pool: without effect, as ``chunk_size``.
+            pool: without effect.
             chunk_size: without effect.
             keywords: ``task``: the model's adapter for it.
 
-        Returns:
-            float32 (texts, dimensions), for a single text (dimensions,); nothing at all for no texts. Tensors only with
-            ``convert_to_tensor``; what sentence-transformers gives as tensors otherwise is an array with ``cpu``, ``detach`` and
-            ``numpy``.
-
-        Raises:
-            InvalidInput: an input is no text, or an option is wrong. ValueError: there is no such prompt or precision.
+        Returns float32 (texts, dimensions), for a single text (dimensions,); tensors only with ``convert_to_tensor``, where
+        sentence-transformers gives others, arrays with ``cpu``, ``detach`` and ``numpy``. Raises InvalidInput for what is no text,
+        ValueError where there is no such prompt or precision.
 
         """
         del pool, chunk_size

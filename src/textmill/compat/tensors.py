@@ -1,4 +1,4 @@
-"""Tensors of PyTorch at the door: in, where a caller has some, and out, where one asks for them. The one file here that names torch."""
+"""Tensors of PyTorch at the door: in, where a caller has some, and out, where one asks for them."""
 
 from __future__ import annotations
 
@@ -52,9 +52,7 @@ def holds_tensors(value: object) -> bool:
 
 def to_tensor(values: npt.NDArray[Any]) -> Tensor:
     """The values as a tensor on the CPU. Raises ExtraMissing where PyTorch is not installed."""
-    return _torch("convert_to_tensor=True gives tensors of PyTorch; leave it out for numpy arrays").from_numpy(
-        np.ascontiguousarray(values)
-    )
+    return _torch("convert_to_tensor=True gives tensors of PyTorch; leave it out for numpy arrays").dense_tensor(values)
 
 
 def no_values() -> Tensor:
@@ -64,12 +62,13 @@ def no_values() -> Tensor:
 
 def to_sparse_tensor(vectors: Sequence[SparseVector], size: int) -> Tensor:
     """Vectors of so many entries as one coalesced COO tensor (vectors, size). Raises ExtraMissing where PyTorch is not installed."""
-    torch = _torch("SparseEncoder gives tensors of PyTorch; pass convert_to_tensor=False for textmill.SparseVector's")
+    torch = _torch(
+        "SparseEncoder gives tensors of PyTorch; pass convert_to_tensor=False for textmill.contract.SparseVector"
+    )
     rows = np.repeat(np.arange(len(vectors)), [len(vector.indices) for vector in vectors])
     columns = np.concatenate([np.empty(0, np.int64), *(vector.indices for vector in vectors)]).astype(np.int64)
     values = np.concatenate([np.empty(0, np.float32), *(vector.values for vector in vectors)]).astype(np.float32)
-    places, shape = np.stack([rows, columns]), (len(vectors), size)
-    return torch.sparse_coo_tensor(places, torch.from_numpy(values), shape, check_invariants=False).coalesce()
+    return torch.sparse_tensor(rows, columns, values, (len(vectors), size))
 
 
 def from_tensor(tensor: Tensor) -> npt.NDArray[Any]:
@@ -90,9 +89,10 @@ def sparse_rows(tensor: Tensor) -> list[SparseVector]:
 
 
 def _torch(why: str) -> ModuleType:
+    """What makes tensors. Raises ExtraMissing where PyTorch is not installed."""
     try:
-        import torch
+        from textmill.runtimes import torch_tensors  # noqa: PLC0415 - only where somebody wants tensors
     except ImportError:
         msg = f"{why}, or install it: pip install 'textmill[torch]'"
         raise ExtraMissing(msg) from None
-    return torch
+    return torch_tensors
