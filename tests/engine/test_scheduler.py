@@ -151,14 +151,6 @@ def test_rows_that_differ_in_nothing_are_twins_whatever_they_want() -> None:
     assert line.rows == 1
 
 
-def test_a_row_that_has_started_is_no_twin_of_later_ones() -> None:
-    line = scheduler()
-    line.add([row_of(1)], "a", Lane.INTERACTIVE, 0.0)
-    assert line.next_batch(0.0)
-    line.add([row_of(1)], "b", Lane.INTERACTIVE, 0.0)
-    assert [entry.waiters for entry in line.next_batch(0.0)] == [[("b", 0)]]
-
-
 def test_an_interactive_twin_takes_a_bulk_row_along() -> None:
     line = scheduler()
     line.add([row_of(1), row_of(2)], "bulk", Lane.BULK, 0.0)
@@ -263,3 +255,17 @@ def test_it_decides_as_a_naive_model_does_whatever_happens(seed: int) -> None:
             assert batch == model.next_batch(now)
         assert line.rows == len(model.waiting)
         assert line.tokens == sum(row.length for row in model.waiting)
+
+
+def test_rows_that_run_are_joined_until_their_batch_has_landed() -> None:
+    line = scheduler()
+    line.add([row_of(1)], "first", Lane.BULK, 0.0)
+    batch = line.next_batch(0.0)
+    (joined,) = line.add([row_of(1)], "second", Lane.INTERACTIVE, 0.0)
+    assert joined is batch[0]
+    assert (line.rows, joined.wanted, line.next_batch(0.0)) == (0, 2, [])
+    line.withdraw([joined])  # of what runs nothing is taken back
+    line.landed(batch)
+    (anew,) = line.add([row_of(1)], "third", Lane.INTERACTIVE, 0.0)
+    assert anew is not joined
+    assert line.next_batch(0.0) == [anew]

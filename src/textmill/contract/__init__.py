@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textmill.contract.caching import CacheReport, Tier, TierReport
 from textmill.contract.generate import (
     Alternative,
     CallPiece,
@@ -82,6 +83,7 @@ __all__ = [
     "Alternative",
     "Answered",
     "BatchReport",
+    "CacheReport",
     "CallPiece",
     "Chat",
     "ChatOptions",
@@ -136,6 +138,8 @@ __all__ = [
     "Spent",
     "Task",
     "TextOptions",
+    "Tier",
+    "TierReport",
     "Timings",
     "Token",
     "TokenLogprob",

@@ -128,11 +128,13 @@ class Engine:
         self._started.result()
 
     @contextmanager
-    def call(self, expected: int = 0) -> Iterator[Callable[[], None]]:
+    def call(self, expected: int = 0, *, perhaps_known: bool = False) -> Iterator[Callable[[], None]]:
         """Hold the engine open for a call of several parts: a `close` that comes meanwhile still answers its later parts.
 
         ``expected`` is about how many tokens its first part has. They count as waiting until the call ends or calls what it
-        is given, which it does before it submits that part, whose tokens are then known.
+        is given, which it does before it submits that part, whose tokens are then known. What is ``perhaps_known`` may not
+        have to be computed: it is held against what is expected besides, so that too much is not tokenised at once, and not
+        against what waits.
 
         Raises Unavailable where no new calls are taken, Overloaded where so many tokens more would be too many.
         """
@@ -147,7 +149,7 @@ class Engine:
         with self._work:
             if self._refusal is not None:
                 raise self._unavailable(self._refusal)
-            self._admission.expect(expected, self._scheduler.tokens)
+            self._admission.expect(expected, 0 if perhaps_known else self._scheduler.tokens)
             self._calls += 1
         try:
             yield known
@@ -274,6 +276,8 @@ class Engine:
     def _run(self, batch: list[Entry[Ticket]]) -> None:
         began = self._clock()
         outcome = self._execution.run(batch)
+        with self._work:
+            self._scheduler.landed(batch)
         seconds = self._clock() - began
         self._report(batch, outcome, began, seconds)
         for entries, made in outcome.done:

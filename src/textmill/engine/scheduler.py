@@ -31,7 +31,7 @@ class Entry(Generic[Owner]):
     """A distinct row in line, and all who wait for it.
 
     ``waiters`` are pairs of an owner and the row's position in the owner's call, withdrawn ones included; ``wanted`` counts
-    those that were not withdrawn. ``since`` is when the first of them came.
+    those that were not withdrawn. ``since`` is when the first of them came. An entry that is not ``waiting`` runs, or has run.
     """
 
     row: Row
@@ -52,6 +52,8 @@ class Scheduler(Generic[Owner]):
     In a lane the oldest row leads, and the rows nearest to it in length join while longest * rows stays within
     ``batch_tokens`` and rows within ``batch_rows``. Every operation costs O(log lengths) a row, however many wait.
 
+    A row that comes while an identical one runs waits for that one's answer, until the batch has `landed`.
+
     ``rows`` and ``tokens`` count the distinct rows that wait.
     """
 
@@ -61,26 +63,27 @@ class Scheduler(Generic[Owner]):
         self._bulk_age_s = bulk_age_s
         self._lines: dict[Lane, _Line[Owner]] = {lane: _Line() for lane in Lane}
         self._by_key: dict[Key, Entry[Owner]] = {}
+        self._running: dict[Key, Entry[Owner]] = {}
         self._previous = Lane.INTERACTIVE
         self.rows = 0
         self.tokens = 0
 
     def add(self, rows: Sequence[Row], owner: Owner, lane: Lane, now: float) -> list[Entry[Owner]]:
-        """Put a call's rows in line; an entry for each, in order, shared with identical rows that wait already.
+        """Put a call's rows in line; an entry for each, in order, shared with identical rows that wait or run already.
 
         An interactive row takes a waiting bulk twin along into its lane. Rows have at least one token.
         """
         entries = []
         for position, row in enumerate(rows):
             key = _key(row)
-            entry = self._by_key.get(key)
+            entry = self._running.get(key) or self._by_key.get(key)
             if entry is None:
                 entry = Entry(row, key, len(row.ids), lane, now)
                 self._by_key[key] = entry
                 self._lines[lane].add(entry)
                 self.rows += 1
                 self.tokens += entry.length
-            elif entry.lane is Lane.BULK and lane is Lane.INTERACTIVE:
+            elif entry.waiting and entry.lane is Lane.BULK and lane is Lane.INTERACTIVE:
                 self._lines[Lane.BULK].remove(entry)
                 entry.lane = lane
                 self._lines[lane].add(entry)
@@ -107,7 +110,13 @@ class Scheduler(Generic[Owner]):
         batch = line.batch(self._batch_tokens, self._batch_rows)
         for entry in batch:
             self._leave(entry)
+            self._running[entry.key] = entry
         return batch
+
+    def landed(self, batch: Iterable[Entry[Owner]]) -> None:
+        """A batch has been computed, or has failed: nobody joins those who wait for its rows any more."""
+        for entry in batch:
+            del self._running[entry.key]
 
     def _next_lane(self, now: float) -> Lane:
         interactive, bulk = self._lines[Lane.INTERACTIVE], self._lines[Lane.BULK]

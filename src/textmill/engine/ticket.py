@@ -50,14 +50,15 @@ class Ticket(Future[Answer]):
     def fill(self, positions: list[int], sources: list[int], made: Answers, *, began: float, seconds: float) -> None:
         """Take the answers to some of the call's rows from a batch that began then and took so long.
 
-        ``sources`` says which rows of the batch belong at the ``positions`` of the call.
+        ``sources`` says which rows of the batch belong at the ``positions`` of the call, which may have joined a batch that ran.
         """
         if self.done():
             return
         for output, kept in self._outputs.items():
             self._outputs[output] = self._put(kept, positions, sources, made[output])
-        self._queued += len(positions) * (began - self.since)
-        self._computed += len(positions) * seconds
+        late = max(0.0, self.since - began)
+        self._queued += len(positions) * max(0.0, began - self.since)
+        self._computed += len(positions) * max(0.0, seconds - late)
         self._left -= len(positions)
         if not self._left:
             answer = Answer(self._outputs, self._queued / self._rows, self._computed / self._rows)

@@ -8,12 +8,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 
 from textmill.arch.heads import PER_TOKEN, Output
+from textmill.cache.cache import Recall
+from textmill.cache.found import Found
 from textmill.contract import Timings
 from textmill.engine.engine import Engine
 from textmill.engine.scheduler import Lane
@@ -56,11 +59,15 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Done:
-    """All rows of a call, in order, with their outputs (see `textmill.runtimes.runtime.Answers`) and means of their times."""
+    """All rows of a call, in order, with their outputs (see `textmill.runtimes.runtime.Answers`) and means of their times.
+
+    ``cached`` is how many inputs were answered from the cache, all their rows.
+    """
 
     prepared: Sequence[Prepared]
     outputs: Mapping[Output, Any]
     timings: Timings
+    cached: int = 0
 
     @property
     def tokens(self) -> tuple[int, ...]:
@@ -99,25 +106,29 @@ class Call(Protocol[I, A_co]):
 
 
 class Line:
-    """Takes calls to one engine. Thread-safe; calls from threads and from event loops share batches."""
+    """Takes calls to one engine. Thread-safe; calls from threads and from event loops share batches.
 
-    def __init__(self, engine: Engine, pool: ThreadPoolExecutor, max_tokens: int) -> None:
+    Where it can ``recall`` rows that were computed before, only the others go to the engine.
+    """
+
+    def __init__(self, engine: Engine, pool: ThreadPoolExecutor, max_tokens: int, recall: Recall | None = None) -> None:
         self._engine = engine
         self._pool = pool
         self._max_tokens = max_tokens
+        self._recall = recall
 
     def answer_now(self, asked: Call[I, A_co], *, whole: bool = False) -> A_co:
         """`answer` for callers without an event loop; blocks until the answer is there."""
         with _Underway(asked) as call:
-            with self._engine.call(self._expected(asked, whole=whole)) as known:
+            with self._held(asked, whole=whole) as known:
                 for part in call.windows():
-                    prepared = call.prepare_timed(part)
+                    looked = self._look_deep(self._look(call, part))
                     known()
-                    self._enqueue(call, part, prepared)
+                    self._enqueue(call, part, looked)
                     while len(call.waiting) > 1:
-                        call.take(call.waiting[0].future.result())
+                        self._take(call, call.waiting[0].future.result())
             while call.waiting:
-                call.take(call.waiting[0].future.result())
+                self._take(call, call.waiting[0].future.result())
             return asked.finish(call.done())
 
     async def answer(self, asked: Call[I, A_co], *, whole: bool = False) -> A_co:
@@ -129,18 +140,15 @@ class Line:
         Raises what the call raises, Overloaded, Unavailable or ForwardFailed.
         """
         with _Underway(asked) as call:
-            with self._engine.call(self._expected(asked, whole=whole)) as known:
+            with self._held(asked, whole=whole) as known:
                 for part in call.windows():
-                    if _characters(part) <= _IN_PLACE:
-                        prepared = call.prepare_timed(part)
-                    else:
-                        prepared = await asyncio.wrap_future(self._beside(call, part))
+                    looked = await self._looked(call, part)
                     known()
-                    self._enqueue(call, part, prepared)
+                    self._enqueue(call, part, looked)
                     while len(call.waiting) > 1:
-                        call.take(await asyncio.wrap_future(call.waiting[0].future))
+                        await self._taken(call)
             while call.waiting:
-                call.take(await asyncio.wrap_future(call.waiting[0].future))
+                await self._taken(call)
             done = call.done()
             if done.answers <= _FINISHED_IN_PLACE:
                 return asked.finish(done)
@@ -155,8 +163,51 @@ class Line:
         most = sys.maxsize if whole else self._max_tokens
         return sum(min(_least_tokens(item), most) for item in asked.inputs[:WINDOW])
 
-    def _beside(self, call: _Underway[I], part: Sequence[I]) -> Future[tuple[Sequence[Prepared], float]]:
-        return self._submit(call.prepare_timed, part)
+    def _held(self, asked: Call[I, Any], *, whole: bool) -> AbstractContextManager[Callable[[], None]]:
+        """The engine, held open for a call that is let in by an estimate."""
+        return self._engine.call(self._expected(asked, whole=whole), perhaps_known=self._recall is not None)
+
+    async def _looked(self, call: _Underway[I], part: Sequence[I]) -> _Looked:
+        """A window tokenised and looked up, in the pool where that takes long or reads the disk."""
+        if _characters(part) > _IN_PLACE:
+            return await asyncio.wrap_future(self._submit(lambda given: self._look_deep(self._look(call, given)), part))
+        looked = self._look(call, part)
+        if looked.found is not None and self._recall is not None and self._recall.deep(looked.found):
+            return await asyncio.wrap_future(self._submit(self._look_deep, looked))
+        return looked
+
+    def _look(self, call: _Underway[I], part: Sequence[I]) -> _Looked:
+        prepared, seconds = call.prepare_timed(part)
+        if self._recall is None or not prepared[0].row.outputs:
+            return _Looked(prepared, seconds)
+        return _Looked(prepared, seconds, self._recall.look([each.row for each in prepared]))
+
+    def _look_deep(self, looked: _Looked) -> _Looked:
+        if self._recall is not None and looked.found is not None and self._recall.deep(looked.found):
+            self._recall.look_deeper(looked.found)
+        return looked
+
+    async def _taken(self, call: _Underway[I]) -> None:
+        """Wait for the window that has waited longest, and keep its answer."""
+        window = call.waiting[0]
+        answer = await asyncio.wrap_future(window.future)
+        if self._recall is not None and len(window.looked.prepared) > _FINISHED_IN_PLACE:
+            answer = await asyncio.wrap_future(self._submit(lambda made: self._kept(window, made), answer))
+            call.take(answer)
+        else:
+            self._take(call, answer)
+
+    def _take(self, call: _Underway[I], answer: Answer) -> None:
+        call.take(self._kept(call.waiting[0], answer))
+
+    def _kept(self, window: _Window, answer: Answer) -> Answer:
+        """The answer of all of a window's rows, of which those that were computed can be recalled from now on."""
+        found = window.looked.found
+        if self._recall is None or found is None:
+            return answer
+        self._recall.keep(found, answer.outputs)
+        share = len(found.missing) / len(found.rows)  # what was found has not waited
+        return Answer(found.joined(answer.outputs), share * answer.queue_s, share * answer.inference_s)
 
     def _submit(self, work: Callable[[X], Y], given: X) -> Future[Y]:
         try:
@@ -165,19 +216,29 @@ class Line:
             msg = "the model is closed"
             raise Unavailable(msg) from error
 
-    def _enqueue(self, call: _Underway[I], part: Sequence[I], prepared: tuple[Sequence[Prepared], float]) -> None:
-        rows, seconds = prepared
+    def _enqueue(self, call: _Underway[I], part: Sequence[I], looked: _Looked) -> None:
         alone = Lane.INTERACTIVE if len(call.asked.inputs) == 1 else None
         lane = Lane.BULK if len(call.asked.inputs) > WINDOW else alone
-        if rows[0].row.outputs:
-            future = self._engine.submit(
-                [each.row for each in rows], lane=lane, admitted=call.queued > 0, trace=call.trace
-            )
+        rows = [each.row for each in looked.prepared]
+        if looked.found is not None and self._recall is not None:
+            rows = self._recall.missed(looked.found)
+        if rows and rows[0].outputs:
+            future = self._engine.submit(rows, lane=lane, admitted=call.admitted, trace=call.trace)
+            call.admitted = True
         else:
             future = Future()
             future.set_result(Answer({}, 0.0, 0.0))
         call.queued += len(part)
-        call.waiting.append(_Window(future, rows, seconds))
+        call.waiting.append(_Window(future, looked))
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """A part of a call as rows, how long that took, and what is known of them where anything can be."""
+
+    prepared: Sequence[Prepared]
+    seconds: float
+    found: Found | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,16 +246,19 @@ class _Window:
     """A part of a call that waits for its answer."""
 
     future: Future[Answer]
-    prepared: Sequence[Prepared]
-    prepare_s: float
+    looked: _Looked
 
 
 @dataclass(slots=True)
 class _Underway(Generic[I]):
-    """One call under way: the windows that wait, and the parts that are done."""
+    """One call under way: the windows that wait, and the parts that are done.
+
+    It is ``admitted`` once some of its rows are in line; the others may then join them.
+    """
 
     asked: Call[I, Any]
     queued: int = 0
+    admitted: bool = False
     waiting: deque[_Window] = field(default_factory=deque)
     parts: list[tuple[Answer, _Window]] = field(default_factory=list)
     trace: Request | None = field(default_factory=traced)
@@ -224,16 +288,25 @@ class _Underway(Generic[I]):
             window.future.cancel()
 
     def done(self) -> Done:
-        prepared = [each for _, window in self.parts for each in window.prepared]
+        prepared = [each for _, window in self.parts for each in window.looked.prepared]
         outputs = {
             output: _joined([answer.outputs[output] for answer, _ in self.parts]) for output in prepared[0].row.outputs
         }
-        return Done(prepared, outputs, self._timings(len(prepared)))
+        return Done(prepared, outputs, self._timings(len(prepared)), self._cached(prepared))
+
+    def _cached(self, prepared: Sequence[Prepared]) -> int:
+        """How many inputs were found, all their rows."""
+        computed: set[int] = set()
+        for _, window in self.parts:
+            if window.looked.found is None:
+                return 0
+            computed.update(window.looked.prepared[place].index for place in window.looked.found.missing)
+        return len({each.index for each in prepared}) - len(computed)
 
     def _timings(self, rows: int) -> Timings:
-        shares = [(len(window.prepared) / rows, answer, window) for answer, window in self.parts]
+        shares = [(len(window.looked.prepared) / rows, answer, window) for answer, window in self.parts]
         return Timings(
-            tokenize=sum(share * window.prepare_s for share, _, window in shares),
+            tokenize=sum(share * window.looked.seconds for share, _, window in shares),
             queue=sum(share * answer.queue_s for share, answer, _ in shares),
             inference=sum(share * answer.inference_s for share, answer, _ in shares),
         )

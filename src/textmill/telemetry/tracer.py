@@ -107,8 +107,9 @@ class Tracer:
         trace = getrandbits(128) or 1
         whole = SpanId(trace, _number())
         for request, since in parts:
-            request.stage("queue", since, report.began - since)
-            request.stage("inference", report.began, report.seconds, whole)
+            joined = max(since, report.began)  # who came while the batch ran has waited in no line
+            request.stage("queue", since, max(0.0, report.began - since))
+            request.stage("inference", joined, report.began + report.seconds - joined, whole)
         clock = parts[0][0]
         start, end = clock.wall(report.began), clock.wall(report.began + report.seconds)
         links = list(dict.fromkeys(request.id for request, _ in parts if request.id is not None))

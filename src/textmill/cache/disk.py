@@ -1,0 +1,218 @@
+"""Values on disk: read at once, written in batches by a thread, and never a reason for a request to fail."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from errno import EDQUOT, ENOSPC
+from pathlib import Path
+from threading import Condition, Lock, Thread
+
+from textmill.cache.file import ValueFile
+from textmill.contract import TierReport
+from textmill.errors import ConfigInvalid
+
+_log = logging.getLogger("textmill")
+
+_EVERY_S = 0.3
+"""How long values wait for others that are written with them; a process that is killed loses no more."""
+_BATCH = 1000
+_MOST_WAITING = 32 << 20
+"""Bytes that wait to be written at most; what comes while the disk is slower than that is not kept."""
+_REST_S = 60.0
+_COUNT_S = 60.0
+_LEAVING_S = 5.0
+_PRIVATE = 0o600
+"""Who can read vectors can tell much of the texts."""
+_DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+
+
+class Disk:
+    """Values by keys in a file that other processes may share, at most ``limit`` bytes. Thread-safe.
+
+    A file that is damaged is moved aside and made anew; where the disk is full or fails, nothing is kept or found for a minute.
+    """
+
+    def __init__(self, path: Path, limit: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Open the file, or make it, readable for nobody else. Raises ConfigInvalid where that place cannot be one's cache."""
+        self._path = path
+        self._limit = limit
+        self._clock = clock
+        self._reading = Lock()
+        self._reader: ValueFile | None = None
+        self._writer: ValueFile | None = None
+        self._wake = Condition()  # guards all below
+        self._waiting: dict[bytes, bytes] = {}
+        self._size = 0
+        self._used: dict[bytes, None] = {}
+        self._middle = 0
+        self._rest_until = 0.0
+        self._damaged = self._closing = False
+        self._tally = TierReport(entries=0, size=0, evictions=0)
+        self._counted = -_COUNT_S
+        self._open_first()
+        self._thread = Thread(target=self._live, name="textmill-cache", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def find(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
+        """The values of those keys that are there; reads the disk."""
+        with self._wake:
+            waiting = {key: self._waiting[key] for key in keys if key in self._waiting}
+            if self._clock() < self._rest_until:
+                return waiting
+        asked = [key for key in keys if key not in waiting]
+        try:
+            with self._reading:
+                found = self._reader.find(asked) if self._reader is not None and asked else {}
+        except sqlite3.Error as error:
+            self._trouble(error)
+            return waiting
+        with self._wake:
+            self._used.update((key, None) for key, (age, _) in found.items() if age < self._middle)
+        return {**waiting, **{key: value for key, (_, value) in found.items()}}
+
+    def keep(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
+        """Have values written soon; returns at once."""
+        with self._wake:
+            if self._closing or self._clock() < self._rest_until:
+                return
+            for key, value in pairs:
+                if self._size > _MOST_WAITING:
+                    break
+                if key not in self._waiting:
+                    self._waiting[key] = value
+                    self._size += len(value)
+            self._wake.notify()
+
+    def report(self) -> TierReport:
+        """How much there was a short time ago; others' values are counted once a minute."""
+        with self._wake:
+            return self._tally
+
+    def close(self) -> None:
+        """Write what waits, and let go of the file."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join(_LEAVING_S)
+        atexit.unregister(self.close)
+
+    def _open_first(self) -> None:
+        try:
+            if not self._path.exists():
+                self._path.touch(_PRIVATE)
+            self._open()
+        except OSError as error:
+            if error.errno in (ENOSPC, EDQUOT):
+                self._trouble(error)
+                return
+            msg = f"the cache {self._path} cannot be opened: {error.strerror}; name another file with --cache-path"
+            raise ConfigInvalid(msg) from None
+        except sqlite3.Error as error:
+            if _code(error) in ("SQLITE_CANTOPEN", "SQLITE_READONLY"):
+                msg = f"the cache {self._path} cannot be opened: {error}; name another file with --cache-path"
+                raise ConfigInvalid(msg) from None
+            self._trouble(error)
+
+    def _open(self) -> None:
+        """Open both connections, and make a damaged file anew."""
+        try:
+            self._writer = ValueFile(self._path, self._limit)
+        except sqlite3.DatabaseError as error:
+            if _code(error) not in _DAMAGE:
+                raise
+            self._move_aside(error)
+            self._writer = ValueFile(self._path, self._limit)
+        with self._reading:
+            self._reader = ValueFile(self._path, self._limit)
+
+    def _move_aside(self, error: sqlite3.Error) -> None:
+        aside = self._path.with_name(f"{self._path.name}.damaged")
+        _log.warning("the cache %s is damaged (%s); it is begun anew, and the old file is %s", self._path, error, aside)
+        for end in ("-wal", "-shm"):
+            self._path.with_name(self._path.name + end).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another process was faster
+            self._path.replace(aside)
+        self._path.touch(_PRIVATE)
+
+    def _trouble(self, error: sqlite3.Error | OSError) -> None:
+        """Note what is wrong with the file or the disk; the thread makes it good, or everybody leaves it alone for a while."""
+        with self._wake:
+            resting = self._clock() < self._rest_until
+            self._rest_until = self._clock() + _REST_S
+            self._damaged = self._damaged or _code(error) in _DAMAGE
+            self._waiting, self._size, self._used = {}, 0, {}
+            damaged = self._damaged
+            self._wake.notify()
+        if not resting and not damaged:
+            _log.warning("the cache %s is not used for %.0f s: %s", self._path, _REST_S, error)
+
+    def _live(self) -> None:
+        while self._next():
+            try:
+                self._work()
+            except (sqlite3.Error, OSError, ConfigInvalid) as error:
+                self._trouble(error if not isinstance(error, ConfigInvalid) else OSError(str(error)))
+        self._shut()
+
+    def _next(self) -> bool:
+        """Wait for something to do; false once there is nothing more."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._waiting or self._closing or self._damaged)
+            self._wake.wait_for(lambda: len(self._waiting) >= _BATCH or self._closing or self._damaged, _EVERY_S)
+            return bool(self._waiting) or not self._closing
+
+    def _work(self) -> None:
+        with self._wake:
+            damaged, self._damaged = self._damaged, False
+        if damaged:
+            self._renew()
+        if self._writer is None:
+            self._open()
+        self._write()
+
+    def _renew(self) -> None:
+        """Begin the file anew that was found damaged, unless another process has."""
+        self._shut()
+        try:
+            ValueFile(self._path, self._limit).check()
+        except sqlite3.DatabaseError as error:
+            self._move_aside(error)
+        self._open()
+        with self._wake:
+            self._rest_until = 0.0
+
+    def _write(self) -> None:
+        with self._wake:
+            values, self._waiting, self._size = self._waiting, {}, 0
+            used, self._used = self._used, {}
+            evictions, entries = self._tally.evictions, self._tally.entries
+        if self._writer is None or not values:
+            return
+        gone = self._writer.keep(values, used)
+        entries += len(values) - gone
+        if self._clock() - self._counted >= _COUNT_S:
+            entries, self._counted = self._writer.count(), self._clock()
+        with self._wake:
+            self._middle = self._writer.middle()
+            self._tally = TierReport(entries=entries, size=self._writer.size(), evictions=evictions + gone)
+
+    def _shut(self) -> None:
+        with self._reading:
+            if self._reader is not None:
+                self._reader.close()
+            self._reader = None
+        if self._writer is not None:
+            self._writer.close()
+        self._writer = None
+
+
+def _code(error: Exception) -> str:
+    """SQLite's name of what went wrong, without what follows in extended ones."""
+    name = getattr(error, "sqlite_errorname", None) or ""
+    return "_".join(name.split("_")[:2])
