@@ -118,7 +118,7 @@ class ValueFile:
         if self._asked("PRAGMA page_count") > self._pages:  # the limit was another one
             with self._writing():
                 self._make_room(1)
-            self._db.execute("PRAGMA incremental_vacuum").fetchall()
+            self._db.executescript("PRAGMA incremental_vacuum")  # `execute` would free one page
 
     def _make_room(self, pages: int) -> int:
         """Remove the oldest values until so many pages are free within the limit; how many were removed."""

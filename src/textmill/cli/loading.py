@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -12,6 +12,7 @@ from textmill.cli.servers import ENGINES
 from textmill.contract import USUAL, EmbedDefaults
 
 if TYPE_CHECKING:
+    from textmill.cache.cache import Cache
     from textmill.config import ServeOptions
     from textmill.folder.model import ModelFile
     from textmill.providers.usual import Usual
@@ -20,22 +21,31 @@ if TYPE_CHECKING:
     from textmill.telemetry import Telemetry
 
 
+M = TypeVar("M", bound="Served")
+
+
 class Loader:
     """Loads models of model files, as these have them, and as the server's options have what they leave open."""
 
-    def __init__(self, options: ServeOptions, telemetry: Telemetry, fetching: Fetching) -> None:
+    def __init__(
+        self, options: ServeOptions, telemetry: Telemetry, fetching: Fetching, cache: Cache | None = None
+    ) -> None:
+        self._cache = cache
         self._options = options
         self._telemetry = telemetry
         self._fetching = fetching
         self._externals = Externals(options)
 
     def load(self, file: ModelFile) -> Served:
-        """The model, in memory or in the process or on the server that runs it."""
+        """The model, in memory or in the process or on the server that runs it. Raises ConfigInvalid for another than is expected."""
+        return _expected(self._load(file), self._options)
+
+    def _load(self, file: ModelFile) -> Served:
         from textmill.telemetry.counted import counted  # noqa: PLC0415
 
         if file.external is None and file.engine == "ours":
             bar = self._fetching.bar(file.name)
-            return load_ours(file.model, self._of(file), self._telemetry, file.name, file.defaults, bar)
+            return load_ours(file.model, self._of(file), self._telemetry, file.name, file.defaults, bar, self._cache)
         with self._telemetry.loading(file.name):
             if file.engine == "python":
                 from textmill.providers.custom_opening import open_custom  # noqa: PLC0415 - with the model
@@ -103,6 +113,7 @@ def load_ours(
     called: str | None,
     defaults: EmbedDefaults = USUAL,
     bar: type[Any] | None = None,
+    cache: Cache | None = None,
 ) -> Served:
     """The model of a name or a path that one of textmill's own runtimes runs, or llama.cpp a GGUF file at it. Raises what `textmill.store.load.load_model` does."""
     from textmill.cli.llamacpp import given_gguf, load_gguf  # noqa: PLC0415 - with the models
@@ -113,11 +124,30 @@ def load_ours(
     with telemetry.loading(called or name):
         gguf = given_gguf(name, called)
         if gguf is not None:
-            return counted(load_gguf(gguf, options, usual_of(gguf, Path(gguf.model).parent)), telemetry)
+            model = load_gguf(gguf, options, usual_of(gguf, Path(gguf.model).parent))
+            return counted(_expected(model, options), telemetry)
         model = load_model(
-            name, options.for_model(), telemetry.observe_batch, called=called, defaults=defaults, bar=bar
+            name,
+            options.for_model(),
+            telemetry.observe_batch,
+            called=called,
+            defaults=defaults,
+            bar=bar,
+            cache=cache,
         )
         return counted(model, telemetry)
+
+
+def _expected(model: M, options: ServeOptions) -> M:
+    """The model, if it has the fingerprint that is expected of it; raises ConfigInvalid."""
+    from textmill.store.fingerprint import expect_fingerprint  # noqa: PLC0415 - with the model
+
+    try:
+        expect_fingerprint(options.expect_fingerprint, model.info)
+    except BaseException:
+        model.close(0.0)
+        raise
+    return model
 
 
 def load_one(file: ModelFile, options: ServeOptions, fetching: Fetching) -> Served:

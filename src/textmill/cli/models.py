@@ -20,6 +20,7 @@ from textmill.config import ServeOptions
 from textmill.errors import ConfigInvalid
 
 if TYPE_CHECKING:
+    from textmill.cache.cache import Cache
     from textmill.gallery.gallery import Gallery
     from textmill.store.looks import Looks
     from textmill.store.offered import Offered
@@ -36,8 +37,12 @@ _PARALLEL = 4
 """Models that load at once at the start: reading files and compiling leave cores idle now and then."""
 
 
-def open_store(options: ServeOptions, telemetry: Telemetry, looks: Looks | None = None) -> Store:
+def open_store(
+    options: ServeOptions, telemetry: Telemetry, looks: Looks | None = None, cache: Cache | None = None
+) -> Store:
     """A store with all models that were given or are to be loaded at the start, or none; those of the folder are known.
+
+    Models share the ``cache``, and each has one of its own that the options want where there is none.
 
     Where nothing was given, and the folder has no model, all-MiniLM-L6-v2 is.
     """
@@ -70,7 +75,7 @@ def open_store(options: ServeOptions, telemetry: Telemetry, looks: Looks | None 
 
         def open_one(name: str, called: str | None) -> Served:
             with told(called or name):
-                model = load_ours(name, options, telemetry, called)
+                model = load_ours(name, options, telemetry, called, cache=cache)
             opened.callback(model.close)
             return model
 
@@ -79,7 +84,7 @@ def open_store(options: ServeOptions, telemetry: Telemetry, looks: Looks | None 
             models = list(pool.map(lambda pair: open_one(*pair), list(zip_longest(given, called))))
         store = Store(models, Keeper(limits, measure=resident, trim=trim))
         fetching = Fetching(gallery)
-        loader = Loader(options, telemetry, fetching)
+        loader = Loader(options, telemetry, fetching, cache)
         ways = partial(Offered, needs=loader.needs, python=options.python_models)
         files = config_files(options)
         offered = ways(path, store, loader.load, fetching.fetch, loader.weigh, files, looks, external)

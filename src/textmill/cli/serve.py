@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textmill import __version__
+from textmill.cli.caching import caching
 from textmill.cli.door import address_of, bind, is_exposed, refuse_shared, url_of
 from textmill.cli.flags import Grouped, flags, spellings
 from textmill.cli.galleries import open_gallery
@@ -101,7 +102,8 @@ def run(serving: Serving) -> None:
         from textmill.store.looks import Looks  # noqa: PLC0415 - asyncio is not needed before
 
         looks = Looks()
-        loading = pool.submit(open_store, options, telemetry, looks)
+        cache = doors.enter_context(caching(options, telemetry))
+        loading = pool.submit(open_store, options, telemetry, looks, cache)
         # While the models load in their thread, this one imports what answers.
         from textmill.cli.server import run_server  # noqa: PLC0415
         from textmill.http.app import create_app  # noqa: PLC0415

@@ -112,6 +112,28 @@ class ModelOptions(_Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_queue_tokens: Annotated[
         Count, Meta(description="Tokens that may wait before requests are refused as too many.")
     ] = 1 << 20
+    cache_memory: Annotated[
+        int,
+        Meta(
+            description="Megabytes of memory for what was computed, so that it is not computed again; 0 keeps nothing there.",
+            ge=0,
+            extra={"group": "Cache and fingerprint"},
+        ),
+    ] = 0
+    cache_path: Annotated[
+        Word | None,
+        Meta(
+            description="File that keeps what was computed over restarts; other processes may use it at the same time."
+        ),
+    ] = None
+    cache_size: Annotated[Count, Meta(description="Megabytes that the file of --cache-path may have.")] = 1024
+    expect_fingerprint: Annotated[
+        tuple[Word, ...],
+        Meta(
+            description="Fingerprint that models must have to be loaded, or NAME=FINGERPRINT for the one of that name; give several "
+            "for several."
+        ),
+    ] = ()
 
 
 class ServeOptions(ModelOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -202,12 +202,13 @@ class Answered:
     """What every answer has, in the order of its inputs.
 
     ``tokens`` counts each input's tokens as computed, special tokens and prompt included; ``truncated`` says which inputs were
-    cut.
+    cut, ``cached`` how many had been computed before and came from the cache.
     """
 
     tokens: tuple[int, ...]
     truncated: tuple[bool, ...]
     timings: Timings
+    cached: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

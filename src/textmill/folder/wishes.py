@@ -16,7 +16,7 @@ from textmill.folder.capabilities import Capability
 from textmill.folder.fields import Fields
 from textmill.folder.parameters import Parameters
 
-OF_THE_PROCESS = ("token", "cache_dir", "offline")
+OF_THE_PROCESS = ("token", "cache_dir", "offline", "cache_memory", "cache_path", "cache_size")
 """Options of `textmill.load` that a model file may not state: secrets and places of the whole server."""
 
 _POOLINGS = {"mean": "mean", "cls": "cls", "last": "last-token"}

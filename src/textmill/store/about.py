@@ -15,7 +15,7 @@ def about(info: ModelInfo, made: Answered, characters: int, started: float) -> t
     """TEI's eight pairs, times in whole milliseconds, and those of ours; ``started`` is of `time.perf_counter`.
 
     ``x-compute-type`` names the device that computed; TEI says gpu everywhere. ``x-model-fingerprint`` tells which vectors
-    may share an index. ``x-input-tokens`` has each input's tokens, where they are few inputs; ``x-truncated-inputs``, how many were
+    may share an index. ``x-input-tokens`` has each input's tokens, where they are few inputs; ``x-cached-inputs``, how many came from the cache, ``x-truncated-inputs``, how many were
     cut, and ``x-truncated-indices``, which, are there only where some were. The request's line in the log gets the characters too.
     """
     note_characters(characters)
@@ -33,6 +33,8 @@ def about(info: ModelInfo, made: Answered, characters: int, started: float) -> t
     )
     if len(made.tokens) <= _TOLD:
         pairs = (*pairs, ("x-input-tokens", ",".join(map(str, made.tokens))))
+    if made.cached:
+        pairs = (*pairs, ("x-cached-inputs", str(made.cached)))
     if not (cut := [index for index, truncated in enumerate(made.truncated) if truncated]):
         return pairs
     places = ",".join(map(str, cut[:_TOLD]))

@@ -1,9 +1,7 @@
-"""What a loaded model says about itself, and the fingerprint that tells whether its vectors may be mixed with another's."""
+"""What a loaded model says about itself."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from dataclasses import dataclass
 
@@ -11,7 +9,6 @@ from textmill.checkpoint.hub import PACKAGED, Location
 from textmill.checkpoint.recipe import Recipe
 from textmill.contract import USUAL, EmbedDefaults, ModelInfo, Task
 from textmill.runtimes.runtime import Facts
-from textmill.tasks.norms import EUCLID
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +28,12 @@ def describe(
     labels: tuple[str, ...],
     dimensions: int,
     facts: Facts,
-    weights: str,
     *,
+    fingerprint: str,
     served: Served,
     defaults: EmbedDefaults = USUAL,
 ) -> ModelInfo:
-    """The info of a model; ``weights`` is the hash of its weight files, ``dimensions`` 0 where it has no dense vectors."""
+    """The info of a model; ``dimensions`` is 0 where it has no dense vectors."""
     return ModelInfo(
         name=served.name,
         aliases=_aliases(location, served.name),
@@ -59,7 +56,7 @@ def describe(
         batch_tokens=served.batch_tokens,
         batch_rows=served.batch_rows,
         tokenization_workers=served.tokenization_workers,
-        fingerprint=_fingerprint(recipe, weights, facts.dtype, defaults),
+        fingerprint=fingerprint,
         created=int(time.time()),
         defaults=defaults,
     )
@@ -72,23 +69,3 @@ def _aliases(location: Location, called: str) -> tuple[str, ...]:
         if location.name in (name, packaged.repo):
             names += [name, packaged.repo]
     return tuple(dict.fromkeys(name for name in names if name != called))
-
-
-def _fingerprint(recipe: Recipe, weights: str, dtype: str, defaults: EmbedDefaults) -> str:
-    """16 hex digits over everything that a vector depends on, apart from the options of a call."""
-    tokenizer = hashlib.sha256((recipe.transformer_folder / "tokenizer.json").read_bytes()).hexdigest()
-    own = (defaults.norm, defaults.pooling, defaults.half_life if defaults.pooling == "decayed_mean" else None)
-    facts = (
-        weights,
-        tokenizer,
-        dict(recipe.config),
-        repr(recipe.kind),
-        recipe.max_tokens,
-        recipe.truncate_dimensions,
-        recipe.truncate_side,
-        recipe.lowercase,
-        recipe.default_prompt,
-        dtype,
-        *(() if own == (EUCLID, "own", None) else own),
-    )
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

@@ -11,6 +11,7 @@ from typing import Any
 from textmill.arch.heads import Output
 from textmill.arch.program import build
 from textmill.arch.shapes import Shape, check
+from textmill.cache.cache import Cache
 from textmill.checkpoint.hub import Location, resolve
 from textmill.checkpoint.recipe import Recipe, load_tensors, read_recipe
 from textmill.checkpoint.source import Ask
@@ -22,7 +23,9 @@ from textmill.engine.engine import Engine, Policy
 from textmill.errors import ConfigInvalid
 from textmill.runtimes.pages import Pages
 from textmill.runtimes.runtime import BATCH_ROWS, Calibration, Runtime, Target, compile_file, compile_program
+from textmill.store.caching import open_cache, recall_of
 from textmill.store.calibration import calibration
+from textmill.store.fingerprint import Fingerprinted, expect_fingerprint
 from textmill.store.info import Served, describe
 from textmill.store.model import Model
 from textmill.store.verbs import Verbs, make_verbs
@@ -67,10 +70,12 @@ def load_model(
     called: str | None = None,
     defaults: EmbedDefaults = USUAL,
     bar: type[Any] | None = None,
+    cache: Cache | None = None,
 ) -> Model:
     """`load` with options that are checked already, and an observer of its batches; the model is ``called`` so, or by its own name.
 
-    ``bar`` is a class like tqdm's that is told of the bytes of a download, None for huggingface_hub's own.
+    ``bar`` is a class like tqdm's that is told of the bytes of a download, None for huggingface_hub's own. The model shares the
+    ``cache`` with others; without one it has its own, where the options want one.
     """
     location = locate(model, options, bar)
     name = called or location.name
@@ -91,6 +96,7 @@ def load_model(
         verbs = make_verbs(recipe, tokenizer.result(), widths, labels, defaults)
         _expect_task(options, verbs)
         _expect_states(defaults, widths)
+        files = Fingerprinted(recipe, digest.result(), runtime.facts.dtype, defaults)
         info = describe(
             location,
             recipe,
@@ -98,13 +104,16 @@ def load_model(
             labels,
             widths.get("dense" if defaults.pooling == "own" else "tokens", 0),
             runtime.facts,
-            digest.result(),
+            fingerprint=str(files),
             served=Served(name, engine.policy.batch_tokens, engine.policy.batch_rows, workers),
             defaults=defaults,
         )
+        expect_fingerprint(options.expect_fingerprint, info, files)
         engine.start()
+        own = open_cache(options) if cache is None else None
         undo.pop_all()
-    return Model(info, verbs, engine, pool)
+    kept = cache or own
+    return Model(info, verbs, engine, pool, recall=recall_of(kept, info) if kept else None, cache=own)
 
 
 def weigh(model: str, options: ModelOptions, bar: type[Any] | None = None) -> int:

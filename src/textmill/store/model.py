@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from textmill.cache.cache import Cache, Recall
 from textmill.contract import (
     Chunking,
     Classifications,
@@ -55,17 +56,27 @@ class Model(VectorVerbs, ReadingVerbs, NoWritingVerbs):
     ``info`` says what it is, where it runs and how.
     """
 
-    def __init__(self, info: ModelInfo, verbs: Verbs, engine: Engine, pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        info: ModelInfo,
+        verbs: Verbs,
+        engine: Engine,
+        pool: ThreadPoolExecutor,
+        *,
+        recall: Recall | None = None,
+        cache: Cache | None = None,
+    ) -> None:
         self.info = info
         self._verbs = verbs
-        self._line = Line(engine, pool, info.max_tokens)
+        self._line = Line(engine, pool, info.max_tokens, recall)
+        self._cache = cache  # its own, which is closed with it
         self._engine = engine
         self._pool = pool
         # The interpreter must not end under the engine's thread.
         atexit.register(engine.close, 0.0)
         # A model that is dropped unclosed is closed in a thread of its own: whoever happens to collect it must not wait, and
         # starting a `threading.Thread` would wait.
-        self._dropped = weakref.finalize(self, _thread.start_new_thread, _let_go, (engine, pool))
+        self._dropped = weakref.finalize(self, _thread.start_new_thread, _let_go, (engine, pool, cache))
         self._dropped.atexit = False
 
     def embed(
@@ -344,6 +355,8 @@ class Model(VectorVerbs, ReadingVerbs, NoWritingVerbs):
         self._dropped.detach()
         atexit.unregister(self._engine.close)
         self._pool.shutdown(wait=False)
+        if self._cache is not None:
+            self._cache.close()
 
     @property
     def _embedder(self) -> Embedder:
@@ -378,7 +391,9 @@ class Model(VectorVerbs, ReadingVerbs, NoWritingVerbs):
         self.close()
 
 
-def _let_go(engine: Engine, pool: ThreadPoolExecutor) -> None:
+def _let_go(engine: Engine, pool: ThreadPoolExecutor, cache: Cache | None) -> None:
     engine.close(0.0)
     atexit.unregister(engine.close)
     pool.shutdown(wait=False)
+    if cache is not None:
+        cache.close()

@@ -61,6 +61,7 @@ async def embed_vocabulary(model: Sparse, inputs: Sequence[Input], options: Embe
         tokens=made.tokens,
         truncated=made.truncated,
         timings=made.timings,
+        cached=made.cached,
     )
 
 

@@ -74,7 +74,11 @@ class AskCall:
         logits = done.outputs["logits"]
         answers = logits[:, 0] - logits[:, 1] if logits.shape[1] > 1 else logits[:, 0]
         return Scores(
-            scores=scored(answers, self._scoring), tokens=done.tokens, truncated=done.truncated, timings=done.timings
+            scores=scored(answers, self._scoring),
+            tokens=done.tokens,
+            truncated=done.truncated,
+            timings=done.timings,
+            cached=done.cached,
         )
 
     @cached_property

@@ -216,4 +216,5 @@ def _answer(chunks: Sequence[Sequence[Chunk]], done: Done) -> Chunks:
         tokens=tuple(tokens.tolist()),
         truncated=(False,) * len(chunks),
         timings=done.timings,
+        cached=done.cached,
     )

@@ -63,6 +63,7 @@ class ClassifyCall:
             tokens=done.tokens,
             truncated=done.truncated,
             timings=done.timings,
+            cached=done.cached,
         )
 
     def _singles(self, inputs: Sequence[Input], first: int) -> list[Prepared]:

@@ -121,7 +121,9 @@ class EmbedCall:
             vectors = weighted_means(vectors, weights, owners)
             tokens = tuple(np.bincount(owners, done.tokens).astype(int).tolist())
             truncated = tuple((np.bincount(owners, done.truncated) > 0).tolist())
-        return Embeddings(vectors=self.shaped(vectors), tokens=tokens, truncated=truncated, timings=done.timings)
+        return Embeddings(
+            vectors=self.shaped(vectors), tokens=tokens, truncated=truncated, timings=done.timings, cached=done.cached
+        )
 
     def row(self, ids: npt.NDArray[np.int32], index: int, kept: object) -> Prepared:
         """A row of a part of an input, behind the whole prompt."""

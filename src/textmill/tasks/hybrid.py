@@ -54,4 +54,5 @@ class HybridCall:
             tokens=done.tokens,
             truncated=done.truncated,
             timings=done.timings,
+            cached=done.cached,
         )

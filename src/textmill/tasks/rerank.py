@@ -64,6 +64,7 @@ class CrossCall:
             tokens=done.tokens,
             truncated=done.truncated,
             timings=done.timings,
+            cached=done.cached,
         )
 
     def _row(self, text: Ids, index: int) -> Prepared:

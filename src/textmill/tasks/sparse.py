@@ -120,7 +120,12 @@ def lexical(ids: npt.NDArray[np.int32], weights: npt.NDArray[np.float32], specia
 def _answer(vectors: Sequence[SparseVector], size: int, top: int | None, done: Done) -> SparseEmbeddings:
     cut: Any = vectors if top is None else [_largest(vector, top) for vector in vectors]
     return SparseEmbeddings(
-        vectors=tuple(cut), size=size, tokens=done.tokens, truncated=done.truncated, timings=done.timings
+        vectors=tuple(cut),
+        size=size,
+        tokens=done.tokens,
+        truncated=done.truncated,
+        timings=done.timings,
+        cached=done.cached,
     )
 
 

@@ -103,6 +103,7 @@ class ZeroShotCall:
             tokens=tuple(sum(done.tokens[group]) for group in groups),
             truncated=tuple(any(done.truncated[group]) for group in groups),
             timings=done.timings,
+            cached=done.cached,
         )
 
     @cached_property

@@ -10,8 +10,9 @@ from http import HTTPStatus
 from threading import Lock
 from typing import Protocol
 
-from textmill.contract import Answered, BatchReport, Ended, ModelInfo, Spent, Timings
+from textmill.contract import Answered, BatchReport, CacheReport, Ended, ModelInfo, Spent, Timings
 from textmill.errors import ForwardFailed, TextmillError
+from textmill.telemetry.caching import Caching
 from textmill.telemetry.computing import SECONDS, Computing
 from textmill.telemetry.request import CURRENT, Request
 from textmill.telemetry.series import CONTENT_TYPE, counter, gauge, histogram
@@ -64,6 +65,8 @@ class Telemetry:
         self._request_seconds = histogram("textmill_request_seconds", SECONDS, "route", text="Time of a whole request.")
         self._computing = Computing()
         self._writing = Writing()
+        self._caching = Caching()
+        self._cache: Callable[[], CacheReport] | None = None
         self._spans = counter(
             "textmill_spans_total", "outcome", text="Spans sent to the collector, and spans that it did not take."
         )
@@ -232,6 +235,10 @@ class Telemetry:
         longest = max((model.info.max_tokens for model in models()), default=_ANY_LENGTH)
         self._tei.limit_lengths(longest)
 
+    def watch_cache(self, report: Callable[[], CacheReport]) -> None:
+        """Look at this cache at each scrape."""
+        self._cache = report
+
     def render(self) -> tuple[bytes, str]:
         """All metrics in Prometheus' text format, and its content type."""
         rows, models = 0, self._models()
@@ -241,11 +248,15 @@ class Telemetry:
             rows += waiting[0]
             self.observe_model(model.info.name, ready=model.ready, waiting=waiting)
         gauges = (self._waiting_rows, self._waiting_tokens, self._ready, self._state)
+        cache = None if self._cache is None else self._cache()
         with self._lock:
             lines = [line for series in (self._requests, self._spans, *gauges) for line in series.lines()]
             lines += self._request_seconds.lines()
             lines += self._computing.lines()
             lines += self._writing.lines()
+            if cache is not None:
+                self._caching.show(cache)
+                lines += self._caching.lines()
             lines += self._tei.lines(rows)
         return "\n".join((*lines, "")).encode(), CONTENT_TYPE
 
