@@ -63,6 +63,17 @@ def test_values_outlive_the_process(opened: Open) -> None:
     assert opened().find([*kept, b"unknown"]) == kept
 
 
+def test_the_report_has_what_was_there_before(opened: Open) -> None:
+    first = opened()
+    first.keep(values(100).items())
+    wait_for(lambda: first.report().entries == 100)
+    assert first.report().size > 100 * 1500
+    first.close()
+    second = opened()
+    wait_for(lambda: second.report().entries == 100)
+    assert second.report() == first.report()
+
+
 def test_the_file_is_for_its_owner_only(opened: Open, path: Path) -> None:
     opened()
     assert path.stat().st_mode & 0o777 == 0o600
@@ -134,7 +145,9 @@ def test_what_the_disk_has_changed_is_not_found(path: Path) -> None:
     file.close()
 
 
-@pytest.mark.parametrize("damage", [b"this is no database, but somebody's notes" * 100, b"SQLite format 3\0" + b"\1" * 9000])
+@pytest.mark.parametrize(
+    "damage", [b"this is no database, but somebody's notes" * 100, b"SQLite format 3\0" + b"\1" * 9000]
+)
 def test_a_damaged_file_is_moved_aside_and_begun_anew(
     opened: Open, path: Path, caplog: pytest.LogCaptureFixture, damage: bytes
 ) -> None:
@@ -148,9 +161,7 @@ def test_a_damaged_file_is_moved_aside_and_begun_anew(
     assert "damaged" in caplog.text
 
 
-def test_damage_that_is_found_later_harms_nobody(
-    opened: Open, path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_damage_that_is_found_later_harms_nobody(opened: Open, path: Path, caplog: pytest.LogCaptureFixture) -> None:
     kept = values(2000)
     first = opened()
     first.keep(kept.items())
@@ -215,7 +226,9 @@ for number in range(10**6):
     if disk.report().entries > 1000:
         print("some", flush=True)
 """
-    child = subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE)
+    child = subprocess.Popen(  # noqa: S603 - ourselves
+        [sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE
+    )
     assert child.stdout is not None
     assert child.stdout.readline() == b"some\n"
     child.send_signal(signal.SIGKILL)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from collections.abc import Callable
@@ -7,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors
 from click.testing import Result
 
 import textmill
+from textmill.contract import EmbedOptions
 
 Command = Callable[..., Result]
 
@@ -40,6 +43,49 @@ def test_npy_goes_through_a_pipe(command: Command, tiny: str, tmp_path: Path) ->
     result = command("embed", tiny, str(file), "--format", "npy", "--dimensions", "5", "--no-normalize")
 
     assert np.load(io.BytesIO(result.stdout_bytes)).shape == (3, 5)
+
+
+def test_safetensors_says_what_made_the_vectors(command: Command, tiny: str, tmp_path: Path) -> None:
+    file = tmp_path / "vectors.safetensors"
+    with textmill.load(tiny) as model:
+        info, expected = model.info, model.embed(LINES, prompt="ask: ", dimensions=5, normalize=False)
+
+    arguments = ["--prompt", "ask: ", "--dimensions", "5", "--no-normalize", "--expect-fingerprint", info.fingerprint]
+    result = command(
+        "embed", tiny, "-o", str(file), "--format", "safetensors", *arguments, stdin="\n".join(LINES).encode()
+    )
+
+    assert result.exit_code == 0, result.output
+    with safetensors.safe_open(file, "numpy") as opened:
+        assert np.allclose(opened.get_tensor("embeddings"), expected, atol=1e-5)
+        about = opened.metadata()
+    assert about == {
+        "model": info.source,
+        "fingerprint": info.fingerprint,
+        "prompt": "ask: ",
+        "dimensions": "5",
+        "normalized": "false",
+        "dtype": info.dtype,
+        "runtime": "openvino",
+        "textmill": textmill.__version__,
+    }
+
+
+def test_another_model_than_expected_is_refused_with_both_fingerprints(command: Command, tiny: str) -> None:
+    result = command("embed", tiny, "--expect-fingerprint", "f00d", stdin=b"a text")
+
+    assert result.exit_code == 1
+    assert "and f00d is expected" in result.stderr
+
+
+def test_a_cache_answers_the_next_run_with_the_same_bytes(command: Command, tiny: str, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    runs = [command("embed", tiny, "--cache-path", str(cache), stdin="\n".join(LINES).encode()) for _ in range(2)]
+
+    assert runs[0].stdout_bytes == runs[1].stdout_bytes
+    with textmill.load(tiny, cache_path=cache) as model:
+        made = asyncio.run(model.embed_inputs([*LINES, "another"], EmbedOptions()))
+    assert made.cached == len(LINES)
 
 
 def test_a_prompt_changes_the_vectors(command: Command, tiny: str, tmp_path: Path) -> None:

@@ -7,16 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors
+import safetensors.numpy
 
 from textmill.cli.vectors import FORMATS, Sink, output
 from textmill.errors import ConfigInvalid
 
+FACTS = {"fingerprint": "f00d", "prompt": "frage: é", "dimensions": "2"}
 VECTORS = np.array([[0.1, -2.5], [1 / 3, 1e-8], [0.0, 7.0]], np.float32)
 
 
 def written(form: str, *windows: slice) -> bytes:
     stream = io.BytesIO()
-    writer = FORMATS[form](Sink(stream, "memory"))
+    writer = FORMATS[form](Sink(stream, "memory"), FACTS)
     for window in windows:
         writer.write(VECTORS[window])
     writer.finish()
@@ -43,6 +46,19 @@ def test_npy_is_one_array_over_windows() -> None:
 
     assert loaded.dtype == np.float32
     assert np.array_equal(loaded, VECTORS)
+
+
+def test_safetensors_has_one_tensor_over_windows_and_the_facts_in_its_head(tmp_path: Path) -> None:
+    file = tmp_path / "vectors.safetensors"
+    file.write_bytes(written("safetensors", *TWO_WINDOWS))
+
+    assert np.array_equal(safetensors.numpy.load_file(file)["embeddings"], VECTORS)
+    with safetensors.safe_open(file, "numpy") as opened:
+        assert opened.metadata() == FACTS
+
+
+def test_safetensors_without_vectors_has_their_width() -> None:
+    assert safetensors.numpy.load(written("safetensors"))["embeddings"].shape == (0, 2)
 
 
 @pytest.mark.parametrize(("form", "expected"), [("jsonl", b""), ("json", b"[]\n")])
@@ -94,7 +110,7 @@ def test_a_device_is_written_to_and_not_replaced() -> None:
 def test_a_full_disk_is_told_in_words(form: str) -> None:
     def fill() -> None:
         with output("/dev/full") as sink:
-            writer = FORMATS[form](sink)
+            writer = FORMATS[form](sink, FACTS)
             writer.write(VECTORS)
             writer.finish()
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from textmill.contract import BatchReport, Embeddings, Timings
+from textmill.contract import BatchReport, CacheReport, Embeddings, TierReport, Timings
 from textmill.errors import ModelBroken
 from textmill.telemetry import Telemetry
 from textmill.testing.served import RecordingModel
@@ -121,3 +121,24 @@ def test_two_telemetries_share_nothing() -> None:
     first.observe_model("m", ready=True, waiting=(0, 0))
     assert 'textmill_model_ready{model="m"} 1' in text_of(first)
     assert 'model="m"' not in text_of(second)
+
+
+def test_a_cache_is_looked_at_with_each_scrape() -> None:
+    telemetry = Telemetry()
+    assert "cache" not in telemetry.render()[0].decode().replace("textmill_cached_tokens", "")
+    report = CacheReport(
+        hits={("m", "memory"): 3, ("m", "disk"): 2},
+        misses={"m": 1},
+        tiers={"disk": TierReport(entries=5, size=8192, evictions=4)},
+    )
+    telemetry.watch_cache(lambda: report)
+    for _ in range(2):
+        shown = telemetry.render()[0].decode().splitlines()
+        assert {
+            'textmill_cache_hits_total{model="m",tier="memory"} 3',
+            'textmill_cache_hits_total{model="m",tier="disk"} 2',
+            'textmill_cache_misses_total{model="m"} 1',
+            'textmill_cache_evictions_total{tier="disk"} 4',
+            'textmill_cache_bytes{tier="disk"} 8192',
+            'textmill_cache_entries{tier="disk"} 5',
+        } <= set(shown)

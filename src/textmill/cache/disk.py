@@ -47,6 +47,7 @@ class Disk:
         self._writer: ValueFile | None = None
         self._wake = Condition()  # guards all below
         self._waiting: dict[bytes, bytes] = {}
+        self._leaving: dict[bytes, bytes] = {}  # being written just now
         self._size = 0
         self._used: dict[bytes, None] = {}
         self._middle = 0
@@ -62,7 +63,8 @@ class Disk:
     def find(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
         """The values of those keys that are there; reads the disk."""
         with self._wake:
-            waiting = {key: self._waiting[key] for key in keys if key in self._waiting}
+            both = (self._leaving, self._waiting)
+            waiting = {key: values[key] for values in both if values for key in keys if key in values}
             if self._clock() < self._rest_until:
                 return waiting
         asked = [key for key in keys if key not in waiting]
@@ -146,13 +148,17 @@ class Disk:
             resting = self._clock() < self._rest_until
             self._rest_until = self._clock() + _REST_S
             self._damaged = self._damaged or _code(error) in _DAMAGE
-            self._waiting, self._size, self._used = {}, 0, {}
+            self._waiting, self._leaving, self._size, self._used = {}, {}, 0, {}
             damaged = self._damaged
             self._wake.notify()
         if not resting and not damaged:
             _log.warning("the cache %s is not used for %.0f s: %s", self._path, _REST_S, error)
 
     def _live(self) -> None:
+        try:
+            self._measure()
+        except sqlite3.Error as error:
+            self._trouble(error)
         while self._next():
             try:
                 self._work()
@@ -190,17 +196,24 @@ class Disk:
     def _write(self) -> None:
         with self._wake:
             values, self._waiting, self._size = self._waiting, {}, 0
+            self._leaving = values
             used, self._used = self._used, {}
-            evictions, entries = self._tally.evictions, self._tally.entries
         if self._writer is None or not values:
             return
         gone = self._writer.keep(values, used)
-        entries += len(values) - gone
+        self._measure(len(values) - gone, gone)
+
+    def _measure(self, more: int = 0, gone: int = 0) -> None:
+        """Have the report say how much there is now, of which so many values are new to it, and so many left."""
+        if self._writer is None:
+            return
+        entries = self._tally.entries + more
         if self._clock() - self._counted >= _COUNT_S:
             entries, self._counted = self._writer.count(), self._clock()
+        tally = TierReport(entries=entries, size=self._writer.size(), evictions=self._tally.evictions + gone)
+        middle = self._writer.middle()
         with self._wake:
-            self._middle = self._writer.middle()
-            self._tally = TierReport(entries=entries, size=self._writer.size(), evictions=evictions + gone)
+            self._middle, self._leaving, self._tally = middle, {}, tally
 
     def _shut(self) -> None:
         with self._reading:

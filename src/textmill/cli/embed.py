@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from textmill import __version__
 from textmill.cli.named import named_flags, opened
 from textmill.cli.stream import stream
-from textmill.cli.vectors import FORMATS, output
-from textmill.contract import EmbedOptions
+from textmill.cli.vectors import BINARY, FORMATS, output
+from textmill.contract import EmbedOptions, ModelInfo
 from textmill.errors import ConfigInvalid
+from textmill.tasks.sides import side_prompt
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,22 +56,24 @@ def embed(model: str, files: tuple[str, ...], form: str, target: str, **given: A
     MODEL is a name of the models folder, also of a model on a server elsewhere, or else a folder or an id of the hub.
 
     The output has one vector for every line, in order: an empty line is an empty text. The formats: jsonl, an object with
-    index and embedding a line; json, one array of arrays; npy, one float32 array of shape (lines, dimensions).
+    index and embedding a line; json, one array of arrays; npy, one float32 array of shape (lines, dimensions); safetensors, such
+    an array named embeddings with the model, its fingerprint and the prompt in the file's head.
     """
     files = files or ("-",)
-    if form == "npy" and target == "-" and sys.stdout.isatty():
-        msg = "npy is binary and standard output is a terminal; add --output FILE"
+    if form in BINARY and target == "-" and sys.stdout.isatty():
+        msg = f"{form} is binary and standard output is a terminal; add --output FILE"
         raise ConfigInvalid(msg)
     how = {name: given.pop(name) for name in _HOW}
     # A bar between lines of output on the same terminal would help nobody.
     bar = target != "-" or not sys.stdout.isatty()
     with output(target) as sink, opened(model, given) as used:  # the output first, since loading takes longer
-        writer = FORMATS[form](sink)
+        asked = EmbedOptions(**how)
+        writer = FORMATS[form](sink, facts_of(used.model.info, asked))
         cut = 0
 
         def compute(texts: Sequence[str]) -> Vectors:
             nonlocal cut
-            made = used.run(used.model.embed_inputs(texts, EmbedOptions(**how)))
+            made = used.run(used.model.embed_inputs(texts, asked))
             cut += sum(made.truncated)
             return made.vectors
 
@@ -78,3 +82,29 @@ def embed(model: str, files: tuple[str, ...], form: str, target: str, **given: A
         if cut:
             limit = used.model.info.max_tokens
             _log.warning("%d texts had more than %d tokens and were cut; --no-truncate refuses them", cut, limit)
+
+
+def facts_of(info: ModelInfo, asked: EmbedOptions) -> Mapping[str, str]:
+    """What made the vectors of a model, for the head of their file; what there is none of is left out."""
+    prompt_name = _prompt_name(info, asked)
+    facts = {
+        "model": info.source,
+        "revision": info.revision,
+        "fingerprint": info.fingerprint,
+        "prompt": asked.prompt,
+        "prompt_name": prompt_name if asked.prompt is None else None,
+        "dimensions": str(asked.dimensions or info.dimensions),
+        "normalized": "false" if asked.normalize is False else "true",
+        "dtype": info.dtype,
+        "runtime": info.runtime,
+        "textmill": __version__,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _prompt_name(info: ModelInfo, asked: EmbedOptions) -> str | None:
+    """The name of the prompt in front of the texts, where it has one."""
+    if asked.prompt is not None or asked.prompt_name is not None:
+        return asked.prompt_name
+    side = None if asked.kind is None else side_prompt(info.prompts, asked.kind)
+    return side or info.default_prompt

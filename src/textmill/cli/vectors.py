@@ -1,4 +1,4 @@
-"""Vectors into a file or standard output: JSON, JSON lines or NumPy's own format."""
+"""Vectors into a file or standard output: JSON, JSON lines, NumPy's own format, or safetensors with what made them."""
 
 from __future__ import annotations
 
@@ -74,10 +74,14 @@ class Writer(Protocol):
         ...
 
 
+Facts = Mapping[str, str]
+"""What made the vectors, such as the model and its fingerprint."""
+
+
 class JsonLines:
     """An object a line: its index among all inputs, and its embedding."""
 
-    def __init__(self, stream: Sink) -> None:
+    def __init__(self, stream: Sink, _: Facts) -> None:
         self._stream = stream
         self._index = 0
 
@@ -96,7 +100,7 @@ class JsonLines:
 class Json:
     """One array of arrays, a vector a line."""
 
-    def __init__(self, stream: Sink) -> None:
+    def __init__(self, stream: Sink, _: Facts) -> None:
         self._stream = stream
         self._before = b"["
 
@@ -115,7 +119,7 @@ class Json:
 class Npy:
     """NumPy's format, version 1.0: one float32 array of shape (n, d). Its head has n, so that all are kept until the end."""
 
-    def __init__(self, stream: Sink) -> None:
+    def __init__(self, stream: Sink, _: Facts) -> None:
         self._stream = stream
         self._parts: list[npt.NDArray[np.float32]] = []
 
@@ -132,7 +136,42 @@ class Npy:
         self._stream.flush()
 
 
-FORMATS: Mapping[str, Callable[[Sink], Writer]] = {"jsonl": JsonLines, "json": Json, "npy": Npy}
+class Safetensors:
+    """safetensors: a float32 tensor ``embeddings`` of shape (n, d), and the facts in the head, so that all are kept until the end."""
+
+    def __init__(self, stream: Sink, facts: Facts) -> None:
+        self._stream = stream
+        self._facts = facts
+        self._parts: list[npt.NDArray[np.float32]] = []
+
+    def write(self, vectors: npt.NDArray[np.float32]) -> None:
+        """Keep the vectors."""
+        self._parts.append(vectors)
+
+    def finish(self) -> None:
+        """Write the head and all vectors."""
+        width = int(self._facts["dimensions"])
+        shape = (sum(map(len, self._parts)), self._parts[0].shape[1] if self._parts else width)
+        size = 4 * shape[0] * shape[1]
+        head = {
+            "__metadata__": dict(self._facts),
+            "embeddings": {"dtype": "F32", "shape": shape, "data_offsets": (0, size)},
+        }
+        text = orjson.dumps(head)
+        text += b" " * (-len(text) % 8)  # the values begin at a multiple of 8
+        self._stream.write(len(text).to_bytes(8, "little") + text)
+        for part in self._parts:
+            self._stream.write(part.astype("<f4", copy=False).tobytes())
+        self._stream.flush()
+
+
+FORMATS: Mapping[str, Callable[[Sink, Facts], Writer]] = {
+    "jsonl": JsonLines,
+    "json": Json,
+    "npy": Npy,
+    "safetensors": Safetensors,
+}
+BINARY = ("npy", "safetensors")
 
 
 @contextmanager
