@@ -21,6 +21,7 @@ ROOMS = (
         "providers",
         "tasks",
         "engine",
+        "cache",
         "runtimes",
         "checkpoint",
         "arch",

@@ -40,9 +40,7 @@ _PARALLEL = 4
 def open_store(
     options: ServeOptions, telemetry: Telemetry, looks: Looks | None = None, cache: Cache | None = None
 ) -> Store:
-    """A store with all models that were given or are to be loaded at the start, or none; those of the folder are known.
-
-    Models share the ``cache``, and each has one of its own that the options want where there is none.
+    """A store with all models that were given or are to be loaded at the start, or none; those of the folder are known. They share the ``cache``.
 
     Where nothing was given, and the folder has no model, all-MiniLM-L6-v2 is.
     """
