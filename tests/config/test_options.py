@@ -58,6 +58,10 @@ def test_a_model_gets_its_own_options_and_no_other() -> None:
         "default_prompt": "query: ",
         "default_prompt_name": "query",
         "dense_path": "2_Dense",
+        "cache_memory": 9,
+        "cache_path": "/cache/vectors",
+        "cache_size": 99,
+        "expect_fingerprint": ("f00d",),
     }
 
     passed = msgspec.convert({**given, "port": 1}, ServeOptions).for_model()
