@@ -32,6 +32,7 @@ NAMES = {
     "WrongTask",
     "__version__",
     "custom",
+    "connect",
     "load",
     "shared",
 }

@@ -33,6 +33,7 @@ from textmill.errors import (
 if TYPE_CHECKING:
     from textmill.contract import ModelInfo
     from textmill.providers.custom import custom
+    from textmill.store.connected import connect
     from textmill.store.load import load
     from textmill.store.model import Model
     from textmill.store.shared import shared
@@ -61,6 +62,7 @@ __all__ = [
     "Unavailable",
     "WrongTask",
     "__version__",
+    "connect",
     "custom",
     "load",
     "shared",
@@ -69,6 +71,7 @@ __all__ = [
 _LAZY = {
     "Chunking": "textmill.contract",
     "custom": "textmill.providers.custom",
+    "connect": "textmill.store.connected",
     "load": "textmill.store.load",
     "Model": "textmill.store.model",
     "ModelInfo": "textmill.contract",

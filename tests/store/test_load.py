@@ -30,7 +30,7 @@ from textmill.errors import (
 )
 from textmill.store.load import load, load_model, weigh
 from textmill.tasks.line import WINDOW
-from textmill.testing.checkpoints import DenseModule, tiny_bert, tiny_qwen3
+from textmill.testing.checkpoints import DenseModule, NormalizeModule, tiny_bert, tiny_qwen3
 from textmill.testing.hub import COMMIT, fake_hub
 
 
@@ -425,3 +425,13 @@ for name in ("owner/tiny", "owner/other"):
                 "give it one, such as https://host:port, or unset it"
             ),
         ], told.stderr
+
+
+@pytest.mark.parametrize(
+    ("modules", "normalized"), [((NormalizeModule(),), True), ((), False), ((NormalizeModule(), DenseModule(8)), False)]
+)
+def test_info_says_whether_the_files_of_a_model_end_in_normalising(
+    tmp_path: Path, modules: tuple[DenseModule | NormalizeModule, ...], *, normalized: bool
+) -> None:
+    with load(str(tiny_bert(tmp_path / "tiny", modules=modules)), dtype="float32", threads=1) as model:
+        assert model.info.normalized is normalized

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from textmill.arch.heads import Head, Output
@@ -110,7 +110,8 @@ class Kind:
     ``outputs`` has for each output the heads that lead to it from the token states, without the normalising at their end.
     ``head_folders`` are folders below the model's that hold the weights of heads, ``head_files`` safetensors files in the
     model's folder that do, by what goes in front of their tensors' names. ``classes`` are those of its ``logits`` or
-    ``token_logits``.
+    ``token_logits``. ``normalized``: its own files end dense vectors in normalising; no part of what tells models apart, because
+    that step is left to whoever embeds.
     """
 
     outputs: Mapping[Output, tuple[Head, ...]]
@@ -120,3 +121,4 @@ class Kind:
     sparse: SparseFacts | None = None
     multi: MultiFacts | None = None
     question: Question | None = None
+    normalized: bool = field(default=False, repr=False)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import cast, get_args
 
-from textmill.arch.heads import Dense, Head, LayerNorm, Normalize, Pooling
+from textmill.arch.heads import Dense, Head, LayerNorm, Normalize, Output, Pooling
 from textmill.arch.ops import Pool
 from textmill.checkpoint.asking import read_question
 from textmill.checkpoint.classes import read_classes
@@ -64,10 +64,12 @@ def _dense(source: Source) -> Kind:
             "%s has no %s: its token states are pooled as sentence-transformers does by default", source.folder, MODULES
         )
     kept = [_asked(head, source) for head in heads]
+    normalized = isinstance(kept[-1], Normalize)
     while isinstance(kept[-1], Normalize):
         kept.pop()
     folders = tuple(head.name.rpartition(".")[0] for head in kept if isinstance(head, Dense | LayerNorm))
-    return read_bge_m3(source, Kind(outputs={"dense": tuple(kept), "tokens": ()}, head_folders=folders))
+    outputs: dict[Output, tuple[Head, ...]] = {"dense": tuple(kept), "tokens": ()}
+    return read_bge_m3(source, Kind(outputs=outputs, head_folders=folders, normalized=normalized))
 
 
 def _asked(head: Head, source: Source) -> Head:

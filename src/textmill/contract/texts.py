@@ -337,7 +337,8 @@ class ModelInfo:
     ``int8_cosine`` is the smallest one to float32 on built-in texts where it runs in int8. Batches have at most ``batch_tokens``
     tokens and ``batch_rows`` rows, and ``tokenization_workers`` threads tokenise for them. ``fingerprint`` is a hash of weights, heads, default prompt and precision: vectors
     of two models may be mixed in an index only where it is equal. ``template`` is the model's own chat template, empty where it has none or its
-    engine does not tell.
+    engine does not tell. ``normalized``: its own files end in normalising, so that
+    sentence-transformers gives vectors of length one whether they are asked for or not.
     """
 
     name: str
@@ -365,6 +366,7 @@ class ModelInfo:
     created: int
     defaults: EmbedDefaults = USUAL
     template: str = field(default="", repr=False)
+    normalized: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,6 +59,7 @@ def describe(
         fingerprint=fingerprint,
         created=int(time.time()),
         defaults=defaults,
+        normalized=recipe.kind.normalized,
     )
 
 

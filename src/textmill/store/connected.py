@@ -1,0 +1,303 @@
+"""A model on a textmill server, with the verbs that a local one has too."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from ssl import SSLContext
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx
+import numpy as np
+import numpy.typing as npt
+
+from textmill.contract import Kind, Ranked, Scoring
+from textmill.errors import (
+    ConfigInvalid,
+    ForwardFailed,
+    InvalidInput,
+    ModelNotFound,
+    Overloaded,
+    TextmillError,
+    Unavailable,
+)
+from textmill.tasks.best import check_top
+from textmill.tasks.inputs import as_query, as_texts
+
+INPUTS = 512
+"""Texts of one request: few enough for a server's limit on bodies, enough to fill its batches."""
+RETRIES = 4
+TIMEOUT_S = 60.0
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 30.0
+"""Of those that a server asks for; whoever is to wait longer is told instead."""
+_BUSY = 429
+_AGAIN = frozenset((_BUSY, 502, 503, 504))
+_ERRORS: Mapping[int, type[TextmillError]] = {
+    400: InvalidInput,
+    401: ConfigInvalid,
+    403: ConfigInvalid,
+    404: ModelNotFound,
+    413: InvalidInput,
+    422: InvalidInput,
+}
+_Body = dict[str, Any]
+_Outcome = httpx.Response | httpx.TransportError
+
+
+def connect(
+    url: str,
+    model: str | None = None,
+    *,
+    api_key: str | None = None,
+    timeout_s: float = TIMEOUT_S,
+    retries: int = RETRIES,
+) -> Connected:
+    """A model on a textmill server, or on another that speaks OpenAI's and Jina's protocol. Nothing is sent yet.
+
+    Args:
+        url: of the server, with or without ``/v1`` at its end.
+        model: one of its names for models; None is its default.
+        api_key: is sent as a bearer token.
+        timeout_s: seconds for each step of a request.
+        retries: how often a request is sent anew that the server was too busy for (429, 502, 503, 504) or that did not reach it.
+            It is waited for as long as Retry-After says, up to 30 s, else 0.5 s and then twice as long each time.
+
+    Raises:
+        ConfigInvalid: the URL is none of http or https.
+
+    """
+    place = urlsplit(url)
+    if place.scheme not in ("http", "https") or not place.netloc:
+        msg = f"url is {url!r}; it is to be like http://localhost:8080"
+        raise ConfigInvalid(msg)
+    return Connected(url.rstrip("/").removesuffix("/v1"), model, api_key, timeout_s, retries)
+
+
+class Connected:
+    """A model on a server; made by `textmill.connect`. Thread-safe. Its errors are those of a local model."""
+
+    def __init__(self, url: str, model: str | None, api_key: str | None, timeout_s: float, retries: int) -> None:
+        self.url = url
+        self._model = {} if model is None else {"model": model}
+        self._headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
+        self._timeout_s = timeout_s
+        self._retries = retries
+
+    def embed(
+        self,
+        texts: str | Iterable[str],
+        *,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        dimensions: int | None = None,
+        kind: Kind | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """As `Model.embed`, with vectors of length one: float32 (texts, dimensions). No texts give an array (0, 0)."""
+        bodies = self._embeddings(texts, prompt, prompt_name, dimensions, kind)
+        return _joined([_vectors(self._ask("/v1/embeddings", body), len(body["input"]), self.url) for body in bodies])
+
+    async def aembed(
+        self,
+        texts: str | Iterable[str],
+        *,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
+        dimensions: int | None = None,
+        kind: Kind | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """`embed` for event loops."""
+        bodies = self._embeddings(texts, prompt, prompt_name, dimensions, kind)
+        answers = await self._aask("/v1/embeddings", bodies)
+        parts = zip(answers, bodies, strict=True)
+        return _joined([_vectors(answer, len(body["input"]), self.url) for answer, body in parts])
+
+    def rerank(
+        self, query: str, texts: Iterable[str], *, top: int | None = None, scoring: Scoring | None = None
+    ) -> list[Ranked]:
+        """As `Model.rerank`, by scores between 0 and 1. Raises InvalidInput for another ``scoring``."""
+        body, texts = self._ranking(query, texts, top, scoring)
+        return _ranked(self._ask("/v1/rerank", body), texts, self.url) if texts else []
+
+    async def arerank(
+        self, query: str, texts: Iterable[str], *, top: int | None = None, scoring: Scoring | None = None
+    ) -> list[Ranked]:
+        """`rerank` for event loops."""
+        body, texts = self._ranking(query, texts, top, scoring)
+        return _ranked((await self._aask("/v1/rerank", [body]))[0], texts, self.url) if texts else []
+
+    def close(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        client = self.__dict__.pop("_client", None)
+        if client is not None:
+            client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _embeddings(
+        self,
+        texts: str | Iterable[str],
+        prompt: str | None,
+        prompt_name: str | None,
+        dimensions: int | None,
+        kind: Kind | None,
+    ) -> list[_Body]:
+        """The bodies of the requests that some texts take."""
+        own = {"prompt": prompt, "prompt_name": prompt_name, "dimensions": dimensions, "input_type": kind}
+        said = {name: value for name, value in own.items() if value is not None}
+        inputs = as_texts(texts, alone=True)
+        return [
+            {"input": inputs[start : start + INPUTS], "encoding_format": "base64", **self._model, **said}
+            for start in range(0, len(inputs), INPUTS)
+        ]
+
+    def _ranking(
+        self, query: str, texts: Iterable[str], top: int | None, scoring: Scoring | None
+    ) -> tuple[_Body, Sequence[str]]:
+        check_top(top)
+        if scoring not in (None, "sigmoid"):
+            msg = f"scoring is {scoring!r}; a server scores between 0 and 1 (sigmoid)"
+            raise InvalidInput(msg, param="scoring")
+        listed = as_texts(texts)
+        limit = {} if top is None else {"top_n": top}
+        body = {"query": as_query(query), "documents": listed, "return_documents": False, **self._model, **limit}
+        return body, listed
+
+    def _ask(self, path: str, body: _Body) -> Any:
+        attempt = 0
+        while True:
+            outcome = self._sent(path, body)
+            pause = _pause_s(outcome, attempt) if attempt < self._retries else None
+            if pause is None:
+                return _content(outcome, self.url)
+            time.sleep(pause)
+            attempt += 1
+
+    async def _aask(self, path: str, bodies: Sequence[_Body]) -> list[Any]:
+        # A client for each call: one that stays would belong to the event loop of its first, and could not be closed from elsewhere.
+        async with httpx.AsyncClient(headers=self._headers, timeout=self._timeout_s, verify=self._trust) as client:
+            return [await self._aasked(client, path, body) for body in bodies]
+
+    async def _aasked(self, client: httpx.AsyncClient, path: str, body: _Body) -> Any:
+        attempt = 0
+        while True:
+            outcome: _Outcome
+            try:
+                outcome = await client.post(self.url + path, json=body)
+            except httpx.TransportError as error:
+                outcome = error
+            pause = _pause_s(outcome, attempt) if attempt < self._retries else None
+            if pause is None:
+                return _content(outcome, self.url)
+            await asyncio.sleep(pause)
+            attempt += 1
+
+    def _sent(self, path: str, body: _Body) -> _Outcome:
+        try:
+            return self._client.post(self.url + path, json=body)
+        except httpx.TransportError as error:
+            return error
+
+    @cached_property
+    def _client(self) -> httpx.Client:
+        return httpx.Client(headers=self._headers, timeout=self._timeout_s, verify=self._trust)
+
+    @cached_property
+    def _trust(self) -> SSLContext | bool:
+        """The certificates, read once; none are needed without TLS."""
+        return httpx.create_ssl_context() if self.url.startswith("https:") else False
+
+
+def _pause_s(outcome: _Outcome, attempt: int) -> float | None:
+    """Seconds until a request is worth another attempt, None where none is."""
+    usual = _FIRST_PAUSE_S * 2**attempt
+    if isinstance(outcome, httpx.TransportError):
+        return None if isinstance(outcome, httpx.TimeoutException) else usual
+    if outcome.status_code not in _AGAIN:
+        return None
+    hint = _seconds(outcome)
+    return usual if hint is None else hint if hint <= _LONGEST_PAUSE_S else None
+
+
+def _seconds(response: httpx.Response) -> float | None:
+    """What Retry-After says, where it says seconds."""
+    try:
+        return max(0.0, float(response.headers.get("retry-after", "")))
+    except ValueError:
+        return None
+
+
+def _content(outcome: _Outcome, url: str) -> Any:
+    """What a server has answered. Raises what a local model would have raised."""
+    if isinstance(outcome, httpx.TransportError):
+        msg = f"{url} does not answer: {outcome or type(outcome).__name__}"
+        raise Unavailable(msg) from outcome
+    if outcome.is_success:
+        try:
+            return outcome.json()
+        except ValueError as error:
+            raise _strange(url) from error
+    msg = f"{url} answered {outcome.status_code}: {_message(outcome)}"
+    if outcome.status_code == _BUSY:
+        raise Overloaded(msg, retry_after=_seconds(outcome) or 1.0)
+    raise _ERRORS.get(outcome.status_code, Unavailable)(msg)
+
+
+def _message(response: httpx.Response) -> str:
+    """What an error says of itself, in any of the dialects, or the beginning of its body."""
+    try:
+        body = response.json()
+    except ValueError:
+        return response.text[:200]
+    if not isinstance(body, dict):
+        return response.text[:200]
+    inside = body["error"] if isinstance(body.get("error"), dict) else {}
+    found = (body.get("message"), inside.get("message"), body.get("error"), body.get("detail"))
+    return next((each for each in found if isinstance(each, str)), response.text[:200])
+
+
+def _vectors(answer: Any, count: int, url: str) -> npt.NDArray[np.float32]:
+    """The vectors of an answer in OpenAI's form, numbers or base64, in the order of the texts."""
+    try:
+        rows = [_vector(item["embedding"]) for item in answer["data"]]
+        vectors = np.stack(rows)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _strange(url) from error
+    if len(vectors) != count:
+        msg = f"{url} answered {len(vectors)} vectors for {count} texts"
+        raise ForwardFailed(msg)
+    return vectors
+
+
+def _vector(given: str | list[float]) -> npt.NDArray[np.float32]:
+    if isinstance(given, str):
+        return np.frombuffer(base64.b64decode(given, validate=True), "<f4").astype(np.float32)
+    return np.asarray(given, np.float32)
+
+
+def _ranked(answer: Any, texts: Sequence[str], url: str) -> list[Ranked]:
+    try:
+        return [
+            Ranked(item["index"], float(item["relevance_score"]), texts[item["index"]]) for item in answer["results"]
+        ]
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise _strange(url) from error
+
+
+def _strange(url: str) -> ForwardFailed:
+    return ForwardFailed(f"{url} answered something else than it was asked for; is it a textmill server?")
+
+
+def _joined(parts: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)

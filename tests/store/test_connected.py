@@ -1,0 +1,197 @@
+"""A model on a server has the verbs and the errors of a local one."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import uvicorn
+
+import textmill
+from textmill.errors import (
+    ConfigInvalid,
+    ForwardFailed,
+    InvalidInput,
+    ModelNotFound,
+    Overloaded,
+    TextmillError,
+    Unavailable,
+)
+from textmill.http.app import create_app
+from textmill.http.settings import HttpSettings
+from textmill.store.connected import INPUTS
+from textmill.telemetry import Telemetry
+from textmill.testing.openai_server import Answer, Asked, OpenAIServer, threaded_openai_server
+from textmill.testing.served import RecordingModel, RecordingStore, vector_of
+
+
+@pytest.fixture(scope="module")
+def model() -> RecordingModel:
+    return RecordingModel()
+
+
+@pytest.fixture(scope="module")
+def url(model: RecordingModel) -> Iterator[str]:
+    settings = HttpSettings(api_keys=("key",), cors_origins=(), body_limit=1 << 20, drain_s=1.0, version="0.0.0")
+    app = create_app(RecordingStore(model), settings, Telemetry())
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    end = time.monotonic() + 10
+    while not server.started:
+        assert time.monotonic() < end, "the server did not start"
+        time.sleep(0.005)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
+
+
+def echo(asked: Asked) -> Answer:
+    """Of each text its length."""
+    rows = [base64.b64encode(np.array([len(text)], "<f4").tobytes()).decode() for text in asked.body["input"]]
+    return Answer(body={"data": [{"index": index, "embedding": row} for index, row in enumerate(rows)]})
+
+
+@pytest.fixture
+def scripted() -> Iterator[OpenAIServer]:
+    with threaded_openai_server(echo) as server:
+        yield server
+
+
+def test_vectors_of_our_server_are_those_of_its_model(url: str) -> None:
+    texts = ["one text", "another"]
+    with textmill.connect(f"{url}/v1/", "tiny", api_key="key") as there:
+        vectors, awaited = there.embed(texts), asyncio.run(there.aembed(texts))
+
+    expected = np.stack([vector_of(text) for text in texts])
+    assert vectors.dtype == np.float32
+    assert np.array_equal(vectors, expected)
+    assert np.array_equal(awaited, expected)
+
+
+def test_our_server_ranks_as_its_model_does(url: str) -> None:
+    texts = ["a", "abc", "ab"]
+    with textmill.connect(url, api_key="key") as there:
+        ranked, awaited = there.rerank("query", texts, top=2), asyncio.run(there.arerank("query", texts, top=2))
+
+    assert [(each.index, each.score, each.text) for each in ranked] == [(1, 3.0, "abc"), (2, 2.0, "ab")]
+    assert awaited == ranked
+
+
+def test_none_at_all_ask_nothing() -> None:
+    with textmill.connect("http://127.0.0.1:9") as there:
+        assert there.embed([]).shape == (0, 0)
+        assert asyncio.run(there.aembed([])).shape == (0, 0)
+        assert there.rerank("query", []) == asyncio.run(there.arerank("query", [])) == []
+
+
+def test_sides_prompts_and_dimensions_are_said_and_what_is_not_given_is_not(scripted: OpenAIServer) -> None:
+    with textmill.connect(scripted.base_url, "m") as there:
+        there.embed("text", kind="query", dimensions=1)
+        there.embed("text", prompt="")
+        asyncio.run(there.aembed("text", prompt_name="passage"))
+
+    usual = {"input": ["text"], "model": "m", "encoding_format": "base64"}
+    assert scripted.bodies == [
+        {**usual, "input_type": "query", "dimensions": 1},
+        {**usual, "prompt": ""},
+        {**usual, "prompt_name": "passage"},
+    ]
+
+
+def test_many_texts_become_several_requests_in_order(scripted: OpenAIServer) -> None:
+    texts = ["x" * (index % 7) for index in range(2 * INPUTS + 1)]
+    with textmill.connect(scripted.base_url) as there:
+        vectors = there.embed(texts)
+        assert np.array_equal(asyncio.run(there.aembed(texts)), vectors)
+
+    assert vectors[:, 0].tolist() == [len(text) for text in texts]
+    assert [len(body["input"]) for body in scripted.bodies] == 2 * [INPUTS, INPUTS, 1]
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_what_a_server_is_too_busy_for_is_asked_again_as_it_says(scripted: OpenAIServer, status: int) -> None:
+    busy = Answer(status=status, headers={"Retry-After": "0"}, body={"error": {"message": "later"}})
+    scripted.script = lambda asked: busy if len(scripted.asked) % 3 else echo(asked)
+
+    with textmill.connect(scripted.base_url) as there:
+        assert there.embed("four").tolist() == [[4.0]]
+        assert asyncio.run(there.aembed("four")).tolist() == [[4.0]]
+
+    assert len(scripted.asked) == 6
+
+
+def test_a_server_that_stays_busy_or_asks_for_long_waits_is_overloaded(scripted: OpenAIServer) -> None:
+    scripted.script = lambda _: Answer(status=429, headers={"Retry-After": "0"}, body={"message": "full", "error": {}})
+    with textmill.connect(scripted.base_url, retries=2) as there:
+        with pytest.raises(Overloaded, match="429: full"):
+            there.embed("text")
+        assert len(scripted.asked) == 3
+        scripted.script = lambda _: Answer(status=429, headers={"Retry-After": "600"}, body={"message": "full"})
+        with pytest.raises(Overloaded) as caught:
+            there.embed("text")
+    assert caught.value.retry_after == 600
+    assert len(scripted.asked) == 4
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error", "says"),
+    [
+        (400, {"error": {"message": "no"}, "message": "it is wrong"}, InvalidInput, "400: it is wrong"),
+        (401, {"error": "who?", "error_type": "Unauthorized"}, ConfigInvalid, "401: who?"),
+        (404, {"detail": "no such model"}, ModelNotFound, "404: no such model"),
+        (422, b"plain words", InvalidInput, "422: plain words"),
+        (500, {"error": {"message": "nested"}}, Unavailable, "500: nested"),
+    ],
+)
+def test_errors_of_a_server_are_ours_and_are_not_tried_again(
+    scripted: OpenAIServer, status: int, body: object, error: type[TextmillError], says: str
+) -> None:
+    scripted.script = lambda _: Answer(status=status, body=body)
+    with textmill.connect(scripted.base_url) as there:
+        with pytest.raises(error, match=says):
+            there.embed("text")
+        with pytest.raises(error, match=says):
+            asyncio.run(there.arerank("query", ["text"]))
+    assert len(scripted.asked) == 2
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>", {}, {"data": [{"embedding": "?"}]}, {"data": [{"embedding": [1.0]}] * 2}, []]
+)
+def test_an_answer_of_another_kind_is_an_error_that_names_the_server(scripted: OpenAIServer, body: object) -> None:
+    scripted.script = lambda _: Answer(body=body)
+    place = re.escape(scripted.base_url.removesuffix("/v1"))
+    with textmill.connect(scripted.base_url) as there, pytest.raises(ForwardFailed, match=place):
+        there.embed("text")
+
+
+def test_vectors_of_plain_numbers_are_read_too(scripted: OpenAIServer) -> None:
+    scripted.script = lambda _: Answer(body={"data": [{"embedding": [0.5, -1]}]})
+    with textmill.connect(scripted.base_url) as there:
+        assert there.embed("text").tolist() == [[0.5, -1.0]]
+
+
+def test_nobody_at_the_url_is_unavailable() -> None:
+    with textmill.connect("http://127.0.0.1:9/v1", retries=0) as there:
+        with pytest.raises(Unavailable, match=r"http://127\.0\.0\.1:9 does not answer"):
+            there.embed("text")
+        with pytest.raises(Unavailable, match=r"http://127\.0\.0\.1:9 does not answer"):
+            asyncio.run(there.aembed("text"))
+
+
+@pytest.mark.parametrize("url", ["localhost:8080", "ftp://host", "", "http://"])
+def test_a_url_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ConfigInvalid, match="url is"):
+        textmill.connect(url)
+
+
+def test_raw_scores_are_refused() -> None:
+    with textmill.connect("http://127.0.0.1:9") as there, pytest.raises(InvalidInput, match="scoring is 'raw'"):
+        there.rerank("query", ["text"], scoring="raw")
