@@ -1,0 +1,36 @@
+"""TextmillSparseEmbeddings has the vectors of SparseEncoder."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+from langchain_textmill import SparseVector, TextmillSparseEmbeddings
+from sentence_transformers import SparseEncoder
+from tests.integrations.langchain.conftest import Opened
+
+TEXTS = ["hello world", "", "the small river stone, and water."]
+
+
+def dense(vectors: list[SparseVector], width: int) -> list[list[float]]:
+    rows = np.zeros((len(vectors), width))
+    for row, vector in zip(rows, vectors, strict=True):
+        row[vector.indices] = vector.values
+    return rows.tolist()
+
+
+def test_vectors_are_those_of_sentence_transformers(splade: str, opened: Opened) -> None:
+    ours = opened(TextmillSparseEmbeddings, model_name=splade)
+    wanted = SparseEncoder(splade, device="cpu").encode(TEXTS, convert_to_sparse_tensor=False).numpy()
+    width = wanted.shape[1]
+
+    for vectors in (ours.embed_documents(TEXTS), [ours.embed_query(text) for text in TEXTS]):
+        np.testing.assert_allclose(dense(vectors, width), wanted, rtol=0, atol=1e-5)
+    assert asyncio.run(ours.aembed_documents(TEXTS)) == ours.embed_documents(TEXTS)
+    assert asyncio.run(ours.aembed_query(TEXTS[0])) == ours.embed_query(TEXTS[0])
+    assert ours.embed_documents([]) == []
+
+
+def test_only_the_largest_values_are_kept(splade: str, opened: Opened) -> None:
+    ours = opened(TextmillSparseEmbeddings, model=splade, top=2, show_progress=True)
+    assert [len(vector.values) for vector in ours.embed_documents(TEXTS[:1])] == [2]
