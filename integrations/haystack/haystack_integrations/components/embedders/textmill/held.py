@@ -1,0 +1,147 @@
+"""What all components have in common: their arguments, and the model that they hold between warm_up and close."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from haystack import Document, default_from_dict, default_to_dict
+from haystack.utils import ComponentDevice, Secret
+
+import textmill
+
+HUB_TOKEN = Secret.from_env_var(["HF_API_TOKEN", "HF_TOKEN"], strict=False)
+"""Of the hub, from its usual variables, read when a model is loaded."""
+
+_IDLE_OF_MODEL = frozenset(
+    ("attn_implementation", "device_map", "export", "low_cpu_mem_usage", "ov_config", "provider", "use_safetensors")
+)
+
+
+class Held:
+    """A component's arguments, in ``_arguments`` by name and as attributes, and its model.
+
+    Making one costs nothing. Two components of the same model and options share one loaded model.
+    """
+
+    task = "auto"
+    """What the model is loaded for, as `textmill.load` has it."""
+
+    def _keep(self, arguments: Mapping[str, Any]) -> None:
+        """Keep ``locals()`` of an ``__init__``."""
+        self._arguments = {name: value for name, value in arguments.items() if name not in ("self", "__class__")}
+        for name, value in self._arguments.items():
+            setattr(self, name, value)
+        self._lock = threading.Lock()
+        self._model: Any = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The component as a dictionary; of secrets it has the names of their variables only."""
+        return default_to_dict(self, **self._arguments)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Any:
+        """The component that `to_dict` has described."""
+        return default_from_dict(cls, data)
+
+    def warm_up(self) -> None:
+        """Load the model, or take hold of it if it is loaded with the same options already; does nothing the second time."""
+        with self._lock:
+            if self._model is None:
+                self._model = self._opened()
+
+    async def warm_up_async(self) -> None:
+        """`warm_up`, in a thread."""
+        await asyncio.to_thread(self.warm_up)
+
+    def close(self) -> None:
+        """Let the model go; the next run loads it anew."""
+        with self._lock:
+            model, self._model = self._model, None
+        if model is not None:
+            model.close()
+
+    async def close_async(self) -> None:
+        """`close`, in a thread."""
+        await asyncio.to_thread(self.close)
+
+    def _opened(self) -> Any:
+        given = self._arguments
+        token: Secret | None = given["token"]
+        if given.get("url") is not None:
+            key: Secret | None = given["api_key"]
+            return textmill.connect(given["url"], given["model"], api_key=key.resolve_value() if key else None)
+        options = {
+            "dtype": "float32",
+            "task": self.task,
+            "token": token.resolve_value() if token else None,
+            "offline": given.get("local_files_only") or None,
+            "revision": given.get("revision"),
+            **_of_device(given["device"]),
+            **_of_model(given["model_kwargs"] or {}),
+            **_of_tokenizer(given["tokenizer_kwargs"] or {}),
+        }
+        return textmill.shared(given["model"] or self._default_model(), **options)
+
+    def _default_model(self) -> str:
+        raise NotImplementedError
+
+
+def texts_of(
+    documents: Sequence[Document], fields: Sequence[str], separator: str, prefix: str, suffix: str
+) -> list[str]:
+    """Of each document the text that stands for it: its metadata's fields and its content."""
+    parts = (
+        [*(str(each.meta[key]) for key in fields if each.meta.get(key) is not None), each.content or ""]
+        for each in documents
+    )
+    return [prefix + separator.join(part) + suffix for part in parts]
+
+
+def check_documents(documents: object, component: str, other: str) -> None:
+    """Raise TypeError for anything but a list of documents."""
+    if not isinstance(documents, list) or not all(isinstance(each, Document) for each in documents):
+        msg = f"{component} takes a list of Documents; for a text there is {other}"
+        raise TypeError(msg)
+
+
+def check_text(text: object, component: str, other: str) -> None:
+    """Raise TypeError for anything but a text."""
+    if not isinstance(text, str):
+        msg = f"{component} takes a text; for a list of Documents there is {other}"
+        raise TypeError(msg)
+
+
+def _of_device(device: ComponentDevice | None) -> dict[str, Any]:
+    """The CPU, or CUDA by PyTorch."""
+    name = "cpu" if device is None else device.to_torch_str()
+    kind = name.partition(":")[0]
+    if kind == "cuda":
+        return {"device": name, "backend": "torch"}
+    if kind != "cpu":
+        warnings.warn(
+            f"textmill runs models on CPUs and CUDA, not on {name!r}; the CPU is taken", UserWarning, stacklevel=2
+        )
+    return {} if device is None else {"device": "cpu"}
+
+
+def _of_model(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for name, value in keywords.items():
+        if name in ("dtype", "torch_dtype"):
+            made["dtype"] = str(value).rpartition(".")[2]
+        elif name == "file_name":
+            backend = "openvino" if str(value).endswith(".xml") else "onnx"
+            made |= {"file": value if "/" in value else f"{backend}/{value}", "backend": backend}
+        elif name not in _IDLE_OF_MODEL:
+            warnings.warn(f"nothing is done with {name!r} of model_kwargs", UserWarning, stacklevel=2)
+    return made
+
+
+def _of_tokenizer(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    for name in keywords.keys() - {"model_max_length", "use_fast", "padding_side"}:
+        warnings.warn(f"nothing is done with {name!r} of tokenizer_kwargs", UserWarning, stacklevel=2)
+    return {"max_input_length": keywords.get("model_max_length")}
