@@ -1,0 +1,269 @@
+"""TextmillEmbedding: a model of textmill's in the process, with the arguments of HuggingFaceEmbedding."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import warnings
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from llama_index.core.base.embeddings.base import Embedding
+from llama_index.core.bridge.pydantic import Field, PrivateAttr, field_serializer
+from llama_index.core.callbacks import CallbackManager
+from llama_index.core.embeddings.multi_modal_base import MultiModalEmbedding
+from llama_index.core.schema import ImageType
+from llama_index.core.utils import get_tqdm_iterable
+from llama_index.embeddings.textmill.arguments import Asked, meaning, without_secrets
+from llama_index.embeddings.textmill.encoder import Encoder
+from llama_index.embeddings.textmill.engines import opened
+from llama_index.embeddings.textmill.instructions import PromptPolicy, Side, prompt_of
+
+_log = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "BAAI/bge-small-en"
+"""HuggingFaceEmbedding's."""
+MOST_TEXTS = 2048
+"""LlamaIndex's limit to ``embed_batch_size``: textmill makes batches by tokens itself, and many texts let it sort them by length."""
+_TEXTS_A_STEP = 256
+"""Between two steps of a progress bar."""
+_DEPRECATED = "deprecated"
+_NOT_PICKLED = ("callback_manager", "rate_limiter")
+
+
+class TextmillEmbedding(MultiModalEmbedding):
+    """Embeds with a model of textmill's in the process, and takes what HuggingFaceEmbedding takes; what it cannot use, it says in a warning.
+
+    ``prompt_policy`` says what stands before texts where there is no ``query_instruction`` or ``text_instruction`` (an empty one is
+    none): the model's own prompts, or with ``"llamaindex"`` those of HuggingFaceEmbedding. ``load_kwargs`` go to `textmill.load`:
+    ``threads``, ``dtype``, ``pooling`` … Instances that ask for the same share one loaded model, which goes with the last of them.
+    Thread-safe. Neither a token nor a cache of embeddings is part of what `to_dict` gives.
+
+    Raises what `textmill.load` raises when made, and what `textmill.Model.embed` raises when used.
+    """
+
+    max_length: int = Field(default=512, description="Tokens of a text at most.", gt=0)
+    normalize: bool = Field(default=True, description="Scale vectors to unit length.")
+    query_instruction: str | None = Field(default=None, description="Put before queries; an empty one is none.")
+    text_instruction: str | None = Field(default=None, description="Put before texts; an empty one is none.")
+    cache_folder: str | None = Field(default=None, description="Folder of the hub's cache.")
+    show_progress_bar: bool = Field(default=False, description="Show how far each call is.")
+    trust_remote_code: bool = Field(default=False, description="Without effect: no code of a repository is run.")
+    device: str | None = Field(default=None, description="Where to run: cpu, cuda, cuda:1, mps, npu, xpu.")
+    parallel_process: bool = Field(default=False, description="Without effect: one engine keeps the device busy.")
+    target_devices: list[str] | None = Field(default=None, description="As `device`; the first counts.")
+    backend: Literal["torch", "onnx", "openvino"] = Field(
+        default="torch", description="As asked; the log says what runs."
+    )
+    model_kwargs: dict[str, Any] = Field(default_factory=dict, description="dtype, file_name, device_map …")
+    tokenizer_kwargs: dict[str, Any] = Field(default_factory=dict, description="model_max_length.")
+    config_kwargs: dict[str, Any] = Field(default_factory=dict, description="Without effect.")
+    truncate_dim: int | None = Field(default=None, description="Keep that many values, then normalise.", gt=0)
+    revision: str | None = Field(default=None, description="Commit, tag or branch on the hub.")
+    local_files_only: bool = Field(default=False, description="Do not use the network.")
+    default_prompt_name: str | None = Field(
+        default=None, description="The model's prompt where no other is for a text."
+    )
+    similarity_fn_name: Literal["cosine", "dot", "euclidean", "manhattan"] | None = Field(
+        default=None, description="Of `_model.similarity`."
+    )
+    prompt_policy: PromptPolicy = Field(default="model", description="Whose prompts stand before texts.")
+    load_kwargs: dict[str, Any] = Field(default_factory=dict, description="Further keywords of textmill.load.")
+    embeddings_cache: Any | None = Field(default=None, description="Cache for the embeddings.", exclude=True)
+
+    _model: Encoder = PrivateAttr()
+    _device: str = PrivateAttr()
+    _parallel_process: bool = PrivateAttr()
+    _target_devices: list[str] | None = PrivateAttr()
+    _max_length: int | None = PrivateAttr()
+    _prompts: Mapping[Side, Mapping[str, Any]] = PrivateAttr()
+
+    def __init__(  # noqa: PLR0917 - the order is HuggingFaceEmbedding's
+        self,
+        model_name: str = DEFAULT_MODEL,
+        tokenizer_name: str | None = _DEPRECATED,
+        pooling: str = _DEPRECATED,
+        max_length: int | None = None,
+        query_instruction: str | None = None,
+        text_instruction: str | None = None,
+        normalize: bool = True,  # noqa: FBT001, FBT002 - as above
+        model: Any | None = _DEPRECATED,
+        tokenizer: Any | None = _DEPRECATED,
+        embed_batch_size: int = MOST_TEXTS,
+        cache_folder: str | None = None,
+        trust_remote_code: bool = False,  # noqa: FBT001, FBT002 - as above
+        device: str | None = None,
+        callback_manager: CallbackManager | None = None,
+        parallel_process: bool = False,  # noqa: FBT001, FBT002 - as above
+        target_devices: list[str] | None = None,
+        show_progress_bar: bool = False,  # noqa: FBT001, FBT002 - as above
+        **kwargs: Any,
+    ) -> None:
+        _refuse_deprecated(tokenizer_name=tokenizer_name, pooling=pooling, model=model, tokenizer=tokenizer)
+        if model_name is None:
+            msg = "model_name must be given: a folder, a hub id, or the name of a packaged model"
+            raise ValueError(msg)
+        fields, token = self._taken(kwargs)
+        fields |= {
+            "model_name": str(model_name),
+            "max_length": max_length or 1,
+            "query_instruction": query_instruction,
+            "text_instruction": text_instruction,
+            "normalize": normalize,
+            "embed_batch_size": embed_batch_size,
+            "cache_folder": cache_folder,
+            "trust_remote_code": trust_remote_code,
+            "device": device,
+            "parallel_process": parallel_process,
+            "target_devices": target_devices,
+            "show_progress_bar": show_progress_bar,
+        }
+        super().__init__(callback_manager=callback_manager or CallbackManager([]), **fields)
+        self._max_length = max_length
+        self._open(token)
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Its name in dumps."""
+        return "TextmillEmbedding"
+
+    def get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
+        """`get_text_embedding_batch`, by the name that LlamaIndex's pages have for it."""
+        return self.get_text_embedding_batch(texts)
+
+    @classmethod
+    def _taken(cls, kwargs: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+        """The fields among further keywords, without secrets, and the token for the hub; the other keywords are warned of."""
+        given, token = without_secrets(kwargs)
+        if "processor_kwargs" in given:  # sentence-transformers' newer name for it
+            given["tokenizer_kwargs"] = given.pop("processor_kwargs")
+        for name in ("model_kwargs", "tokenizer_kwargs", "config_kwargs", "load_kwargs"):
+            given[name], inner = without_secrets(given.get(name))
+            token = token or inner
+        unknown = [name for name in given if name not in cls.model_fields]
+        if unknown:
+            warnings.warn(f"{cls.__name__} has no use for {', '.join(unknown)}", stacklevel=3)
+        return {name: value for name, value in given.items() if name in cls.model_fields}, token
+
+    def _open(self, token: str | None) -> None:
+        """Load the model, or take the one that another instance has loaded."""
+        device = self.device or next(iter(self.target_devices or ()), None) if self.parallel_process else self.device
+        words = {name: getattr(self, name) for name in Asked.__dataclass_fields__ if name in type(self).model_fields}
+        meant = meaning(Asked(**(words | {"device": device, "max_length": self._max_length})))
+        for remark in meant.remarks:
+            warnings.warn(remark, stacklevel=3)
+        model = opened(self.model_name, meant, token)
+        instructions: dict[Side, str | None] = {"query": self.query_instruction, "document": self.text_instruction}
+        self._prompts = {
+            side: prompt_of(side, instruction, self.prompt_policy, self.model_name)
+            for side, instruction in instructions.items()
+        }
+        names = {"query": self._prompts["query"], "text": self._prompts["document"]}
+        self._model = Encoder(model, names, self.truncate_dim, self.similarity_fn_name)
+        self._device = model.info.device
+        self._parallel_process, self._target_devices = self.parallel_process, self.target_devices
+        self.max_length = self._model.max_seq_length
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say once what runs, and what stands before texts."""
+        info = self._model.model.info
+        _log.info(
+            "%s runs on %s, on %s in %s (asked for: %s)",
+            self.model_name,
+            info.runtime,
+            info.device,
+            info.dtype,
+            self.backend,
+        )
+        for side, prompt in self._prompts.items():
+            own = (
+                f"the model's own prompt for them, of {list(info.prompts)}"
+                if info.prompts
+                else "no prompt: the model has none"
+            )
+            _log.info(
+                "%s: before each %s stands %s",
+                self.model_name,
+                side,
+                repr(prompt["prompt"]) if "prompt" in prompt else own,
+            )
+
+    def _embed(self, texts: list[str], side: Side) -> list[Embedding]:
+        vectors: list[Embedding] = []
+        step = _TEXTS_A_STEP if self.show_progress_bar else max(len(texts), 1)
+        for start in get_tqdm_iterable(range(0, len(texts), step), self.show_progress_bar, "Embedding"):
+            made = self._model.model.embed(
+                texts[start : start + step],
+                dimensions=self.truncate_dim,
+                normalize=self.normalize,
+                **self._prompts[side],
+            )
+            vectors += made.tolist()
+        return vectors
+
+    async def _aembed(self, texts: list[str], side: Side) -> list[Embedding]:
+        made = await self._model.model.aembed(
+            texts, dimensions=self.truncate_dim, normalize=self.normalize, **self._prompts[side]
+        )
+        vectors: list[Embedding] = made.tolist()
+        return vectors
+
+    def _get_query_embedding(self, query: str) -> Embedding:
+        return self._embed([query], "query")[0]
+
+    async def _aget_query_embedding(self, query: str) -> Embedding:
+        return (await self._aembed([query], "query"))[0]
+
+    def _get_text_embedding(self, text: str) -> Embedding:
+        return self._embed([text], "document")[0]
+
+    async def _aget_text_embedding(self, text: str) -> Embedding:
+        return (await self._aembed([text], "document"))[0]
+
+    def _get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
+        return self._embed(texts, "document")
+
+    async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
+        return await self._aembed(texts, "document")
+
+    def _get_image_embedding(self, img_file_path: ImageType) -> Embedding:
+        raise NotImplementedError(_NO_IMAGES)
+
+    async def _aget_image_embedding(self, img_file_path: ImageType) -> Embedding:
+        raise NotImplementedError(_NO_IMAGES)
+
+    @field_serializer("max_length")
+    def _as_given(self, _: int) -> int | None:
+        """The length that was asked for, so that None stays the model's own."""
+        return self._max_length
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The arguments; the model is loaded, or shared, where they are unpickled."""
+        fields = {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}
+        return {
+            "__dict__": fields | {"max_length": self._max_length, "embeddings_cache": _pickled(self.embeddings_cache)}
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        type(self).__init__(self, **state["__dict__"])
+
+
+_NO_IMAGES = "textmill embeds texts only; for images take another embedding model, such as ClipEmbedding"
+
+
+def _refuse_deprecated(**given: Any) -> None:
+    for name, value in given.items():
+        if not (isinstance(value, str) and value == _DEPRECATED):
+            msg = f"{name} is deprecated, as it is in HuggingFaceEmbedding; leave it out"
+            raise ValueError(msg)
+
+
+def _pickled(cache: Any) -> Any:
+    """A cache that can be pickled; None, with a warning, for another."""
+    try:
+        pickle.dumps(cache)
+    except (TypeError, pickle.PicklingError, AttributeError):
+        _log.warning("the embeddings cache cannot be pickled, and is left out")
+        return None
+    return cache

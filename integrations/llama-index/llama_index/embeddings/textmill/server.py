@@ -1,0 +1,121 @@
+"""TextmillServerEmbedding: the embeddings of a textmill server, which learns which texts are queries and which documents."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+import numpy as np
+from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
+from llama_index.core.bridge.pydantic import Field, PrivateAttr, SecretStr
+from llama_index.embeddings.textmill.connection import DEFAULT_URL, Connection, key_of, root_of
+from llama_index.embeddings.textmill.instructions import Side
+
+import textmill
+
+_TEXTS_A_REQUEST = 512
+
+
+class TextmillServerEmbedding(BaseEmbedding):
+    """Embeds by ``POST {base_url}/v1/embeddings``.
+
+    Without a ``model_name`` the server's default model answers. The server puts the model's own prompts before queries and
+    documents, unless ``query_instruction`` or ``text_instruction`` is given (an empty one is none). The key comes from
+    ``api_key`` or else from the variable TEXTMILL_API_KEY; neither it nor ``headers`` are part of what `to_dict` gives.
+
+    Its methods raise `textmill.TextmillError`: InvalidInput, ModelNotFound, ConfigInvalid for a key that is refused,
+    Overloaded and Unavailable once ``max_retries`` more attempts have failed too, ForwardFailed.
+    """
+
+    model_name: str = Field(default="", description="A name of the server's models; empty means its default.")
+    base_url: str = Field(default=DEFAULT_URL, description="The server's address, with or without /v1.")
+    embed_batch_size: int = Field(default=_TEXTS_A_REQUEST, description="Texts in a request.", gt=0, le=2048)
+    api_key: SecretStr | None = Field(default=None, description="The server's API key.", exclude=True)
+    headers: dict[str, str] | None = Field(default=None, description="Further headers.", exclude=True, repr=False)
+    dimensions: int | None = Field(default=None, description="Keep that many values, then normalise.", gt=0)
+    query_instruction: str | None = Field(default=None, description="Put before queries; an empty one is none.")
+    text_instruction: str | None = Field(default=None, description="Put before texts; an empty one is none.")
+    timeout: float = Field(default=60.0, description="Seconds for each attempt.", gt=0)
+    max_retries: int = Field(default=5, description="Further attempts where the server is busy or not reached.", ge=0)
+    embeddings_cache: Any | None = Field(default=None, description="Cache for the embeddings.", exclude=True)
+
+    _connection: Connection = PrivateAttr()
+
+    def __init__(self, model_name: str = "", base_url: str = DEFAULT_URL, **kwargs: Any) -> None:
+        key = key_of(kwargs.pop("api_key", None))
+        fields: dict[str, Any] = kwargs | {"model_name": model_name, "base_url": root_of(base_url), "api_key": key}
+        super().__init__(**fields)
+        self._connection = Connection(
+            self.base_url, key, timeout=self.timeout, max_retries=self.max_retries, headers=self.headers
+        )
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Its name in dumps."""
+        return "TextmillServerEmbedding"
+
+    def get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
+        """`get_text_embedding_batch`, by the name that LlamaIndex's pages have for it."""
+        return self.get_text_embedding_batch(texts)
+
+    def close(self) -> None:
+        """Close the connections that threads have used."""
+        self._connection.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop."""
+        await self._connection.aclose()
+
+    def _body(self, texts: list[str], side: Side) -> dict[str, Any]:
+        instruction = self.query_instruction if side == "query" else self.text_instruction
+        role = {"input_type": side} if instruction is None else {"prompt": instruction}
+        asked = {"model": self.model_name or None, "dimensions": self.dimensions}
+        return {"input": texts, "encoding_format": "base64", **role} | {k: v for k, v in asked.items() if v is not None}
+
+    def _embed(self, texts: list[str], side: Side) -> list[Embedding]:
+        return _vectors(self._connection.post("/v1/embeddings", self._body(texts, side)), len(texts))
+
+    async def _aembed(self, texts: list[str], side: Side) -> list[Embedding]:
+        return _vectors(await self._connection.apost("/v1/embeddings", self._body(texts, side)), len(texts))
+
+    def _get_query_embedding(self, query: str) -> Embedding:
+        return self._embed([query], "query")[0]
+
+    async def _aget_query_embedding(self, query: str) -> Embedding:
+        return (await self._aembed([query], "query"))[0]
+
+    def _get_text_embedding(self, text: str) -> Embedding:
+        return self._embed([text], "document")[0]
+
+    async def _aget_text_embedding(self, text: str) -> Embedding:
+        return (await self._aembed([text], "document"))[0]
+
+    def _get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
+        return self._embed(texts, "document")
+
+    async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
+        return await self._aembed(texts, "document")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The arguments without secrets: a key comes from the environment where they are unpickled."""
+        return {"__dict__": {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        type(self).__init__(self, **state["__dict__"])
+
+
+_NOT_PICKLED = ("callback_manager", "rate_limiter", "embeddings_cache", "api_key", "headers")
+
+
+def _vectors(answer: Any, count: int) -> list[Embedding]:
+    """The vectors of an answer in OpenAI's form. Raises Unavailable for an answer of another form."""
+    try:
+        rows = [np.frombuffer(base64.b64decode(item["embedding"]), "<f4").tolist() for item in answer["data"]]
+    except (KeyError, TypeError, binascii.Error, ValueError) as error:
+        msg = f"the server's answer is not one of /v1/embeddings: {error!r}"
+        raise textmill.Unavailable(msg) from error
+    if len(rows) != count:
+        msg = f"the server gave {len(rows)} vectors for {count} texts"
+        raise textmill.Unavailable(msg)
+    return rows

@@ -1,0 +1,46 @@
+"""TextmillLLM: LlamaIndex's chat over OpenAI's protocol, set for a textmill server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llama_index.core.bridge.pydantic import Field
+from llama_index.embeddings.textmill.connection import DEFAULT_URL, key_of, root_of
+
+import textmill
+
+try:
+    from llama_index.llms.openai_like import OpenAILike
+except ImportError as error:
+    _missing = "llama-index-llms-openai-like is not installed; run: pip install 'llama-index-embeddings-textmill[llms]'"
+    raise textmill.ExtraMissing(_missing) from error
+
+_NO_KEY = "none"
+"""The client of OpenAI's protocol wants a key; without one of its own it would send that which is meant for OpenAI."""
+
+
+class TextmillLLM(OpenAILike):  # type: ignore[misc] # it ships no types
+    """A model that writes, by ``POST {base_url}/v1/chat/completions``: `OpenAILike` with its defaults set for textmill.
+
+    ``is_function_calling_model=True`` is for models whose template has tools. The key comes from ``api_key`` or else from the
+    variable TEXTMILL_API_KEY, and is no part of what `to_dict` gives.
+    """
+
+    api_key: str | None = Field(default=None, description="The server's API key.", exclude=True, repr=False)
+    is_chat_model: bool = Field(default=True, description="Whether conversations are sent as such.")
+
+    def __init__(self, model: str, base_url: str | None = None, **kwargs: Any) -> None:
+        address = root_of(base_url or kwargs.pop("api_base", None) or DEFAULT_URL)
+        key = key_of(kwargs.pop("api_key", None))
+        kwargs.pop("api_base", None)
+        super().__init__(
+            model=model,
+            api_base=f"{address}/v1",
+            api_key=_NO_KEY if key is None else key.get_secret_value(),
+            **kwargs,
+        )
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Its name in dumps."""
+        return "TextmillLLM"

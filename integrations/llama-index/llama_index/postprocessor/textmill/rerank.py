@@ -1,0 +1,129 @@
+"""TextmillRerank: nodes in the order of their relevance to the query, by a model in the process or on a textmill server."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from llama_index.core.bridge.pydantic import Field, PrivateAttr, SecretStr
+from llama_index.core.callbacks import CBEventType, EventPayload
+from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
+from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
+from llama_index.embeddings.textmill.arguments import Asked, meaning, without_secrets
+from llama_index.embeddings.textmill.connection import Connection, key_of
+from llama_index.embeddings.textmill.engines import opened
+from llama_index.postprocessor.textmill.rankers import Best, LocalRanker, Ranks, ServerRanker
+from llama_index_instrumentation import get_dispatcher
+
+_dispatcher = get_dispatcher(__name__)
+
+DEFAULT_MODEL = "BAAI/bge-reranker-base"
+
+
+class TextmillRerank(BaseNodePostprocessor):
+    """Gives the ``top_n`` nodes that are most relevant to the query, best first, with scores between 0 and 1.
+
+    Takes what SentenceTransformerRerank takes. With a ``base_url`` the model of that name on the server ranks (``POST
+    /v1/rerank``; an empty name is its default), else it is loaded, or shared, in the process. The key comes from ``api_key`` or
+    else from the variable TEXTMILL_API_KEY, and is no part of what `to_dict` gives.
+
+    Raises what `textmill.load` and `textmill.Model.rerank` raise, and ValueError where there is no query.
+    """
+
+    model: str = Field(default=DEFAULT_MODEL, description="The model's name.")
+    top_n: int = Field(default=2, description="Nodes to give.", gt=0)
+    device: str | None = Field(
+        default=None, description="Where to run in the process: cpu, cuda, cuda:1, mps, npu, xpu."
+    )
+    keep_retrieval_score: bool = Field(default=False, description="Keep the retriever's score in the nodes' metadata.")
+    trust_remote_code: bool = Field(default=False, description="Without effect: no code of a repository is run.")
+    base_url: str | None = Field(default=None, description="The server's address; None for a model in the process.")
+    api_key: SecretStr | None = Field(default=None, description="The server's API key.", exclude=True)
+    timeout: float = Field(default=60.0, description="Seconds for each attempt.", gt=0)
+    max_retries: int = Field(default=5, description="Further attempts where the server is busy or not reached.", ge=0)
+    load_kwargs: dict[str, Any] = Field(default_factory=dict, description="Further keywords of textmill.load.")
+
+    _ranker: Ranks = PrivateAttr()
+
+    def __init__(
+        self,
+        top_n: int = 2,
+        model: str = DEFAULT_MODEL,
+        device: str | None = None,
+        keep_retrieval_score: bool = False,  # noqa: FBT001, FBT002 - SentenceTransformerRerank's order
+        trust_remote_code: bool = False,  # noqa: FBT001, FBT002 - as above
+        **kwargs: Any,
+    ) -> None:
+        kwargs["load_kwargs"], token = without_secrets(kwargs.get("load_kwargs"))
+        key = key_of(kwargs.pop("api_key", None)) if kwargs.get("base_url") is not None else None
+        unknown = [name for name in kwargs if name not in type(self).model_fields]
+        if unknown:
+            warnings.warn(f"{type(self).__name__} has no use for {', '.join(unknown)}", stacklevel=2)
+        fields: dict[str, Any] = {name: value for name, value in kwargs.items() if name not in unknown}
+        fields |= {"top_n": top_n, "model": model, "device": device, "api_key": key}
+        fields |= {"keep_retrieval_score": keep_retrieval_score, "trust_remote_code": trust_remote_code}
+        super().__init__(**fields)
+        if self.base_url is not None:
+            connection = Connection(self.base_url, key, timeout=self.timeout, max_retries=self.max_retries)
+            self._ranker = ServerRanker(connection, model)
+            return
+        meant = meaning(Asked(device=device, trust_remote_code=trust_remote_code, load_kwargs=self.load_kwargs))
+        for remark in meant.remarks:
+            warnings.warn(remark, stacklevel=2)
+        self._ranker = LocalRanker(opened(model, meant, token))
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Its name in dumps."""
+        return "TextmillRerank"
+
+    def _postprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        query = _query(query_bundle)
+        if not nodes:
+            return []
+        with self._told(nodes, query) as event:
+            return self._chosen(nodes, self._ranker.rank(query, _texts(nodes), self.top_n), event)
+
+    async def _apostprocess_nodes(
+        self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
+    ) -> list[NodeWithScore]:
+        query = _query(query_bundle)
+        if not nodes:
+            return []
+        with self._told(nodes, query) as event:
+            return self._chosen(nodes, await self._ranker.arank(query, _texts(nodes), self.top_n), event)
+
+    def _told(self, nodes: list[NodeWithScore], query: str) -> Any:
+        """The event of a call, for LlamaIndex's callbacks and its instrumentation."""
+        _dispatcher.event(ReRankStartEvent(query=query, nodes=nodes, top_n=self.top_n, model_name=self.model))
+        payload: dict[str, Any] = {
+            EventPayload.NODES: nodes,
+            EventPayload.MODEL_NAME: self.model,
+            EventPayload.QUERY_STR: query,
+            EventPayload.TOP_K: self.top_n,
+        }
+        return self.callback_manager.event(CBEventType.RERANKING, payload=payload)
+
+    def _chosen(self, nodes: list[NodeWithScore], best: Best, event: Any) -> list[NodeWithScore]:
+        chosen = []
+        for index, score in best:
+            if self.keep_retrieval_score:
+                nodes[index].node.metadata["retrieval_score"] = nodes[index].score
+            chosen.append(NodeWithScore(node=nodes[index].node, score=score))
+        event.on_end(payload={EventPayload.NODES: chosen})
+        _dispatcher.event(ReRankEndEvent(nodes=chosen))
+        return chosen
+
+
+def _query(bundle: QueryBundle | None) -> str:
+    if bundle is None:
+        msg = "reranking needs the query: give query_bundle or query_str"
+        raise ValueError(msg)
+    return bundle.query_str
+
+
+def _texts(nodes: list[NodeWithScore]) -> list[str]:
+    return [node.node.get_content(metadata_mode=MetadataMode.EMBED) for node in nodes]

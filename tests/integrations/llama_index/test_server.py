@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import pickle
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from llama_index.embeddings.textmill import TextmillEmbedding, TextmillServerEmbedding
+from llama_index.embeddings.textmill.refusals import wait
+from tests.integrations.llama_index.conftest import Scripted
+
+import textmill
+
+VECTOR = base64.b64encode(np.array([3, 4], "<f4").tobytes()).decode()
+FINE = (200, {}, json.dumps({"data": [{"embedding": VECTOR}]}).encode())
+
+
+def test_the_vectors_are_those_of_the_process(url: str, tiny: Path) -> None:
+    ours = TextmillServerEmbedding(
+        base_url=f"{url}/v1/", api_key="key", embed_batch_size=7, text_instruction="read this: "
+    )
+    local = TextmillEmbedding(str(tiny), load_kwargs={"dtype": "float32"})
+    texts = [f"text {number}" for number in range(20)]
+
+    np.testing.assert_allclose(ours.get_text_embedding_batch(texts), local.get_text_embedding_batch(texts), atol=1e-5)
+    assert len(ours.get_query_embedding("a")) == 32
+    ours.close()
+
+
+async def test_calls_of_an_event_loop(url: str) -> None:
+    model = TextmillServerEmbedding("tiny", url, api_key="key", embed_batch_size=5, dimensions=4)
+
+    batches = await asyncio.gather(*(model.aget_text_embedding_batch([str(n) for n in range(17)]) for _ in range(3)))
+
+    assert [len(batch) for batch in batches] == [17] * 3
+    assert len(await model.aget_query_embedding("a")) == 4
+    await model.aclose()
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "error", "said"),
+    [
+        ("tiny", "wrong", textmill.ConfigInvalid, "key"),
+        ("unknown", "key", textmill.ModelNotFound, "unknown"),
+        ("reranker", "key", textmill.InvalidInput, "cannot embed"),
+    ],
+)
+def test_what_the_server_refuses_is_an_error_with_its_words(
+    name: str, key: str, error: type[Exception], said: str, url: str
+) -> None:
+    with pytest.raises(error, match=said):
+        TextmillServerEmbedding(name, url, api_key=key).get_text_embedding("a")
+
+
+def test_the_side_is_told_or_else_the_instruction(scripted: Scripted) -> None:
+    scripted.script = [FINE] * 4
+    model = TextmillServerEmbedding(base_url=scripted.url)
+    instructed = TextmillServerEmbedding(base_url=scripted.url, query_instruction="find: ", text_instruction="")
+
+    assert model.get_query_embedding("q") == [3.0, 4.0]
+    model.get_text_embedding("t")
+    instructed.get_query_embedding("q")
+    instructed.get_text_embedding("t")
+
+    fixed = {"encoding_format": "base64"}
+    assert [json.loads(body) for body in scripted.asked] == [
+        fixed | {"input": ["q"], "input_type": "query"},
+        fixed | {"input": ["t"], "input_type": "document"},
+        fixed | {"input": ["q"], "prompt": "find: "},
+        fixed | {"input": ["t"], "prompt": ""},
+    ]
+
+
+@pytest.mark.parametrize(
+    "trouble", [(429, {"Retry-After": "0"}, b""), (503, {"Retry-After": "0"}, b"{}"), (0, {}, b"")]
+)
+async def test_a_server_that_is_busy_or_gone_is_asked_again(
+    trouble: tuple[int, dict[str, str], bytes], scripted: Scripted
+) -> None:
+    scripted.script = [trouble, FINE, trouble, FINE]
+    model = TextmillServerEmbedding(base_url=scripted.url)
+
+    assert await asyncio.to_thread(model.get_text_embedding, "a") == [3.0, 4.0]
+    assert await model.aget_text_embedding("a") == [3.0, 4.0]
+    await model.aclose()
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "said"),
+    [
+        ((429, {"Retry-After": "7"}, b'{"error": {"message": "full"}}'), textmill.Overloaded, "full"),
+        ((503, {}, b'{"error": "leaving", "error_type": "Unhealthy"}'), textmill.Unavailable, "leaving"),
+        ((500, {}, b'{"message": "broken"}'), textmill.ForwardFailed, "broken"),
+        ((422, {}, b"no JSON"), textmill.InvalidInput, "422 no JSON"),
+        ((200, {}, b"<html>"), textmill.Unavailable, "is this a textmill server"),
+        ((200, {}, b'{"data": [{"embedding": [1.0]}]}'), textmill.Unavailable, "not one of /v1/embeddings"),
+        ((200, {}, b'{"data": []}'), textmill.Unavailable, "0 vectors for 1 texts"),
+        ((200, {}, b'{"data": [{"embedding": "AAA"}]}'), textmill.Unavailable, "not one of /v1/embeddings"),
+        ((0, {}, b""), textmill.Unavailable, "no answer from"),
+    ],
+)
+def test_what_goes_wrong_says_what_and_where(
+    answer: tuple[int, dict[str, str], bytes], error: type[Exception], said: str, scripted: Scripted
+) -> None:
+    scripted.script = [answer]
+
+    with pytest.raises(error, match=said):
+        TextmillServerEmbedding(base_url=scripted.url, max_retries=0).get_text_embedding("a")
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [({"retry-after": "7"}, 7), ({"retry-after": "9999"}, 60), ({}, 2), ({"retry-after": "soon"}, 2),
+     ({"retry-after": "Thu, 01 Jan 2015 00:00:00 GMT"}, 0)],
+)  # fmt: skip
+def test_the_wait_is_what_the_server_says(headers: dict[str, str], seconds: float) -> None:
+    assert wait(3, httpx.Headers(headers)) == seconds
+
+
+def test_no_secret_is_written_down_and_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = TextmillServerEmbedding(
+        "m", "http://h:1/v1", api_key="sk-one", headers={"x-key": "sk-two"}, dimensions=3, timeout=5
+    )
+    monkeypatch.setenv("TEXTMILL_API_KEY", "sk-three")
+
+    again = [TextmillServerEmbedding.from_dict(model.to_dict()), pickle.loads(pickle.dumps(model))]  # noqa: S301 - ours
+
+    for each in again:
+        assert each.to_dict() == model.to_dict()
+        assert each.api_key.get_secret_value() == "sk-three"
+    assert "sk-" not in repr((model, model.to_dict(), model.to_json(), model.to_payload(), pickle.dumps(model)))

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from llama_index.sparse_embeddings.textmill import TextmillSparseEmbedding
+
+import textmill
+
+TEXTS = ["The mill turns.", "Water drives the wheel."]
+
+
+async def test_in_the_process_and_on_a_server_weights_are_those_of_the_model(splade: Path, url: str) -> None:
+    local = TextmillSparseEmbedding(str(splade), load_kwargs={"dtype": "float32"})
+    remote = TextmillSparseEmbedding("splade", url, api_key="key")
+    with textmill.load(str(splade), task="embed_sparse", dtype="float32") as model:
+        rows = model.embed_sparse(TEXTS)
+
+    for encoder in (local, remote):
+        made = encoder.get_text_embedding_batch(TEXTS)
+        assert made == await encoder.aget_text_embedding_batch(TEXTS)
+        for row, weights in zip(rows, made, strict=True):
+            assert sorted(weights) == row.indices.tolist()
+            assert [weights[index] for index in sorted(weights)] == pytest.approx(row.values.tolist(), abs=1e-5)
+        assert encoder.get_query_embedding("a") == pytest.approx(await encoder.aget_query_embedding("a"))
+
+
+def test_the_largest_weights_alone(splade: Path, url: str) -> None:
+    exact = {"dtype": "float32"}
+    every = TextmillSparseEmbedding(str(splade), load_kwargs=exact).get_text_embedding(TEXTS[0])
+    largest = sorted(every, key=lambda index: -every[index])[:3]
+
+    for encoder in (
+        TextmillSparseEmbedding(str(splade), top=3, load_kwargs=exact),
+        TextmillSparseEmbedding("splade", url, api_key="key", top=3),
+    ):
+        assert sorted(encoder.get_text_embedding(TEXTS[0])) == sorted(largest)
+
+
+def test_a_dump_has_no_secret() -> None:
+    remote = TextmillSparseEmbedding("m", "http://h", api_key="sk-one")
+
+    assert remote.model_dump()["class_name"] == "TextmillSparseEmbedding"
+    assert "sk-" not in repr((remote, remote.model_dump(), remote.to_payload()))
