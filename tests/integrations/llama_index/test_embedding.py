@@ -56,8 +56,9 @@ def test_what_is_unknown_or_without_effect_is_a_warning(tiny: Path) -> None:
 
 @pytest.mark.parametrize("name", ["tokenizer_name", "pooling", "model", "tokenizer"])
 def test_what_they_have_deprecated_is_refused_as_they_do(name: str, tiny: Path) -> None:
+    given: dict[str, Any] = {name: None}
     with pytest.raises(ValueError, match=name):
-        TextmillEmbedding(str(tiny), **{name: None})
+        TextmillEmbedding(str(tiny), **given)
 
 
 def test_no_name_is_refused_as_they_do() -> None:

@@ -16,7 +16,7 @@ from tests.integrations.llama_index.conftest import Scripted
 import textmill
 
 VECTOR = base64.b64encode(np.array([3, 4], "<f4").tobytes()).decode()
-FINE = (200, {}, json.dumps({"data": [{"embedding": VECTOR}]}).encode())
+FINE: tuple[int, dict[str, str], bytes] = (200, {}, json.dumps({"data": [{"embedding": VECTOR}]}).encode())
 
 
 def test_the_vectors_are_those_of_the_process(url: str, tiny: Path) -> None:
