@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
@@ -20,9 +21,14 @@ from bench.processes import ROOT
 from bench.progress import Progress
 from textmill.cli.throughput import Workload
 
-CONTENDERS: Final = ("HuggingFaceEmbedding, torch float32", "TextmillEmbedding, float32", "TextmillEmbedding, auto")
+CONTENDERS: Final = (
+    "HuggingFaceEmbedding, torch float32",
+    "TextmillEmbedding, float32",
+    "TextmillEmbedding, auto",
+    "TextmillEmbedding, int8",
+)
 LENGTHS: Final = (40, 220)
-"""Tokens of a chunk: within what MiniLM takes, with LlamaIndex's header of metadata."""
+"""Tokens of a chunk, at least and at most: within what MiniLM takes, with LlamaIndex's header of metadata."""
 
 
 def main() -> None:
@@ -30,14 +36,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.indexing", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="how often each has its turn")
     parser.add_argument("--chunks", type=int, default=2000, help="chunks in the index")
+    parser.add_argument("--lengths", type=int, nargs=2, default=LENGTHS, help="tokens of a chunk, at least and at most")
     parser.add_argument("--model", default=MODEL, help="a checkpoint's folder (default: the packaged MiniLM)")
     parser.add_argument("--worker", choices=CONTENDERS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     folder = checkpoint(given.model)
     if given.worker:
-        _work(given.worker, folder, given.chunks)
+        _work(given.worker, folder, given.chunks, given.lengths)
         return
-    workers = {name: _start(name, folder, given.chunks) for name in CONTENDERS}
+    workers = {name: _start(name, folder, given.chunks, given.lengths) for name in CONTENDERS}
     told: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
     vectors: dict[str, Any] = {}
     with Progress() as progress:
@@ -72,8 +79,9 @@ def _ratio(base: list[dict[str, float]], rounds: list[dict[str, float]], key: st
     return statistics.median(theirs[key] / ours[key] for theirs, ours in zip(base, rounds, strict=True))
 
 
-def _start(name: str, folder: Path, chunks: int) -> subprocess.Popen[str]:
+def _start(name: str, folder: Path, chunks: int, lengths: Sequence[int]) -> subprocess.Popen[str]:
     own = [sys.executable, "-m", "bench.indexing", "--worker", name, "--model", str(folder), "--chunks", str(chunks)]
+    own += ["--lengths", *map(str, lengths)]
     command = ["/usr/bin/env", "HF_HUB_OFFLINE=1", *own]
     worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     cast("IO[str]", worker.stdout).readline()  # it is ready, and waits from now on
@@ -88,7 +96,7 @@ def _ask(worker: subprocess.Popen[str]) -> dict[str, Any]:
     return answer
 
 
-def _work(name: str, folder: Path, chunks: int) -> None:
+def _work(name: str, folder: Path, chunks: int, between: Sequence[int]) -> None:
     """A contender's process: for each line, index all chunks, and say how long that took."""
     from llama_index.core import VectorStoreIndex  # noqa: PLC0415 - a contender's process alone
     from llama_index.core.schema import TextNode  # noqa: PLC0415 - as above
@@ -96,7 +104,7 @@ def _work(name: str, folder: Path, chunks: int) -> None:
     model = _model(name, folder)
     spent = _timed(model)
     rng = np.random.default_rng(0)
-    lengths = rng.integers(*LENGTHS, chunks)
+    lengths = rng.integers(between[0], between[1], chunks)
     texts = [Workload("", int(length), 512).texts(1, place)[0] for place, length in enumerate(lengths)]
     print(flush=True)
     for _ in sys.stdin:

@@ -31,6 +31,7 @@ async def test_in_the_process_and_on_a_server_nodes_come_as_the_model_ranks_them
         awaited = await ranker.apostprocess_nodes(nodes(), query_str="mill")
         assert [node.text for node in found] == [node.text for node in awaited] == [text for text, _ in best]
         assert [node.score for node in found] == pytest.approx([score for _, score in best], abs=1e-5)
+        await ranker.aclose()
 
 
 def test_the_retrievers_score_is_kept_where_that_is_asked_for(reranker: Path) -> None:

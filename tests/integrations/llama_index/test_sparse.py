@@ -23,6 +23,7 @@ async def test_in_the_process_and_on_a_server_weights_are_those_of_the_model(spl
             assert sorted(weights) == row.indices.tolist()
             assert [weights[index] for index in sorted(weights)] == pytest.approx(row.values.tolist(), abs=1e-5)
         assert encoder.get_query_embedding("a") == pytest.approx(await encoder.aget_query_embedding("a"))
+        await encoder.aclose()
 
 
 def test_the_largest_weights_alone(splade: Path, url: str) -> None:

@@ -45,6 +45,7 @@ class TextmillRerank(BaseNodePostprocessor):
     load_kwargs: dict[str, Any] = Field(default_factory=dict, description="Further keywords of textmill.load.")
 
     _ranker: Ranks = PrivateAttr()
+    _connection: Connection | None = PrivateAttr(default=None)
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class TextmillRerank(BaseNodePostprocessor):
         super().__init__(**fields)
         if self.base_url is not None:
             connection = Connection(self.base_url, key, timeout=self.timeout, max_retries=self.max_retries)
-            self._ranker = ServerRanker(connection, model)
+            self._ranker, self._connection = ServerRanker(connection, model), connection
             return
         meant = meaning(Asked(device=device, trust_remote_code=trust_remote_code, load_kwargs=self.load_kwargs))
         for remark in meant.remarks:
@@ -77,6 +78,11 @@ class TextmillRerank(BaseNodePostprocessor):
     def class_name(cls) -> str:
         """Its name in dumps."""
         return "TextmillRerank"
+
+    async def aclose(self) -> None:
+        """Close the connections to a server that this event loop has used."""
+        if self._connection is not None:
+            await self._connection.aclose()
 
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None

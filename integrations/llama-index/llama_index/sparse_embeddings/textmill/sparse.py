@@ -29,6 +29,7 @@ class TextmillSparseEmbedding(BaseSparseEmbedding):
     load_kwargs: dict[str, Any] = Field(default_factory=dict, description="Keywords of textmill.load.")
 
     _encoder: Encodes = PrivateAttr()
+    _connection: Connection | None = PrivateAttr(default=None)
 
     def __init__(self, model_name: str, base_url: str | None = None, **kwargs: Any) -> None:
         kwargs["load_kwargs"], token = without_secrets(kwargs.get("load_kwargs"))
@@ -40,12 +41,17 @@ class TextmillSparseEmbedding(BaseSparseEmbedding):
             self._encoder = LocalEncoder(model)
         else:
             connection = Connection(base_url, key, timeout=self.timeout, max_retries=self.max_retries)
-            self._encoder = ServerEncoder(connection, model_name)
+            self._encoder, self._connection = ServerEncoder(connection, model_name), connection
 
     @classmethod
     def class_name(cls) -> str:
         """Its name in dumps."""
         return "TextmillSparseEmbedding"
+
+    async def aclose(self) -> None:
+        """Close the connections to a server that this event loop has used."""
+        if self._connection is not None:
+            await self._connection.aclose()
 
     def _get_query_embedding(self, query: str) -> SparseEmbedding:
         return self._encoder.encode([query], "query", self.top)[0]
