@@ -16,6 +16,7 @@ import os
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 import traceback
@@ -23,7 +24,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -96,12 +96,9 @@ def _tried(check: Check, servers: Servers, *, trace: bool) -> str:
 
 def _vocabularies() -> str:
     """A folder with tiktoken's vocabularies, which some clients bring along; an empty one where none does."""
-    for package, path in (("llama_index.core", "_static/tiktoken_cache"), ("litellm", "litellm_core_utils/tokenizers")):
-        spec = find_spec(package)
-        for place in (spec.submodule_search_locations or ()) if spec else ():
-            if (Path(place) / path).is_dir():
-                return str(Path(place) / path)
-    return ""
+    packages = Path(sysconfig.get_path("purelib"))
+    kept = ("llama_index/core/_static/tiktoken_cache", "litellm/litellm_core_utils/tokenizers")
+    return next((str(packages / path) for path in kept if (packages / path).is_dir()), "")
 
 
 def _serve(python: str, folder: Path, models: Mapping[str, Sequence[str]], stack: ExitStack, *, grpc: bool) -> Servers:

@@ -110,7 +110,11 @@ def _plain(value: Any) -> Any:
     left out of their repr, since no vector depends on that; of paths nothing, since the same files are the same model wherever they lie.
     """
     if is_dataclass(value) and not isinstance(value, type):
-        kept = {each.name: _plain(getattr(value, each.name)) for each in fields(value) if each.repr and not _usual(value, each)}
+        kept = {
+            each.name: _plain(getattr(value, each.name))
+            for each in fields(value)
+            if each.repr and not _usual(value, each)
+        }
         return {"is": type(value).__name__, **kept}
     if isinstance(value, Mapping):
         return {str(key): _plain(each) for key, each in value.items()}
