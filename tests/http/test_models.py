@@ -53,7 +53,7 @@ async def test_the_list_can_be_filtered_by_a_regular_expression(several: httpx.A
 
 async def test_weights_of_a_model_file_are_listed_where_asked_for(several: httpx.AsyncClient) -> None:
     assert await ids(several, "?excludeConfigured=true") == ["tiny", "owner/name", "ranks"]
-    for path in ("/v1/models", "/models", "/v1/models/capabilities"):
+    for path in ("/v1/models", "/models", "/openai/v1/models", "/openai/models", "/v1/models/capabilities"):
         assert await ids(several, "?excludeConfigured=false", path) == ["tiny", "owner/name", "ranks", "tiny.gguf"]
 
 

@@ -195,7 +195,7 @@ _FAILURES = {
 OPERATIONS: tuple[Operation[Any], ...] = (
     Operation(
         method="GET",
-        paths=("/v1/models", "/models"),
+        paths=("/v1/models", "/models", "/openai/v1/models", "/openai/models"),
         dialect=OPENAI,
         handle=models,
         takes=ModelsQuery,
@@ -215,7 +215,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     ),
     Operation(
         method="GET",
-        paths=("/v1/models/{id:path}", "/models/{id:path}"),
+        paths=("/v1/models/{id:path}", "/models/{id:path}", "/openai/v1/models/{id:path}", "/openai/models/{id:path}"),
         dialect=OPENAI,
         handle=one_model,
         takes=ModelsPath,
