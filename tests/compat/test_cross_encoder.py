@@ -49,7 +49,7 @@ def both(
         {"apply_softmax": True},
         {"activation_fn": torch.nn.Identity()},
         {"activation_fn": torch.nn.Sigmoid()},
-        {"activation_fn": torch.tanh},
+        {"activation_fn": torch.nn.Tanh()},
         {"activation_fct": torch.nn.Softmax(dim=-1)},
         {"convert_to_tensor": True},
         {"show_progress_bar": True, "batch_size": 1, "num_workers": 0},
