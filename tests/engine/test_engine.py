@@ -82,7 +82,7 @@ def test_one_thread_alone_touches_the_runtime(serve: Serve) -> None:
 
 def test_a_large_call_is_bulk_and_lets_a_single_row_pass(serve: Serve) -> None:
     runtime = FakeRuntime()
-    engine = serve(runtime)
+    engine = serve(runtime, Policy(batch_tokens=64, bulk_age_s=PATIENCE_S))
     held = occupy(engine, runtime)
     bulk = engine.submit([row_of(number, 5) for number in range(10_000)])
     single = engine.submit([row_of(4)])
