@@ -14,8 +14,9 @@ import pytest
 from textmill.contract import EmbedOptions
 from textmill.errors import ForwardFailed
 from textmill.http.cohere import CohereEmbedAnswer, CohereFirstEmbedAnswer
-from textmill.http.cohere_vectors import int8, ubinary
+from textmill.http.cohere_vectors import int8
 from textmill.http.rerank import RerankAnswer
+from textmill.tasks.bits import unsigned_bits
 from textmill.testing.served import RecordingModel, vector_of
 
 SECOND = ["/v2/embed", "/v1/v2/embed"]
@@ -60,7 +61,7 @@ async def test_every_type_comes_that_was_asked_for_and_no_other(path: str, clien
     assert body["response_type"] == "embeddings_by_type"
     assert list(body["embeddings"]) == TYPES
     assert body["embeddings"]["int8"] == int8(rows).tolist()
-    assert body["embeddings"]["ubinary"] == ubinary(rows).tolist()
+    assert body["embeddings"]["ubinary"] == unsigned_bits(rows).tolist()
     one = (await client.post(path, json={"texts": texts, "embedding_types": ["binary"]})).json()
     assert list(one["embeddings"]) == ["binary"]
     assert len(one["embeddings"]["binary"][0]) == 48

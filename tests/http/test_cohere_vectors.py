@@ -9,10 +9,8 @@ import numpy.typing as npt
 import orjson
 import pytest
 
-from textmill.http.cohere_vectors import TYPES, binary, int8, step, ubinary, uint8
-
-UBINARY = [[160, 96, 174], [100, 244, 203]]
-BINARY = [[32, -32, 46], [-28, 116, 75]]
+from textmill.http.cohere_vectors import TYPES, int8, step, uint8
+from textmill.tasks.bits import signed_bits, unsigned_bits
 
 Vectors = npt.NDArray[np.float32]
 
@@ -21,19 +19,6 @@ def unit(rows: int, dimensions: int) -> Vectors:
     made = np.random.default_rng(dimensions).standard_normal((rows, dimensions)).astype(np.float32)
     scaled: Vectors = made / np.linalg.norm(made, axis=1, keepdims=True)
     return scaled
-
-
-def test_bits_are_those_of_sentence_transformers() -> None:
-    """Computed with sentence-transformers 6.2.0: quantize_embeddings(default_rng(3).standard_normal((2, 24)), …)."""
-    rows = np.random.default_rng(3).standard_normal((2, 24)).astype(np.float32)
-    assert ubinary(rows).tolist() == UBINARY
-    assert binary(rows).tolist() == BINARY
-
-
-def test_zero_is_no_bit_and_a_byte_that_is_not_full_ends_in_zeros() -> None:
-    rows = np.array([[1, 0, -1, 1, 0, 0, 0, 0, 2, 3]], np.float32)
-    assert ubinary(rows).tolist() == [[0b10010000, 0b11000000]]
-    assert binary(rows).tolist() == [[0b10010000 - 128, 0b11000000 - 128]]
 
 
 @pytest.mark.parametrize("dimensions", [8, 64, 384, 1024, 4096])
@@ -69,6 +54,6 @@ def test_every_type_is_json() -> None:
     assert np.array_equal(np.array(made["float"], np.float32), rows)
     assert made["int8"] == int8(rows).tolist()
     assert made["uint8"] == uint8(rows).tolist()
-    assert made["binary"] == binary(rows).tolist()
-    assert made["ubinary"] == ubinary(rows).tolist()
+    assert made["binary"] == signed_bits(rows).tolist()
+    assert made["ubinary"] == unsigned_bits(rows).tolist()
     assert [np.frombuffer(b64decode(text), "<f4").tolist() for text in made["base64"]] == rows.tolist()

@@ -7,6 +7,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from textmill.tasks.bits import signed_bits, unsigned_bits
+
 Precision = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
@@ -28,9 +30,9 @@ def quantized(vectors: npt.NDArray[np.float32], precision: Precision) -> npt.NDA
         case "uint8":
             return _buckets(vectors, precision).astype(np.uint8)
         case "binary":
-            return (np.packbits(vectors > 0, axis=-1) - _SIGN).astype(np.int8)
+            return signed_bits(vectors)
         case "ubinary":
-            return np.packbits(vectors > 0, axis=-1)
+            return unsigned_bits(vectors)
     msg = f"precision is {precision!r}; it can be {', '.join(PRECISIONS)}"
     raise ValueError(msg)
 

@@ -5,20 +5,19 @@ them depends on nothing but the number of dimensions, so that bytes of any two c
 the values of a unit vector of d dimensions have the root mean square 1/√d, and the bytes -127 to 127 stand for eight times that
 to either side, at most for -1 to 1. What lies beyond is cut off there. ``uint8`` is the same plus 128.
 
-Bits are those of `sentence_transformers.quantize_embeddings`: 1 for what is above 0, eight in a byte, the first the most
-significant; ``binary`` is the byte less 128.
+Bits are those of `textmill.tasks.bits`.
 """
 
 from __future__ import annotations
 
-from binascii import b2a_base64
 from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 import orjson
 
-from textmill.http.vectors import RowsToJson, Vectors, float_rows
+from textmill.http.vectors import RowsToJson, Vectors, base64_of, float_rows
+from textmill.tasks.bits import signed_bits, unsigned_bits
 
 _MOST = 127
 _REACH = 8.0
@@ -43,16 +42,6 @@ def uint8(rows: Vectors) -> npt.NDArray[np.uint8]:
     return (int8(rows).astype(np.int16) + 128).astype(np.uint8)
 
 
-def ubinary(rows: Vectors) -> npt.NDArray[np.uint8]:
-    """A bit for each value, eight in a byte: (rows, dimensions / 8); zeros fill the last byte."""
-    return np.packbits(rows > 0, axis=-1)
-
-
-def binary(rows: Vectors) -> npt.NDArray[np.int8]:
-    """`ubinary` less 128."""
-    return (ubinary(rows).astype(np.int16) - 128).astype(np.int8)
-
-
 def _int8_rows(rows: Vectors, _first: int) -> bytes:
     return _dumped(int8(rows))
 
@@ -62,16 +51,15 @@ def _uint8_rows(rows: Vectors, _first: int) -> bytes:
 
 
 def _binary_rows(rows: Vectors, _first: int) -> bytes:
-    return _dumped(binary(rows))
+    return _dumped(signed_bits(rows))
 
 
 def _ubinary_rows(rows: Vectors, _first: int) -> bytes:
-    return _dumped(ubinary(rows))
+    return _dumped(unsigned_bits(rows))
 
 
 def _base64_rows(rows: Vectors, _first: int) -> bytes:
-    little = rows.astype("<f4", copy=False)
-    return orjson.dumps([b2a_base64(row.tobytes(), newline=False).decode() for row in little])
+    return orjson.dumps(base64_of(rows))
 
 
 def _dumped(values: npt.NDArray[np.int8] | npt.NDArray[np.uint8]) -> bytes:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from binascii import b2a_base64
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
 import orjson
 
-from textmill.http.vectors import RowsToJson, Vectors, openai_base64_rows, openai_float_rows
+from textmill.http.vectors import RowsToJson, Vectors, base64_of, openai_base64_rows, openai_float_rows
+from textmill.tasks.bits import signed_bits, unsigned_bits
 
 Encoding = Literal["float", "base64", "binary", "ubinary"]
 
@@ -23,25 +22,11 @@ def rows_in(wanted: Encoding | Sequence[Encoding]) -> RowsToJson:
     return _items(_FORMS[wanted])
 
 
-def bits(rows: Vectors) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Eight values to a byte, the first at its highest bit: 1 where it is greater than 0. Rows are filled up with zeros, as numpy's packbits does."""
-    return np.packbits(rows > 0, axis=-1)
-
-
-def signed_bits(rows: Vectors) -> np.ndarray[Any, np.dtype[np.int8]]:
-    """`bits` less 128, as sentence-transformers, Cohere and Jina have it."""
-    return (bits(rows).astype(np.int16) - 128).astype(np.int8)
-
-
-def _base64(rows: Vectors) -> list[str]:
-    return [b2a_base64(row.tobytes(), newline=False).decode() for row in rows.astype("<f4", copy=False)]
-
-
 _FORMS: Mapping[Encoding, Callable[[Vectors], Sequence[Any]]] = {
     "float": lambda rows: rows,  # type: ignore[dict-item,return-value] # an array is a sequence of its rows
-    "base64": _base64,
+    "base64": base64_of,
     "binary": signed_bits,  # type: ignore[dict-item] # as above
-    "ubinary": bits,  # type: ignore[dict-item] # as above
+    "ubinary": unsigned_bits,  # type: ignore[dict-item] # as above
 }
 _WHOLE: Mapping[str, RowsToJson] = {"float": openai_float_rows, "base64": openai_base64_rows}
 

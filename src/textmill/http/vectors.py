@@ -33,13 +33,14 @@ def openai_float_rows(rows: Vectors, first: int) -> bytes:
     return orjson.dumps(items, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
+def base64_of(rows: Vectors) -> list[str]:
+    """Each vector as little-endian float32 in base64, standard alphabet and padding."""
+    return [b2a_base64(row.tobytes(), newline=False).decode() for row in rows.astype("<f4", copy=False)]
+
+
 def openai_base64_rows(rows: Vectors, first: int) -> bytes:
-    """OpenAI's items with little-endian float32 in base64, standard alphabet and padding."""
-    little = rows.astype("<f4", copy=False)
-    items = [
-        {"object": "embedding", "embedding": b2a_base64(row.tobytes(), newline=False).decode(), "index": first + i}
-        for i, row in enumerate(little)
-    ]
+    """OpenAI's items with vectors as `base64_of` has them."""
+    items = [{"object": "embedding", "embedding": text, "index": first + i} for i, text in enumerate(base64_of(rows))]
     return orjson.dumps(items)
 
 
