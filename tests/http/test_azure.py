@@ -71,3 +71,8 @@ async def test_each_way_of_sending_a_key_opens_each_route(header: dict[str, str]
     for path, body in bodies.items():
         assert (await client.post(path, json=body)).status_code == 401
         assert (await client.post(path, json=body, headers=header)).status_code == 200
+
+
+async def test_what_azure_has_and_we_do_not_is_told_as_openais_clients_read_it(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/openai/deployments/tiny/images/generations", json={})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_route")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from textmill.contract import EmbedOptions
-from textmill.errors import ForwardFailed
+from textmill.errors import ForwardFailed, InvalidInput
 from textmill.http.cohere import CohereEmbedAnswer, CohereFirstEmbedAnswer
 from textmill.http.cohere_vectors import int8
 from textmill.http.rerank import RerankAnswer
@@ -118,16 +118,16 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}
     [
         ({}, "invalid_type", "texts", "missing"),
         ({"texts": []}, "empty_input", "texts", "nothing to embed"),
-        ({"inputs": []}, "empty_input", "input", "nothing to embed"),
-        ({"inputs": [{"content": []}]}, "empty_input", "input", "inputs[0].content"),
-        ({"texts": ["a"], "inputs": [{"content": []}]}, "invalid_type", "input", "not both"),
+        ({"inputs": []}, "empty_input", "inputs", "nothing to embed"),
+        ({"inputs": [{"content": []}]}, "empty_input", "inputs", "inputs[0].content"),
+        ({"texts": ["a"], "inputs": [{"content": []}]}, "invalid_type", "inputs", "not both"),
         ({"texts": "a"}, "invalid_type", "texts", "texts"),
         ({"texts": ["a", 1]}, "invalid_type", "texts", "texts"),
         ({"texts": [None]}, "invalid_type", "texts", "texts"),
-        ({"inputs": [{}]}, "invalid_type", "input", "content"),
-        ({"inputs": [{"content": [IMAGE]}]}, "invalid_input", "input", "inputs[0].content[0] is an image"),
-        ({"inputs": [{"content": [{"type": "sound"}]}]}, "invalid_input", "input", "'sound'"),
-        ({"inputs": [{"content": [{"type": "text"}]}]}, "invalid_input", "input", "no 'text'"),
+        ({"inputs": [{}]}, "invalid_type", "inputs", "content"),
+        ({"inputs": [{"content": [IMAGE]}]}, "invalid_input", "inputs", "inputs[0].content[0] is an image"),
+        ({"inputs": [{"content": [{"type": "sound"}]}]}, "invalid_input", "inputs", "'sound'"),
+        ({"inputs": [{"content": [{"type": "text"}]}]}, "invalid_input", "inputs", "no 'text'"),
         ({"images": ["data:image/png;base64,AA=="], "input_type": "image"}, "invalid_input", "images", "only texts"),
         ({"texts": ["a"], "input_type": "image"}, "invalid_input", "input_type", "search_query"),
         ({"texts": ["a"], "input_type": "query"}, "invalid_type", "input_type", "'query'"),
@@ -149,6 +149,25 @@ async def test_what_cannot_be_embedded_is_told(
     assert (body["error"]["code"], body["error"]["param"]) == (code, param), body
     assert words in body["message"]
     assert body["message"] == body["detail"] == body["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("error", "param"),
+    [
+        (InvalidInput("too long", index=0), {"texts": "texts", "inputs": "inputs"}),
+        (InvalidInput("too long", param="input", index=0), {"texts": "texts", "inputs": "inputs"}),
+        (InvalidInput("too many", param="dimensions"), dict.fromkeys(("texts", "inputs"), "output_dimension")),
+        (InvalidInput("no such prompt", param="prompt_name"), dict.fromkeys(("texts", "inputs"), "prompt_name")),
+    ],
+)
+async def test_errors_of_the_model_name_fields_of_the_request(
+    error: InvalidInput, param: dict[str, str], client: httpx.AsyncClient, model: RecordingModel
+) -> None:
+    given: dict[str, Any] = {"texts": ["a"], "inputs": [{"content": [{"type": "text", "text": "a"}]}]}
+    for field, value in given.items():
+        model.error = error
+        answer = await client.post("/v2/embed", json={field: value})
+        assert answer.json()["error"]["param"] == param[field]
 
 
 async def test_errors_of_others_are_as_in_openais_dialect(

@@ -134,3 +134,18 @@ async def test_late_chunks_are_places_of_one_document(client: httpx.AsyncClient,
     vectors = [np.float32(item["embedding"]) for item in answer.json()["data"]]
     assert all(np.array_equal(vector, vector_of(text, 4)) for vector, text in zip(vectors, texts, strict=True))
     assert answer.json()["usage"]["total_tokens"] == len(document[0]) + 2
+
+
+@pytest.mark.parametrize("modality", ["image", "audio"])
+async def test_urls_of_images_and_sounds_are_not_embedded_as_texts(modality: str, client: httpx.AsyncClient) -> None:
+    """As Infinity's clients send them."""
+    body = {"input": ["http://somewhere/cat.png"], "modality": modality}
+    answer = await client.post("/embeddings", json=body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "modality")
+
+
+@pytest.mark.parametrize("modality", ["text", None])
+async def test_infinitys_clients_may_name_no_model(modality: str | None, client: httpx.AsyncClient) -> None:
+    body = {"input": ["a"], "modality": modality, "model": "default/not-specified"}
+    answer = await client.post("/embeddings", json=body)
+    assert (answer.status_code, answer.json()["model"]) == (200, "tiny")

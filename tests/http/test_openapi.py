@@ -234,6 +234,17 @@ async def test_refusals_are_documented_as_what_they_are(document: dict[str, Any]
     assert forms["415"] == {"text/plain"}
     assert forms["401"] == set()
     assert forms["424"] == {"application/json"}
+    assert set(document["paths"]["/rerank"]["post"]["responses"]["401"]["content"]) == {"application/json"}
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/generate"])
+async def test_what_loads_a_model_in_ollamas_dialect_is_documented(
+    path: str, document: dict[str, Any], client: httpx.AsyncClient
+) -> None:
+    answer = await client.post(path, json={"model": "tiny"})
+    schema = document["paths"][path]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    named = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    assert set(named["required"]) <= set(answer.json())
 
 
 async def test_inputs_are_described_exactly(document: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from textmill.contract import RerankOptions
+from textmill.errors import InvalidInput
 from textmill.http.rerank import RerankAnswer
 from textmill.testing.served import RecordingModel
 
@@ -146,3 +147,11 @@ def test_another_model_that_ranks_is_named(live: httpx.Client) -> None:
     answer = live.post("/v1/rerank", json={"query": "q", "documents": ["a"], "model": "all-MiniLM-L6-v2"})
     assert answer.status_code == 400
     assert "reranker" in answer.json()["error"]["message"].partition("name one that does")[2]
+
+
+async def test_a_document_that_is_too_long_is_wrong_in_the_documents(
+    client: httpx.AsyncClient, model: RecordingModel
+) -> None:
+    model.error = InvalidInput("input 0 is too long", index=0)
+    answer = await client.post("/v1/rerank", json={"query": "q", "documents": ["a"]})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "documents")

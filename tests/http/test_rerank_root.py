@@ -129,3 +129,27 @@ async def test_it_is_counted_as_teis_metrics_have_it(client: httpx.AsyncClient) 
     for fields in (TEXTS, DOCUMENTS, WEAVIATES):
         assert (await client.post("/rerank", json=fields)).status_code == 200
     assert 'te_request_count{method="batch"} 3' in (await client.get("/metrics")).text
+
+
+@pytest.mark.parametrize("fields", [TEXTS, DOCUMENTS, WEAVIATES])
+async def test_a_wrong_key_is_told_to_all_who_may_ask(
+    fields: dict[str, Any], connect: Callable[..., httpx.AsyncClient]
+) -> None:
+    """TEI's and Weaviate's clients read `error`, Cohere's `message`, and Jina's stumbles over an answer without `detail`."""
+    answer = await connect(api_keys=("key",)).post("/rerank", json=fields, headers={"authorization": "Bearer wrong"})
+    body = answer.json()
+    assert (answer.status_code, answer.headers["www-authenticate"], body["error_type"]) == (
+        401,
+        "Bearer",
+        "Unauthorized",
+    )
+    assert body["error"] == body["message"] == body["detail"]
+    assert "API key" in body["detail"]
+
+
+async def test_infinitys_clients_get_the_models_own_scores(client: httpx.AsyncClient, model: RecordingModel) -> None:
+    fields = {"model": "default/not-specified", "raw_scores": True}
+    assert (await client.post("/rerank", json=DOCUMENTS | fields)).status_code == 200
+    assert model.calls[-1][1] == RerankOptions(scoring="raw")
+    await client.post("/rerank", json=DOCUMENTS | {"raw_scores": None})
+    assert model.calls[-1][1] == RerankOptions()

@@ -237,4 +237,4 @@ def _dialect(request: Request) -> Dialect:
     path = get_route_path(request.scope)
     if path.startswith("/api/"):
         return OLLAMA
-    return OPENAI if path.startswith(("/v1/", "/v2/")) else TEXT_EMBEDDINGS_INFERENCE
+    return OPENAI if path.startswith(("/v1/", "/v2/", "/openai/", "/jina/")) else TEXT_EMBEDDINGS_INFERENCE

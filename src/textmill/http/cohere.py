@@ -13,6 +13,7 @@ from textmill.contract import Embeddings
 from textmill.http.answer import Answer
 from textmill.http.cohere_request import CohereEmbedRequest, EmbeddingType, check_tokens, options_of, texts_of
 from textmill.http.cohere_vectors import TYPES
+from textmill.http.failures import Failure, told_of
 from textmill.http.openai import OpenAI
 from textmill.http.operation import Operation
 from textmill.http.rerank import FAILURES as RERANK_FAILURES
@@ -58,6 +59,10 @@ class Cohere(OpenAI):
 
     name = "Cohere"
 
+    def _param(self, failure: Failure) -> str | None:
+        """Here `inputs` is a field of its own."""
+        return failure.param
+
 
 COHERE = Cohere()
 
@@ -82,7 +87,8 @@ async def _embed(service: Service, request: CohereEmbedRequest, version: str, ty
     model = await service.model(request.model, "embed")
     texts = texts_of(service, request)
     check_tokens(model.info, request.max_tokens)
-    made = await service.compute(model, model.embed_inputs, texts, options_of(service, request, model.info))
+    with told_of({"input": "texts" if request.inputs is None else "inputs", "dimensions": "output_dimension"}):
+        made = await service.compute(model, model.embed_inputs, texts, options_of(service, request, model.info))
     written = await _written(made, types)
     tokens = sum(made.tokens)
     tail = {

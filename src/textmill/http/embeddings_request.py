@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from textmill.contract import EmbedOptions, Input, Kind, ModelInfo, TokenPooling
+from textmill.errors import InvalidInput
 from textmill.http.backend import BackendName
 from textmill.http.conversation import Message, conversation
 from textmill.http.encodings import Encoding
@@ -15,6 +16,7 @@ from textmill.http.failures import WrongShape
 from textmill.http.inputs import Inputs, TokenId, as_batch, form_of, inputs_schema, refuse_empty
 from textmill.http.overflow import OnOverflow, Overlap, Window, policy
 from textmill.http.purpose import InputType, Task, purpose_of
+from textmill.http.schema import exactly
 from textmill.http.settings import HttpSettings
 from textmill.telemetry.tei import Form
 
@@ -114,6 +116,13 @@ class EmbeddingsRequest(Struct, frozen=True):
         Annotated[int, Meta(ge=1)] | None,
         Meta(description="For `decayed_mean`; 256, unless the model's file says otherwise."),
     ] = None
+    modality: Annotated[
+        Literal["text", "image", "audio"] | None,
+        Meta(
+            description="Infinity's: `text`; images and sounds are refused.",
+            extra_json_schema=exactly({"enum": ["text", None]}),
+        ),
+    ] = None
     backend: BackendName = None
     model_base_name: Annotated[object, Meta(description="Accepted and ignored.")] = None
 
@@ -170,8 +179,12 @@ def encodings_of(request: EmbeddingsRequest, about: ModelInfo) -> Encodings:
 def inputs_of(request: EmbeddingsRequest, settings: HttpSettings, *, empty: bool = False) -> list[Input]:
     """What a request wants embedded; ``empty`` says that a text by itself may be empty.
 
-    Raises EmptyInput for nothing, for empty ids, and for a text by itself that is empty; WrongShape for what is no text.
+    Raises EmptyInput for nothing, for empty ids, and for a text by itself that is empty; WrongShape for what is no text;
+    InvalidInput for images and sounds.
     """
+    if request.modality not in (None, "text"):
+        msg = f"'modality' is {request.modality}, and only texts are embedded here; leave it out, or send texts"
+        raise InvalidInput(msg, param="modality")
     if request.messages is not None and request.input is None:
         return [conversation(request.messages)]
     given = _given(request)

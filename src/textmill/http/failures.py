@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -148,6 +150,21 @@ def failure(error: Exception, compat: Compat = "1.9", *, tei_only: bool = False)
     elif isinstance(error, ModelNotFound):
         param = "model"
     return Failure(kind, message, param, _headers(error), body_level, isinstance(error, Unauthorised))
+
+
+@contextmanager
+def told_of(fields: Mapping[str, str]) -> Iterator[None]:
+    """Have errors of a verb name the fields of a request in place of the verb's: ``fields`` has these by those.
+
+    What is wrong with one of the inputs is an error of `input`.
+    """
+    try:
+        yield
+    except InvalidInput as error:
+        param = error.param or (None if error.index is None else "input")
+        told = copy.copy(error)  # others may have been told the same error: of texts that were computed once for all
+        told.param = fields.get(param or "", param)
+        raise told from error
 
 
 def _as_in_1_6(kind: Kind, error: InvalidInput) -> Kind:

@@ -20,9 +20,6 @@ from textmill.http.tei_rank import Prediction, label_arrays, refuse_empty_exampl
 from textmill.http.timing import timing_headers
 from textmill.tasks.best import refuse_no_numbers
 
-_UNSAID = "default/not-specified"
-"""What Infinity's own clients send where they name no model."""
-
 
 class ClassifyRequest(Struct, frozen=True):
     """Texts to classify."""
@@ -53,7 +50,7 @@ class ClassifyAnswer(Struct, frozen=True):
 async def classify(service: Service, request: ClassifyRequest) -> Answer:
     """POST /classify."""
     started = time.perf_counter()
-    model = await service.model(None if request.model == _UNSAID else request.model, "classify")
+    model = await service.model(request.model, "classify")
     inputs = _inputs(service, request)
     if "classify" not in model.info.tasks:
         msg = f"{model.info.name} does not classify, it can {', '.join(model.info.tasks)}; name a model that does"

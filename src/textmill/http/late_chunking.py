@@ -7,8 +7,9 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 
-from textmill.contract import ChunkOptions, Chunks, Embeddings, EmbedOptions, Input
+from textmill.contract import ChunkOptions, Embeddings, EmbedOptions, Input
 from textmill.errors import InvalidInput
+from textmill.http.failures import told_of
 from textmill.http.service import Model, Service
 from textmill.tasks.chunker import MOST_CHUNKS
 
@@ -33,18 +34,10 @@ async def embed_late(service: Service, model: Model, inputs: Sequence[Input], op
         late=True,
         spans=[spans],
     )
-    made = await _pooled(service, model, "".join(pieces), how)
+    with told_of({"late": _FIELD}):
+        made = await service.compute(model, model.embed_chunks_inputs, ["".join(pieces)], how)
     vectors = np.stack([chunk.vector for chunk in made.chunks[0]])
     return Embeddings(vectors=vectors, tokens=made.tokens, truncated=(False,) * len(texts), timings=made.timings)
-
-
-async def _pooled(service: Service, model: Model, document: str, how: ChunkOptions) -> Chunks:
-    try:
-        return await service.compute(model, model.embed_chunks_inputs, [document], how)
-    except InvalidInput as error:
-        if error.param == "late":  # as the verb calls it
-            raise InvalidInput(str(error), param=_FIELD) from None
-        raise
 
 
 def _check(options: EmbedOptions) -> None:

@@ -1,4 +1,4 @@
-"""Names of models with a side of a search behind them, such as `bge-small:query`."""
+"""Names of models as requests have them: none at all in Infinity's words, or a side of a search behind one, as in `bge-small:query`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ from collections.abc import Container, Mapping
 from textmill.contract import Kind
 
 _SIDES: Mapping[str, Kind] = {"query": "query", "document": "document", "passage": "document"}
+
+
+_UNSAID = "default/not-specified"
+"""What Infinity's own clients send where they name no model."""
+
+
+def said(name: str | None) -> str | None:
+    """The name, or None where a request names no model."""
+    return None if name in ("", _UNSAID) else name
 
 
 def parted(name: str | None, known: Container[str]) -> tuple[str | None, Kind | None]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import orjson
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from textmill.contract import Ended, Event, Piece, Reason, Spent, Task, TokenLogprob, ToolCall
 from textmill.http.answer import Answer, Streamed
@@ -43,18 +43,21 @@ class OllamaCall(Struct, frozen=True):
 
 
 class OllamaWritten(Struct, frozen=True, kw_only=True):
-    """What answers of text have in common; those of a stream but the last have none of the fields behind `done`."""
+    """What answers of text have in common; those of a stream but the last have none of the fields behind `done`.
+
+    Where nothing was asked but to load or unload the model, there are no durations and no counts.
+    """
 
     model: str
     created_at: str
     done: bool
     done_reason: Annotated[str, Meta(description="`stop` or `length`; `load` and `unload` where nothing was asked.")]
-    total_duration: Annotated[int, Meta(description="Nanoseconds, as in all durations.")]
-    load_duration: int
-    prompt_eval_count: int
-    prompt_eval_duration: int
-    eval_count: int
-    eval_duration: int
+    total_duration: Annotated[int, Meta(description="Nanoseconds, as in all durations.")] | UnsetType = UNSET
+    load_duration: int | UnsetType = UNSET
+    prompt_eval_count: int | UnsetType = UNSET
+    prompt_eval_duration: int | UnsetType = UNSET
+    eval_count: int | UnsetType = UNSET
+    eval_duration: int | UnsetType = UNSET
     logprobs: list[dict[str, Any]] | None = None
 
 

@@ -85,10 +85,13 @@ class OpenAI:
     def refuse(self, failure: Failure) -> Answer:
         """`ErrorBody`, with OpenAI's status."""
         kind = failure.kind
-        param = "input" if failure.param == "inputs" else failure.param
-        error = {"message": failure.message, "type": kind.type, "param": param, "code": kind.code}
+        error = {"message": failure.message, "type": kind.type, "param": self._param(failure), "code": kind.code}
         flat = {"message": failure.message, "detail": failure.message, "type": kind.tei_type, "code": kind.status}
         return Answer(orjson.dumps({"error": error, **flat}), kind.status, headers=failure.headers)
+
+    def _param(self, failure: Failure) -> str | None:
+        """The field that is wrong, by the name that it has in this dialect's requests."""
+        return "input" if failure.param == "inputs" else failure.param
 
     def forms(self, status: int) -> tuple[str, ...]:
         """Always JSON."""

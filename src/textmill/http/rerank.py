@@ -17,7 +17,7 @@ from textmill.contract import RerankOptions, Scores
 from textmill.errors import EmptyInput, InvalidInput, WrongTask
 from textmill.http.answer import Answer
 from textmill.http.backend import BackendName, check_backend
-from textmill.http.failures import WrongShape
+from textmill.http.failures import WrongShape, told_of
 from textmill.http.inputs import check_count
 from textmill.http.openai import OPENAI, Usage
 from textmill.http.operation import Operation
@@ -89,6 +89,9 @@ class RerankDocumentsRequest(Struct, frozen=True):
     truncation: Annotated[
         bool | None, Meta(description="Cut what is too long, or refuse it with `false`; absent means the server's way.")
     ] = None
+    raw_scores: Annotated[
+        bool | None, Meta(description="Infinity's: give the model's own scores, not shares between 0 and 1.")
+    ] = None
     backend: BackendName = None
     max_chunks_per_doc: Annotated[
         object, Meta(description="Accepted and ignored: documents that are too long are cut.")
@@ -157,7 +160,9 @@ async def ranked(service: Service, request: RerankDocumentsRequest, *, version: 
     query = _text(request.query, "query")
     refuse_nothing(query, texts)
     truncate = service.settings.auto_truncate if request.truncation is None else request.truncation
-    made = await service.compute(model, model.rerank_inputs, query, texts, RerankOptions(truncate=truncate))
+    options = RerankOptions(truncate=truncate, scoring="raw" if request.raw_scores else None)
+    with told_of({"input": "documents"}):
+        made = await service.compute(model, model.rerank_inputs, query, texts, options)
     refuse_no_numbers(made.scores)
     results = await _results(made, request.top_n, texts if shown else None)
     tokens = made.query_tokens + sum(made.tokens)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Annotated, Any, NamedTuple, TypeVar
 
+import orjson
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from textmill.http.answer import Answer
+from textmill.http.answer import JSON, Answer
 from textmill.http.body import BodyDecoder, check_content_type
 from textmill.http.cohere import COHERE
-from textmill.http.failures import WrongShape
+from textmill.http.failures import Failure, WrongShape
 from textmill.http.openai import ErrorDetails, Usage
 from textmill.http.operation import Dialect, Operation
 from textmill.http.rerank import CohereMeta, RerankDocumentsRequest, RerankResult, ranked
@@ -37,7 +39,7 @@ class Ranking(Struct, frozen=True):
         None
     )
     raw_scores: Annotated[
-        object, Meta(description="With `texts`: give the model's own scores, not shares between 0 and 1.")
+        object, Meta(description="Give the model's own scores, not shares between 0 and 1. Not with `property`.")
     ] = None
     return_text: Annotated[object, Meta(description="With `texts`: repeat each text in the answer.")] = None
     truncate: Annotated[
@@ -81,12 +83,26 @@ class RankingError(Struct, frozen=True):
 
     error: str | ErrorDetails
     error_type: str | None = None
+    message: str | None = None
+    detail: str | None = None
 
 
 class RankingDialect(TEI):
-    """TEI's errors, until a body has told whose they should be."""
+    """TEI's errors, until a body has told whose they should be; of a wrong key they tell in the words of all who may have sent it."""
 
     failure_schema = RankingError  # type: ignore[assignment]
+
+    def refuse(self, failure: Failure) -> Answer:
+        """As TEI does, but that a caller without a key, whoever it is, is told so: Jina's client shows nothing but `detail`."""
+        if not failure.withheld:
+            return super().refuse(failure)
+        said = {"error": failure.message, "error_type": failure.kind.tei_type}
+        body = orjson.dumps(said | {"message": failure.message, "detail": failure.message})
+        return Answer(body, failure.kind.tei_status, headers=failure.headers)
+
+    def forms(self, status: int) -> tuple[str, ...]:
+        """As TEI's, with JSON for a wrong key."""
+        return (JSON,) if status == HTTPStatus.UNAUTHORIZED else super().forms(status)
 
 
 ROOT = RankingDialect()
@@ -157,7 +173,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         "order of the request. Only with `texts` the Content-Type has to be that of JSON.",
         example={"query": "What drives the mill?", "texts": ["Bread is baked.", "Water drives the wheel."]},
         answers_with=[{"index": 1, "score": 0.97}, {"index": 0, "score": 0.01}],
-        statuses=FAILURES,
+        statuses=FAILURES | {401: "The API key is missing or wrong."},
         form=lambda _: "batch",
         strict=True,
         untyped=True,

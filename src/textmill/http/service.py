@@ -34,7 +34,7 @@ from textmill.http.address import base_url, query_of
 from textmill.http.failures import Failure, WrongShape, failure
 from textmill.http.inputs import ForeignTokens
 from textmill.http.keys import bearer
-from textmill.http.model_name import parted
+from textmill.http.model_name import parted, said
 from textmill.http.rights import Right, Rights
 from textmill.http.settings import HttpSettings
 from textmill.store.permits import Permits
@@ -237,7 +237,7 @@ class Service:
 
     async def sided(self, named: str | None = None, task: Task | None = None) -> tuple[Model, Kind | None]:
         """`model`, by a name that may end in a side of a search as `parted` has it, and that side."""
-        name, side = parted(self._chosen or named or self._addressed(), self.store.names())
+        name, side = parted(self._chosen or said(named) or self._addressed(), self.store.names())
         if self._chosen is None:
             return await self.model(named if side is None else name, task), side
         one = copy.copy(self)
@@ -248,7 +248,7 @@ class Service:
         """`model`, for a request of which it is not known yet whether it can be read."""
         if self._chosen is not None:
             return await self._lease(self._chosen, task)
-        named = named or self._addressed()
+        named = said(named) or self._addressed()
         try:
             return await self._lease(named, task)
         except ModelNotFound:
