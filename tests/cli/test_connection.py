@@ -213,10 +213,11 @@ async def test_a_head_behind_a_request_under_way_costs_the_connection_but_says_n
     served.go_on.set()
 
 
-async def test_a_head_without_end_is_431(knock: Knock) -> None:
-    client = await knock()
-    client.send(b"POST / HTTP/1.1\r\n" + b"x: y\r\n" * (HEAD_LIMIT // 6 + 1))
-    assert (await client.head()).startswith(b"HTTP/1.1 431 ")
+async def test_a_head_without_end_is_431(served: Served, permits: Permits) -> None:
+    async with door(served, permits, Patience()) as knock:
+        client = await knock()
+        client.send(b"POST / HTTP/1.1\r\n" + b"x: y\r\n" * (HEAD_LIMIT // 6 + 1))
+        assert (await client.head()).startswith(b"HTTP/1.1 431 ")
 
 
 async def test_while_the_process_drains_each_answer_closes_its_connection(

@@ -47,6 +47,7 @@ def test_every_option_is_a_flag_that_is_not_given_by_default() -> None:
         "admin_key",
         "external_grpc_backends",
         "python_models",
+        "expect_fingerprint",
         "cors_origin",
         "model_id",
         "cors_allow_origin",
