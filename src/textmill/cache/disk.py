@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,7 +13,7 @@ from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from threading import Condition, Lock, Thread
 
-from textmill.cache.file import ValueFile
+from textmill.cache.file import PATIENCE_S, ValueFile
 from textmill.contract import TierReport
 from textmill.errors import ConfigInvalid
 
@@ -23,12 +24,16 @@ _EVERY_S = 0.3
 _BATCH = 1000
 _MOST_WAITING = 32 << 20
 """Bytes that wait to be written at most; what comes while the disk is slower than that is not kept."""
+_BESIDE = 250
+"""Bytes that one of them takes beside its value."""
 _REST_S = 60.0
 _COUNT_S = 60.0
 _LEAVING_S = 5.0
 _PRIVATE = 0o600
 """Who can read vectors can tell much of the texts."""
 _DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+_BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
+"""Another process has the file for longer than one waits: nothing is wrong with it."""
 
 
 class Disk:
@@ -37,10 +42,13 @@ class Disk:
     A file that is damaged is moved aside and made anew; where the disk is full or fails, nothing is kept or found for a minute.
     """
 
-    def __init__(self, path: Path, limit: int, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Open the file, or make it, readable for nobody else. Raises ConfigInvalid where that place cannot be one's cache."""
+    def __init__(
+        self, path: Path, limit: int, *, patience_s: float = PATIENCE_S, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Open the file, or make it, readable for nobody else; writes wait so long for another process's. Raises ConfigInvalid where that place cannot be one's cache."""
         self._path = path
         self._limit = limit
+        self._patience_s = patience_s
         self._clock = clock
         self._reading = Lock()
         self._reader: ValueFile | None = None
@@ -49,12 +57,13 @@ class Disk:
         self._waiting: dict[bytes, bytes] = {}
         self._leaving: dict[bytes, bytes] = {}  # being written just now
         self._size = 0
-        self._used: dict[bytes, None] = {}
+        self._used: dict[bytes, int] = {}
         self._middle = 0
         self._rest_until = 0.0
         self._damaged = self._closing = False
         self._tally = TierReport(entries=0, size=0, evictions=0)
         self._counted = -_COUNT_S
+        self._process = os.getpid()
         self._open_first()
         self._thread = Thread(target=self._live, name="textmill-cache", daemon=True)
         self._thread.start()
@@ -75,7 +84,8 @@ class Disk:
             self._trouble(error)
             return waiting
         with self._wake:
-            self._used.update((key, None) for key, (age, _) in found.items() if age < self._middle)
+            if len(self._used) < _BATCH:  # moving more at once would hold others up
+                self._used.update((key, len(value)) for key, (age, value) in found.items() if age < self._middle)
         return {**waiting, **{key: value for key, (_, value) in found.items()}}
 
     def keep(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
@@ -88,7 +98,7 @@ class Disk:
                     break
                 if key not in self._waiting:
                     self._waiting[key] = value
-                    self._size += len(value)
+                    self._size += len(value) + _BESIDE
             self._wake.notify()
 
     def report(self) -> TierReport:
@@ -97,7 +107,9 @@ class Disk:
             return self._tally
 
     def close(self) -> None:
-        """Write what waits, and let go of the file."""
+        """Write what waits, and let go of the file. Does nothing in a forked child, which has the locks without the threads that hold them."""
+        if os.getpid() != self._process:
+            return
         with self._wake:
             self._closing = True
             self._wake.notify()
@@ -124,14 +136,16 @@ class Disk:
     def _open(self) -> None:
         """Open both connections, and make a damaged file anew."""
         try:
-            self._writer = ValueFile(self._path, self._limit)
+            self._writer = ValueFile(self._path, self._limit, self._patience_s)
         except sqlite3.DatabaseError as error:
             if _code(error) not in _DAMAGE:
                 raise
             self._move_aside(error)
-            self._writer = ValueFile(self._path, self._limit)
-        with self._reading:
-            self._reader = ValueFile(self._path, self._limit)
+            self._writer = ValueFile(self._path, self._limit, self._patience_s)
+        reader = ValueFile(self._path, self._limit)
+        reader.hurry()
+        with self._reading:  # only now: who looks for values must not wait for another process that has the file
+            self._reader = reader
 
     def _move_aside(self, error: sqlite3.Error) -> None:
         aside = self._path.with_name(f"{self._path.name}.damaged")
@@ -143,7 +157,15 @@ class Disk:
         self._path.touch(_PRIVATE)
 
     def _trouble(self, error: sqlite3.Error | OSError) -> None:
-        """Note what is wrong with the file or the disk; the thread makes it good, or everybody leaves it alone for a while."""
+        """Note what is wrong with the file or the disk; the thread makes it good, or everybody leaves it alone for a while.
+
+        Where another process has the file, what was to be written is not kept, and that is all.
+        """
+        if _code(error) in _BUSY and self._reader is not None:
+            with self._wake:
+                self._leaving = {}
+            _log.info("another process has the cache %s; some values are not kept", self._path)
+            return
         with self._wake:
             resting = self._clock() < self._rest_until
             self._rest_until = self._clock() + _REST_S

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from zlib import crc32
@@ -16,14 +16,26 @@ _APPLICATION = 0x74784D6C
 _VERSION = 1
 _PAGE = 8192
 """Five vectors of 384 values fit; with pages of 4,096 bytes, half of the last one would often be empty."""
-_PATIENCE_S = 5.0
+PATIENCE_S = 5.0
 """How long one process waits for another one's write."""
+_HURRY_MS = 50
+"""How long one that only reads waits, which is for no other's write: computing is the better way soon."""
 _ASKED = 500
 _LEAVE = 256
 """Values that are removed at once."""
 _ROOM = 1.5
 """Pages that values take, the index and half-empty pages included, for each page of bytes."""
 _CRC = 4
+_BESIDE = 100
+"""Bytes that a value takes beside its own: its key twice, the checksum and the heads of both."""
+_PART = 4 << 20
+"""Bytes that are written together at most: what the log grows by, and the file, before room is made anew."""
+_LOG = 8 << 20
+"""Bytes of the log that are enough; it grows beyond them where readers leave no moment for SQLite's own clearing."""
+_LONGEST_LOG = 32 << 20
+"""At this nothing is kept until it can be cleared."""
+_PARTS = 8
+"""How many of them the file has room for at least."""
 
 Value = tuple[int, bytes]
 """Its age, which grows with each value of the file, and the value."""
@@ -32,13 +44,16 @@ Value = tuple[int, bytes]
 class ValueFile:
     """One connection to a file; not thread-safe. Everything raises sqlite3.Error where the file or the disk is at fault.
 
-    The file has at most ``limit`` bytes; its write-ahead log beside it has some megabytes.
+    The file has at most ``limit`` bytes; its write-ahead log beside it some ten megabytes, 40 where others read or write without a pause.
     """
 
-    def __init__(self, path: Path, limit: int) -> None:
+    def __init__(self, path: Path, limit: int, patience_s: float = PATIENCE_S) -> None:
         """Open the file, or make it. Raises ConfigInvalid where it is a database of something else."""
+        self._patience_s = patience_s
+        self._log = path.with_name(f"{path.name}-wal")
         self._pages = max(16, limit // _PAGE)
-        self._db = sqlite3.connect(path, timeout=_PATIENCE_S, isolation_level=None, check_same_thread=False)
+        self._part = min(_PART, self._pages * _PAGE // _PARTS)
+        self._db = sqlite3.connect(path, timeout=patience_s, isolation_level=None, check_same_thread=False)
         try:
             self._prepare(path)
         except BaseException:
@@ -56,19 +71,57 @@ class ValueFile:
                     found[key] = (age, value[_CRC:])
         return found
 
-    def keep(self, values: Mapping[bytes, bytes], used: Collection[bytes]) -> int:
-        """Take values in at the young end, and move those that were used there; how many had to leave for that."""
-        size = sum(len(value) + len(key) for key, value in values.items())
+    def keep(self, values: Mapping[bytes, bytes], used: Mapping[bytes, int]) -> int:
+        """Take values in at the young end, and move those that were used, of so many bytes, there; how many had to leave for that.
+
+        A value that would take an eighth of the file is not taken, and none while the log is too long.
+        """
+        sizes = {**used, **{key: len(value) for key, value in values.items()}}
+        return sum(self._keep_part(part, values) for part in self._parts(sizes))
+
+    def _parts(self, sizes: Mapping[bytes, int]) -> Iterator[dict[bytes, int]]:
+        """Keys with the bytes that their values take, as many together as fit one transaction."""
+        part: dict[bytes, int] = {}
+        together = 0
+        for key, size in sizes.items():
+            takes = size + _BESIDE
+            if takes > self._part:
+                continue
+            if together + takes > self._part:
+                yield part
+                part, together = {}, 0
+            part[key] = takes
+            together += takes
+        if part:
+            yield part
+
+    def _keep_part(self, part: Mapping[bytes, int], values: Mapping[bytes, bytes]) -> int:
+        if not self._log_is_short():
+            return 0
         with self._writing():
-            gone = self._make_room(int(size * _ROOM) // _PAGE + 1)
+            gone = self._make_room(int(sum(part.values()) * _ROOM) // _PAGE + 1)
             self._db.executemany(
-                "UPDATE OR IGNORE rows SET id = (SELECT max(id) + 1 FROM rows) WHERE key = ?", ((key,) for key in used)
+                "UPDATE OR IGNORE rows SET id = (SELECT max(id) + 1 FROM rows) WHERE key = ?",
+                ((key,) for key in part if key not in values),
             )
             self._db.executemany(
                 "INSERT OR IGNORE INTO rows (key, value) VALUES (?, ?)",
-                ((key, _checked(key, value) + value) for key, value in values.items()),
+                ((key, _checked(key, values[key]) + values[key]) for key in part if key in values),
             )
         return gone
+
+    def _log_is_short(self) -> bool:
+        """Clear the log where it is long; whether it may grow: who reads for long keeps it from being cleared."""
+        if _size(self._log) <= _LOG + _PART:
+            return True
+        self.hurry()
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        self._db.execute(f"PRAGMA busy_timeout = {int(self._patience_s * 1000)}")
+        return _size(self._log) <= _LONGEST_LOG
+
+    def hurry(self) -> None:
+        """Wait for other processes no longer than a request may."""
+        self._db.execute(f"PRAGMA busy_timeout = {_HURRY_MS}")
 
     def count(self) -> int:
         """How many values there are; reads the whole index."""
@@ -102,7 +155,7 @@ class ValueFile:
         self._db.execute(
             "PRAGMA synchronous = NORMAL"
         )  # a crash of the machine may take the last writes, and breaks nothing
-        self._db.execute(f"PRAGMA journal_size_limit = {_PAGE * 1000}")
+        self._db.execute(f"PRAGMA journal_size_limit = {_LOG}")
         with self._writing():
             if not self._asked("SELECT count(*) FROM sqlite_master"):
                 self._db.execute(f"PRAGMA application_id = {_APPLICATION}")
@@ -152,13 +205,20 @@ class ValueFile:
         self._db.execute("COMMIT")
 
 
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:  # where a file system knows no such logs
+        return 0
+
+
 def _checked(key: bytes, value: bytes) -> bytes:
     return crc32(value, crc32(key)).to_bytes(_CRC, "little")
 
 
 def _patiently(work: Callable[[], object]) -> None:
     """Do what SQLite does not wait for by itself while another process has the file: changing its journal."""
-    end = time.monotonic() + _PATIENCE_S
+    end = time.monotonic() + PATIENCE_S
     while True:
         try:
             work()
