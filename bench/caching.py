@@ -67,7 +67,8 @@ def main() -> None:
     """Measure every mode in turns, and print medians over the rounds, in microseconds a text."""
     parser = argparse.ArgumentParser(prog="python -m bench.caching", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--texts", type=int, default=200)
+    parser.add_argument("--texts", type=int, default=48)
+    parser.add_argument("--seconds", type=float, default=15.0, help="no round begins after so many, but the first")
     given = parser.parse_args()
     seen: dict[tuple[str, str], list[tuple[float, float]]] = {}
     with ExitStack() as opened:
@@ -79,7 +80,11 @@ def main() -> None:
         for model in models.values():
             model.wait_until_warm()
             model.embed(texts(64, -1))
+        end = time.monotonic() + given.seconds
         for number in range(given.rounds):
+            if number and time.monotonic() > end:
+                print(f"{number} rounds only, after {given.seconds:.0f} s")
+                break
             turn = number % len(MODES)
             for mode in (*MODES[turn:], *MODES[:turn]):
                 model, alone, many = models[mode], texts(given.texts, 2 * number), texts(given.texts, 2 * number + 1)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from textmill import load
 from textmill.cli.caching import caching
 from textmill.cli.models import open_store
 from textmill.config import ServeOptions
@@ -59,6 +60,47 @@ async def test_a_model_of_the_folder_that_is_not_the_expected_one_is_not_served(
     store.close(0)
     with pytest.raises(ConfigInvalid, match="f00d is expected"):
         open_store(options_of(tmp_path, expect_fingerprint=("one=f00d",), load=("one",)), Telemetry())
+
+
+async def test_a_model_that_has_changed_since_it_was_loaded_is_refused(tmp_path: Path) -> None:
+    tiny_bert(tmp_path / "models" / "one")
+    with load(str(tmp_path / "models" / "one"), dtype="float32", threads=1) as model:
+        mine = model.info.fingerprint
+    for expected in (mine, f"one={mine}"):
+        store = open_store(options_of(tmp_path / "models", expect_fingerprint=(expected,)), Telemetry())
+        async with store.lease("one") as served:
+            assert served.info.fingerprint == mine
+        assert await store.unload("one")
+        tiny_bert(tmp_path / "models" / "one", seed=1)
+        with pytest.raises(LoadFailed, match=f"{mine} is expected"):
+            async with store.lease("one"):
+                pass
+        store.close(0)
+        tiny_bert(tmp_path / "models" / "one")
+
+
+async def test_an_alias_names_the_model_of_which_a_fingerprint_is_expected(tmp_path: Path) -> None:
+    tiny_bert(tmp_path / "models" / "one")
+    tiny_bert(tmp_path / "two")
+    (tmp_path / "models" / "ada.yaml").write_text("[{name: ada, alias: one}, {name: bob, alias: two}]")
+    store = open_store(options_of(tmp_path / "models", expect_fingerprint=("ada=f00d",)), Telemetry())
+    with pytest.raises(LoadFailed, match="f00d is expected"):
+        async with store.lease("one"):
+            pass
+    store.close(0)
+    given = options_of(tmp_path / "models", expect_fingerprint=("bob=f00d",), models=(str(tmp_path / "two"),))
+    with pytest.raises(ConfigInvalid, match="f00d is expected"):
+        open_store(given, Telemetry())
+
+
+def test_a_name_that_no_model_has_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tiny_bert(tmp_path / "one")
+    (tmp_path / "ada.yaml").write_text("{name: ada, alias: one}")
+    expected = ("one=f00d", "ada=f00d", "won=f00d", "f00d")
+    open_store(options_of(tmp_path, expect_fingerprint=expected), Telemetry()).close(0)
+    told = [record.getMessage() for record in caplog.records if "--expect-fingerprint" in record.getMessage()]
+    assert len(told) == 1
+    assert "there is none of the name won" in told[0]
 
 
 async def test_a_model_file_may_say_what_its_fingerprint_is(tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ def test_nobody_at_the_url_is_unavailable() -> None:
             asyncio.run(there.aembed("text"))
 
 
-@pytest.mark.parametrize("url", ["localhost:8080", "ftp://host", "", "http://"])
+@pytest.mark.parametrize("url", ["localhost:8080", "ftp://host", "", "http://", "http://[host"])
 def test_a_url_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ConfigInvalid, match="url is"):
         textmill.connect(url)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from textmill.cli.expecting import as_expected
 from textmill.cli.externals import Externals
 from textmill.cli.servers import ENGINES
 from textmill.contract import USUAL, EmbedDefaults
@@ -35,10 +37,15 @@ class Loader:
         self._telemetry = telemetry
         self._fetching = fetching
         self._externals = Externals(options)
+        self._aliases: Callable[[str], Collection[str]] = lambda _: ()
+
+    def called(self, aliases: Callable[[str], Collection[str]]) -> None:
+        """Have fingerprints that are expected by other names of a model than its own count, too, which these are."""
+        self._aliases = aliases
 
     def load(self, file: ModelFile) -> Served:
         """The model, in memory or in the process or on the server that runs it. Raises ConfigInvalid for another than is expected."""
-        return _expected(self._load(file), self._options)
+        return as_expected(self._load(file), self._options.expect_fingerprint, self._aliases(file.name))
 
     def _load(self, file: ModelFile) -> Served:
         from textmill.telemetry.counted import counted  # noqa: PLC0415
@@ -125,7 +132,7 @@ def load_ours(
         gguf = given_gguf(name, called)
         if gguf is not None:
             model = load_gguf(gguf, options, usual_of(gguf, Path(gguf.model).parent))
-            return counted(_expected(model, options), telemetry)
+            return counted(as_expected(model, options.expect_fingerprint), telemetry)
         model = load_model(
             name,
             options.for_model(),
@@ -136,18 +143,6 @@ def load_ours(
             cache=cache,
         )
         return counted(model, telemetry)
-
-
-def _expected(model: M, options: ServeOptions) -> M:
-    """The model, if it has the fingerprint that is expected of it; raises ConfigInvalid."""
-    from textmill.store.fingerprint import expect_fingerprint  # noqa: PLC0415 - with the model
-
-    try:
-        expect_fingerprint(options.expect_fingerprint, model.info)
-    except BaseException:
-        model.close(0.0)
-        raise
-    return model
 
 
 def load_one(file: ModelFile, options: ServeOptions, fetching: Fetching) -> Served:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -12,6 +12,7 @@ from itertools import count, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from textmill.cli.expecting import as_expected, warn_of_unknown
 from textmill.cli.externals import externals
 from textmill.cli.galleries import config_files, open_gallery
 from textmill.cli.loading import Loader, load_ours
@@ -86,6 +87,7 @@ def open_store(
         ways = partial(Offered, needs=loader.needs, python=options.python_models)
         files = config_files(options)
         offered = ways(path, store, loader.load, fetching.fetch, loader.weigh, files, looks, external)
+        _expect(options.expect_fingerprint, models, store, offered, loader)
         if options.auto_download:
             store.find_by(_on_demand(gallery, loader, offered, options))
         store.load_now(options.load, parallel, told)
@@ -96,6 +98,15 @@ def open_store(
         count = sum(file.listed for file in offered.folder.files)
         _log.info("%s offers %d model%s", path, count, "s"[: count != 1])
     return store
+
+
+def _expect(expected: Sequence[str], models: Sequence[Served], store: Store, offered: Offered, loader: Loader) -> None:
+    """Have aliases count where fingerprints are expected, and warn of names that no model has. Raises ConfigInvalid for models that are loaded."""
+    loader.called(offered.aliases)
+    for model in models:
+        as_expected(model, expected, offered.aliases(model.info.name))
+    sources = (known.source for known, _, _ in store.known(everything=True))
+    warn_of_unknown(expected, {*store.names(), *sources})
 
 
 def _on_demand(gallery: Gallery, loader: Loader, offered: Offered, options: ServeOptions) -> OnDemand:

@@ -72,7 +72,10 @@ def connect(
         ConfigInvalid: the URL is none of http or https.
 
     """
-    place = urlsplit(url)
+    try:
+        place = urlsplit(url)
+    except ValueError:  # as of http://[
+        place = urlsplit("")
     if place.scheme not in ("http", "https") or not place.netloc:
         msg = f"url is {url!r}; it is to be like http://localhost:8080"
         raise ConfigInvalid(msg)

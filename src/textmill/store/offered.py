@@ -116,6 +116,12 @@ class Offered:
             self._add(file)
         self._call_all()
 
+    def aliases(self, name: str) -> tuple[str, ...]:
+        """The names that the folder has for a model beside its own. Any thread may ask."""
+        return tuple(
+            alias.name for alias in self.folder.aliases if self._others.get(alias.target, alias.target) == name
+        )
+
     async def follow(self, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
         """Look at the folder again and again; until cancelled."""
         looks = self._looks
@@ -224,11 +230,10 @@ class Offered:
     def _known(self, file: ModelFile) -> Known:
         place = file.location
         source = place.path.relative_to(self.folder.path).as_posix() if place.path is not None else shown(file.model)
-        aliases = [alias.name for alias in self.folder.aliases if alias.target == file.name]
         return Known(
             name=file.name,
             source=source,
-            aliases=(*aliases, *(name for name in names_of(place.repo) if name != file.name)),
+            aliases=(*self.aliases(file.name), *(name for name in names_of(place.repo) if name != file.name)),
             tasks=tuple(_TASKS[capability] for capability in file.capabilities if capability in _TASKS),
             created=max((stamp.mtime_ns for stamp in file.stamps), default=0) // 10**9,
             refusal="its file says disabled" if file.disabled else file.refusal and self._shortened(file.refusal),
