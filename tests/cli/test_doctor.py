@@ -130,3 +130,32 @@ def test_it_imports_no_framework() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ)  # noqa: S603 - ours
 
     assert not {"torch", "openvino", "transformers", "httpx"} & set(done.stdout.splitlines()[-1].split())
+
+
+def test_models_on_servers_elsewhere_whose_keys_are_not_there_are_errors(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("COHERE_API_KEY", "CO_API_KEY", "AZURE_OPENAI_ENDPOINT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MINE_API_KEY", "s3cret")
+    monkeypatch.setenv("BAD_API_KEY_FILE", str(tmp_path / "nowhere"))
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/there.yaml").write_text(
+        """
+- {name: c, backend: cohere, embeddings: true, parameters: {model: m}}
+- {name: az, backend: azure, embeddings: true, parameters: {model: m}}
+- {name: off, backend: cohere, disabled: true, parameters: {model: m}}
+- {name: mine, backend: remote, embeddings: true, parameters: {model: m}, options: ['base_url:http://h/v1', 'api_key_env:MINE_API_KEY']}
+- {name: bad, backend: remote, embeddings: true, parameters: {model: m}, options: ['base_url:http://h/v1', 'api_key_env:BAD_API_KEY']}
+- {name: none, backend: tei, embeddings: true, parameters: {model: m}, options: ['base_url:http://h/v1']}
+"""
+    )
+    result = command("doctor", "--json")
+    problems = {each["about"]: each["sentence"] for each in json.loads(result.output)["problems"]}
+
+    assert result.exit_code == 1
+    assert sorted(problems) == ["az", "bad", "c"]
+    assert "COHERE_API_KEY is not set (nor is CO_API_KEY)" in problems["c"]
+    assert "AZURE_OPENAI_ENDPOINT is not set" in problems["az"]
+    assert "the file that BAD_API_KEY_FILE names cannot be read" in problems["bad"]
+    assert "s3cret" not in result.output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,3 +139,23 @@ def test_flags_come_before_what_the_file_says(command: Command, tmp_path: Path) 
     assert "1 texts had more than 4 tokens and were cut" in cut.stderr
     assert "were cut" not in whole.stderr
     assert not np.allclose(vectors(cut), vectors(whole))
+
+
+def test_an_object_of_python_needs_its_module_allowed(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "mill_named.py").write_text(
+        "class Sized:\n    def embed(self, texts):\n        return [[len(text), 0] for text in texts]\n"
+        "    def rerank(self, query, texts):\n        return [len(text) for text in texts]\n"
+    )
+    (tmp_path / "own.yaml").write_text("{name: own, backend: python, parameters: {model: 'mill_named:Sized'}}")
+    place = ("--models-path", str(tmp_path))
+    refused = command("embed", "own", *place, stdin=STDIN)
+    assert refused.exit_code == 1
+    assert "which this server may not; start it with --python-models mill_named" in refused.stderr
+    assert "mill_named" not in sys.modules
+    allowed = (*place, "--python-models", "mill_named")
+    assert vectors(command("embed", "own", *allowed, stdin=STDIN)).tolist() == [[1.0, 0.0]] * len(LINES)
+    ranked = command("rerank", "own", "q", "--top", "1", *allowed, stdin=STDIN)
+    assert json.loads(ranked.stdout)["text"] == max(LINES, key=len)

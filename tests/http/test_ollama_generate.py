@@ -45,9 +45,9 @@ async def test_lines_have_the_response_and_the_thinking(client: httpx.AsyncClien
 @pytest.mark.parametrize(
     ("fields", "wanted"),
     [
-        ({"raw": True, "think": True}, CompleteOptions()),
+        ({"raw": True, "think": True}, CompleteOptions(raw=True)),
         ({"suffix": "end"}, CompleteOptions(suffix="end")),
-        ({"raw": True, "options": {"num_predict": 5}}, CompleteOptions(max_tokens=5)),
+        ({"raw": True, "options": {"num_predict": 5}}, CompleteOptions(max_tokens=5, raw=True)),
     ],
 )
 async def test_a_raw_prompt_or_one_with_a_suffix_goes_on(

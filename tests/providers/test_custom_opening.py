@@ -14,6 +14,9 @@ from textmill.folder.scan import scan
 from textmill.providers.custom_opening import open_custom
 
 SOURCE = """
+from functools import lru_cache, partial
+from subprocess import run
+
 class Sized:
     def __init__(self, size=2, word="x"):
         if size == 0:
@@ -32,6 +35,12 @@ def make(**options):
 def nothing():
     return object()
 
+part = partial(Sized, 3)
+
+@lru_cache
+def kept():
+    return Sized(4)
+
 class Rows:
     def embed(self, texts):
         return [1] * (len(texts) + 1)
@@ -43,6 +52,7 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("modules")
     (folder / "mill_models.py").write_text(SOURCE)
     (folder / "mill_broken.py").write_text("import mill_nowhere")
+    (folder / "mill_stopped.py").write_text("raise KeyboardInterrupt")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
         yield "mill_models"
@@ -64,6 +74,8 @@ def file_of(folder: Path, model: str, *options: str, allowed: str = "mill_models
         ("Sized", ("size:3", "word: a b"), 3),
         ("make", ("size:4",), 4),
         ("made", (), 5),
+        ("part", (), 3),
+        ("kept", (), 4),
     ],
 )
 def test_classes_functions_and_objects_become_models(
@@ -103,6 +115,23 @@ def test_nothing_is_imported_that_is_not_allowed(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match="which this server may not; start it with --python-models mill_secret"):
         open_custom(file_of(tmp_path, "mill_secret:Model"), ("mill_models",))
     assert "mill_secret" not in sys.modules
+
+
+@pytest.mark.parametrize("name", ["run", "partial", "__class__"])
+def test_what_an_allowed_module_only_imports_is_not_called(tmp_path: Path, module: str, name: str) -> None:
+    left = tmp_path / "left"
+    file = file_of(tmp_path, f"{module}:{name}", f'args:["touch", "{left}"]')
+    with pytest.raises(
+        ConfigInvalid, match=f"own.yaml: {module}:{name} comes from the module .*, whose code this server may not run"
+    ):
+        open_custom(file, (module,))
+    assert not left.exists()
+
+
+def test_who_ends_a_command_while_a_module_is_imported_ends_it(tmp_path: Path, module: str) -> None:
+    assert module
+    with pytest.raises(KeyboardInterrupt):
+        open_custom(file_of(tmp_path, "mill_stopped:Model", allowed="mill_stopped"), ("mill_stopped",))
 
 
 def test_the_fingerprint_tells_options_apart(tmp_path: Path, module: str) -> None:

@@ -268,3 +268,10 @@ async def test_a_model_that_embeds_only_does_not_write(tmp_path: Path) -> None:
         await every(made.chat(HELLO, ChatOptions()))
     with pytest.raises(WrongTask, match="cannot complete"):
         await every(made.complete("x", CompleteOptions()))
+
+
+async def test_a_raw_prompt_is_not_put_into_the_files_template(tmp_path: Path) -> None:
+    made = engine(tmp_path, "template: {completion: 'Q: {{.Input}} A:'}", *says("It turns."))
+    for options in (CompleteOptions(), CompleteOptions(raw=True)):
+        await every(made.complete("What turns?", options))
+    assert [prompt for prompt, _ in made.asked] == ["Q: What turns? A:", "What turns?"]

@@ -4,9 +4,10 @@ import asyncio
 import threading
 
 import pytest
-from tests.store.world import MB, World, apart, until, use
+from tests.store.world import MB, Fake, World, apart, until, use
 
 from textmill.errors import LoadFailed, ModelBroken, ModelNotFound, Unavailable
+from textmill.store.keeper import Slot
 from textmill.store.shelf import Limits
 
 
@@ -267,3 +268,25 @@ async def test_closed_it_leases_and_loads_nothing(world: World) -> None:
     with pytest.raises(Unavailable):
         await waiting
     assert world.alive == []
+
+
+@pytest.mark.parametrize("limits", [Limits(), Limits(memory=1000 * MB)])
+async def test_what_loads_beside_others_neither_holds_them_up_nor_waits_for_them(world: World, limits: Limits) -> None:
+    keeper, hung, loads = world.keeper(limits), threading.Event(), list[str]()
+
+    def hangs(name: str) -> Slot[Fake]:
+        def load() -> Fake:
+            loads.append(name)
+            assert hung.wait(10)
+            return Fake(world, name)
+
+        return Slot(name=name, load=load, beside=True)
+
+    for name in "xyz":
+        keeper.add(hangs(name))
+    keeper.add(world.slot("a"))
+    waiting = [apart(use(keeper, name)) for name in "xyz"]
+    await until(lambda: sorted(loads) == ["x", "y", "z"])
+    assert await use(keeper, "a") == "a"
+    hung.set()
+    assert await asyncio.gather(*waiting) == ["x", "y", "z"]

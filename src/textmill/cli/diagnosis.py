@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from textmill.cli.setup import Setup
@@ -31,14 +32,17 @@ class Finding:
     advice: str = ""
 
 
-def diagnose(setup: Setup, serving: Serving, folder: Folder) -> list[Finding]:
-    """The findings, errors first."""
+def diagnose(
+    setup: Setup, serving: Serving, folder: Folder, unset: Mapping[str, str] = MappingProxyType({})
+) -> list[Finding]:
+    """The findings, errors first. ``unset`` says of models on servers elsewhere what the environment lacks for them."""
     found = [
         *_of_notes(serving),
         *_of_machine(setup, serving.options),
         *_of_options(setup, serving),
         *_of_folder(folder, serving),
         *_of_engines(setup, folder),
+        *(Finding("error", name, sentence) for name, sentence in unset.items()),
     ]
     return sorted(found, key=lambda finding: finding.level)
 

@@ -45,6 +45,7 @@ def doctor(ctx: click.Context, /, as_json: bool, **given: Any) -> None:  # noqa:
     # At the call, as all commands are imported for each.
     from textmill.cli.diagnosis import Finding, diagnose  # noqa: PLC0415
     from textmill.cli.setup import look  # noqa: PLC0415
+    from textmill.cli.unset import unset_in  # noqa: PLC0415
     from textmill.folder.scan import scan  # noqa: PLC0415
 
     found: list[Finding] = []
@@ -72,7 +73,7 @@ def doctor(ctx: click.Context, /, as_json: bool, **given: Any) -> None:  # noqa:
         others=options.models,
         python=options.python_models,
     )
-    found += diagnose(setup, serving, folder)
+    found += diagnose(setup, serving, folder, unset_in(folder))
     report = _without_secrets(report_of(setup, serving, folder, found))
     click.echo(json.dumps(report, ensure_ascii=False, indent=2) if as_json else "\n".join(lines_of(report)))
     if any(finding.level == "error" for finding in found):

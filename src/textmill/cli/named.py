@@ -88,7 +88,7 @@ def _in_folder(model: str, options: ServeOptions) -> ModelFile | None:
     files = config_files(options)
     if not files and not path.is_dir():
         return None
-    folder = scan(path, external=externals(options), config_files=files)
+    folder = scan(path, external=externals(options), config_files=files, python=options.python_models)
     file = folder.find(model)
     if file is None:
         if problems := folder.broken(model):

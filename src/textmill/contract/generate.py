@@ -123,11 +123,13 @@ class CompleteOptions(GenerateOptions):
     """How a prompt goes on.
 
     ``suffix`` is what comes behind the text that is wanted, for models that fill in the middle. With an ``instruction`` the prompt is a
-    text that is to be written anew as the instruction says.
+    text that is to be written anew as the instruction says. A ``raw`` prompt goes to the model as it is: what its file has for prompts
+    is not put around it.
     """
 
     suffix: str | None = None
     instruction: str | None = None
+    raw: bool = False
 
 
 @dataclass(frozen=True, slots=True)

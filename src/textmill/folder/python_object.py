@@ -26,12 +26,17 @@ def place_of(model: str) -> Place | None:
     return None if found is None else Place(found["module"], found["name"])
 
 
+def is_allowed(module: str, allowed: Iterable[str]) -> bool:
+    """Whether a module is one of those, or lies below one."""
+    return any(f"{module}.".startswith(f"{each}.") for each in allowed)
+
+
 def refusal_of(model: str, allowed: Iterable[str]) -> str | None:
     """Why the object may not be imported, None where it may: its module, or one that it lies in, must be allowed."""
     place = place_of(model)
     if place is None:
         return f"backend python needs parameters.model as module:object, such as my_models.english:Embedder, and it is {model!r:.200}"
-    if any(f"{place.module}.".startswith(f"{each}.") for each in allowed):
+    if is_allowed(place.module, allowed):
         return None
     return (
         f"backend python runs code of the module {place.module}, which this server may not; "

@@ -24,9 +24,7 @@ class OllamaGenerateRequest(OllamaWriting, frozen=True, kw_only=True):
     prompt: Annotated[str | None, Meta(description="What a user says, unless it is `raw` or has a `suffix`.")] = None
     system: Annotated[str | None, Meta(description="What is said before it.")] = None
     suffix: Annotated[str | None, Meta(description="What comes behind; for models that fill in the middle.")] = None
-    raw: Annotated[
-        bool | None, Meta(description="The prompt is a text that goes on, without the model's template.")
-    ] = None
+    raw: Annotated[bool | None, Meta(description="The prompt is a text that goes on, without any template.")] = None
     template: Annotated[str | None, Meta(description="Refused: templates stand in the model's file.")] = None
     context: Annotated[list[int] | None, Meta(description="Refused: send `messages` to `/api/chat`.")] = None
     images: Annotated[list[Any] | None, Meta(description="Refused: textmill reads text.")] = None
@@ -48,7 +46,7 @@ async def ollama_generate(service: Service, request: OllamaGenerateRequest) -> A
         return await answer_nothing(service, request, task, _body)
     prompt, common = request.prompt, generate_options(request)
     chat = ChatOptions(**common, reasoning_effort=effort_of(request.think))
-    complete = CompleteOptions(**common, suffix=request.suffix or None)
+    complete = CompleteOptions(**common, suffix=request.suffix or None, raw=bool(request.raw))
     said = (Message(role="system", content=request.system),) if request.system else ()
 
     def begin(model: Model) -> AsyncGenerator[Event]:

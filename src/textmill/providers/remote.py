@@ -12,16 +12,16 @@ from types import MappingProxyType
 from urllib.parse import quote, urlsplit
 
 from textmill.contract import ModelInfo, Task
-from textmill.errors import ConfigInvalid
 from textmill.folder.capabilities import Capability
 from textmill.folder.model import ModelFile
 from textmill.folder.remote import DOES, Remote
-from textmill.folder.remote_options import check_url, remote_of
+from textmill.folder.remote_options import remote_of
 from textmill.providers.asking import Asking
 from textmill.providers.openai_speech import COMPATIBLE, LLAMA_CPP, MISTRAL, OLLAMA, OPENAI, VLLM, Speech
 from textmill.providers.openai_wire import Patience, Retries, Target, Wire
 from textmill.providers.remote_dialects import DIALECTS
 from textmill.providers.remote_model import Elsewhere, RemoteModel
+from textmill.providers.remote_settings import key_of, placed
 
 _log = logging.getLogger("textmill")
 
@@ -52,8 +52,8 @@ def open_remote(
     A text is embedded to learn how long vectors are; a model that only writes is not tried. Raises ConfigInvalid for a key or an address
     that is not there, and what `textmill.providers.openai_wire.Wire` does.
     """
-    remote = _placed(remote_of(file.backend, file.backend_options), setting_of)
-    variable, key = _key(remote, setting_of)
+    remote = placed(remote_of(file.backend, file.backend_options), setting_of)
+    variable, key = key_of(remote, setting_of)
     remote = _by_key(remote, key)
     host = urlsplit(remote.base_url).hostname or ""
     target = replace(_target(file, remote, variable, key), proxy=proxy_of(host) or "")
@@ -140,32 +140,6 @@ def info_of(file: ModelFile, tasks: tuple[Task, ...], *, runtime: str, device: s
         created=int(time.time()),
         defaults=file.defaults,
     )
-
-
-def _placed(remote: Remote, setting_of: Callable[[str], str]) -> Remote:
-    """The server with its address, which may stand in a variable. Raises ConfigInvalid where it is not there or none."""
-    if remote.base_url:
-        return remote
-    url = setting_of(remote.url_variable).rstrip("/")
-    if not url:
-        msg = f"{remote.url_variable} is not set, which has the server's address; set it, or add base_url:URL to the options"
-        raise ConfigInvalid(msg)
-    check_url(url, remote.url_variable)
-    return replace(remote, base_url=url)
-
-
-def _key(remote: Remote, setting_of: Callable[[str], str]) -> tuple[str, str]:
-    """The variable with the key for a server, and the key; both empty where it gets none. Raises ConfigInvalid where none is set."""
-    for variable in remote.key_variables:
-        key = setting_of(variable)
-        if key:
-            return variable, key
-    if not remote.key_variables:
-        return "", ""
-    first, *others = remote.key_variables
-    besides = f" (nor is {' or '.join(others)})" if others else ""
-    msg = f"{first} is not set{besides}, which has the key for {urlsplit(remote.base_url).netloc}; set it, or {first}_FILE"
-    raise ConfigInvalid(msg)
 
 
 def _by_key(remote: Remote, key: str) -> Remote:

@@ -63,10 +63,10 @@ class Writes(RefusesAll):
         """What comes behind a text, or the text as an instruction wants it, as the model's file and the request have it."""
         self._need("complete")
         asked = self.usual.options(options)
-        plain = replace(asked, instruction=None)
+        plain = replace(asked, instruction=None, raw=False)
         if asked.instruction is None:
-            whole = self.usual.prompts.of_completion(prompt) if isinstance(prompt, str) else prompt
-            events = self.write(whole, plain)
+            fill = isinstance(prompt, str) and not asked.raw
+            events = self.write(self.usual.prompts.of_completion(str(prompt)) if fill else prompt, plain)
         elif not isinstance(prompt, str):
             msg = "a text that is to be written anew must be a text, not token ids"
             raise InvalidInput(msg, param="input")

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -43,7 +43,8 @@ class Slot(Place, Generic[M]):
     ``prepare`` comes before it: it brings what is to be loaded to this machine, blocks, and says how many bytes the model will take,
     0 where it cannot tell; it is ``prepared`` once that has gone well. ``failed`` is told in the loop why a load has failed, before those
     who wait for it are, and whether or not anyone still does. ``most`` requests may use the model at once, None for any number; others
-    are told to come back after ``retry_after`` seconds.
+    are told to come back after ``retry_after`` seconds. One that loads ``beside`` others waits for no other load and holds none up,
+    and what it takes is not measured: what it waits for is a server elsewhere, or somebody's own code.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Slot(Place, Generic[M]):
     prepare: Callable[[], int] | None = None
     prepared: bool = False
     failed: Callable[[BaseException], None] | None = None
+    beside: bool = False
     most: int | None = None
     retry_after: float = 1.0
     model: M | None = None
@@ -70,7 +72,7 @@ class Keeper(Generic[M]):
 
     ``measure`` says how many bytes the process uses now, and ``trim`` gives freed memory back to the system; both are called
     in threads too. Loads run in threads, as many at once as ``parallel``; one after the other where memory is limited, since
-    what two take at the same time cannot be told apart.
+    what two take at the same time cannot be told apart. Slots that are ``beside`` are not counted among them.
     """
 
     def __init__(
@@ -239,12 +241,13 @@ class Keeper(Generic[M]):
         try:
             if slot.prepare is not None:
                 slot.need, slot.prepared = max(slot.need, await in_thread(slot.prepare)), True
-            async with self._loads:  # who waits longest comes first
+            async with nullcontext() if slot.beside else self._loads:  # who waits longest comes first
                 await self._make_room(slot, end)
                 slot.loading = True
                 before = self._measure()
                 model = await in_thread(slot.load)
-                slot.need = _measured(slot.need, self._measure() - before)
+                if not slot.beside:
+                    slot.need = _measured(slot.need, self._measure() - before)
         except LoadFailed:
             raise
         except Exception as error:

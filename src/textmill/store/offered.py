@@ -14,6 +14,7 @@ from types import MappingProxyType
 from textmill.checkpoint.hub import names_of
 from textmill.contract import Known, Task
 from textmill.errors import LoadFailed, TextmillError
+from textmill.folder.backends import Engine
 from textmill.folder.capabilities import Capability
 from textmill.folder.external import External
 from textmill.folder.model import Folder, ModelFile
@@ -41,6 +42,9 @@ _TASKS: Mapping[Capability, Task] = {
 }
 _WHILE, _BESIDE = 2, 32 * 10**6
 """A load needs its weights twice for a moment, and some memory beside them."""
+
+_APART: frozenset[Engine] = frozenset({"remote", "python"})
+"""Engines whose loads may take any time, as a server elsewhere or somebody's code does, and nothing of what other loads need."""
 
 Loads = Callable[[ModelFile], Served]
 """Loads a model by its file; blocks."""
@@ -212,6 +216,7 @@ class Offered:
             need=self._needs(file, stamped(file)),
             pinned=file.pinned,
             groups=frozenset(file.groups),
+            beside=file.external is None and file.engine in _APART,
             most=file.most,
             retry_after=file.retry_after,
         )
