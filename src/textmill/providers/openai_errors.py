@@ -27,6 +27,9 @@ _RETRY_S = 5.0
 _MOST_WORDS = 500
 _KEY = re.compile(r"\b(?:sk|hf|gsk|xai|pplx|key)[-_][A-Za-z0-9_*.-]{4,}")
 
+_PARAM = re.compile(r"[\w.\[\]-]{1,100}")
+"""What may be a field's name; anything else that a server puts there is not given on."""
+
 
 class ServerName(msgspec.Struct, frozen=True):
     """How errors name a server; ``key_setting`` is what its key is read from, or a word for it, ``key`` is never said."""
@@ -107,8 +110,9 @@ def _asked_error(server: ServerName, told: Mapping[str, Any], says: str) -> Text
     if isinstance(holds, int) and isinstance(has, int) and any(kind in _TOO_LONG for kind in kinds):
         return ContextExceeded(f"the prompt has {has} tokens, and the context of {server.name} holds {holds}")
     param = told.get("param")
+    sane = isinstance(param, str) and _PARAM.fullmatch(param) and not (server.key and server.key in param)
     kind = ContextExceeded if any(kind in _TOO_LONG for kind in kinds) else InvalidInput
-    return kind(f"{server.name} refuses the request{says}", param=param if isinstance(param, str) and param else None)
+    return kind(f"{server.name} refuses the request{says}", param=param if sane else None)
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

@@ -127,6 +127,11 @@ async def test_a_prompt_that_is_too_long_is_refused_with_both_numbers(chain: Lla
         await events_of(chain.complete("x" * 5000, CompleteOptions()))
 
 
+async def test_a_conversation_of_very_many_messages_is_refused_before_llama_cpp_hangs_on_it(chain: LlamaModel) -> None:
+    with pytest.raises(ContextExceeded, match=r"has 10001 messages, and .* takes 10000"):
+        await events_of(chain.chat(HI * 10_001, ChatOptions()))
+
+
 @pytest.mark.parametrize(
     "format_",
     [

@@ -29,7 +29,7 @@ from textmill.contract import (
     Token,
     TokenizeOptions,
 )
-from textmill.errors import EmptyInput, InvalidInput, WrongTask
+from textmill.errors import ContextExceeded, EmptyInput, InvalidInput, WrongTask
 from textmill.providers.llamacpp.bound import Grammars, bound_chat, guided, kept
 from textmill.providers.llamacpp.line import Line
 from textmill.providers.llamacpp.supervised import Call, Session, Supervised
@@ -50,6 +50,8 @@ _SPEECH = replace(LLAMA_CPP, more=MappingProxyType({}))
 _TEXTS = TextProfile(prompts={}, default_prompt="", max_tokens=0)
 _NO_FRAME = Frame()
 _MEAN = StatePooling("mean", 1)
+_MOST_MESSAGES = 10_000
+"""llama.cpp fills a template in a time that grows with the square of its messages: 14 s for 16,000, after 30 s it counts as hung."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,9 @@ class LlamaModel(Writes):
 
     async def go_on(self, messages: Sequence[Message], options: ChatOptions) -> AsyncGenerator[Event, None]:
         """What the model says, by its own chat template; see `textmill.contract.Chat`."""
+        if len(messages) > _MOST_MESSAGES:
+            msg = f"the conversation has {len(messages)} messages, and {self.info.name} takes {_MOST_MESSAGES}; leave old ones out"
+            raise ContextExceeded(msg, param="messages")
         grammars = self._way.grammars
         async with self._placed(options) as (session, speech, call):
             if grammars is not None and grammars.binds(options):
