@@ -223,8 +223,8 @@ def test_keywords_become_options(folder: Path) -> None:
         assert (model._options["dtype"], model.max_seq_length) == ("bfloat16", 20)
     with pytest.warns(UserWarning, match="SentenceTransformer does nothing with 'flavour' here"):
         SentenceTransformer(folder, flavour="sweet").close()
-    with pytest.warns(UserWarning, match="not on 'mps'; the CPU is taken"):
-        SentenceTransformer(folder, device="mps").close()
+    with pytest.warns(UserWarning, match="not on 'hpu'; the CPU is taken"):
+        SentenceTransformer(folder, device="hpu").close()
 
 
 def test_what_cannot_be_is_refused(ours: SentenceTransformer, folder: Path) -> None:

@@ -7,7 +7,7 @@ import httpx
 import numpy as np
 import pytest
 
-from textmill.contract import Chunking, ChunkOptions, EmbedOptions, SparseOptions, TextOptions
+from textmill.contract import Chunking, ChunkOptions, EmbedOptions, Kind, SparseOptions, TextOptions
 from textmill.testing.served import RecordingModel, vector_of
 
 Connect = Callable[..., httpx.AsyncClient]
@@ -39,6 +39,20 @@ async def test_embed_sparse_gives_entries_with_index_and_value(
     ]
     assert model.calls[0][1] == SparseOptions()
     assert answer.headers["x-compute-characters"] == "5"
+
+
+@pytest.mark.parametrize(("side", "kind"), [("query", "query"), ("document", "document"), (None, "document")])
+async def test_embed_sparse_learns_the_side(
+    side: str | None, kind: Kind, client: httpx.AsyncClient, model: RecordingModel
+) -> None:
+    answer = await client.post("/embed_sparse", json={"inputs": ["abc"], "input_type": side})
+    assert (answer.status_code, model.calls[0][1]) == (200, SparseOptions(kind=kind))
+
+
+async def test_a_side_that_there_is_not_is_named(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/embed_sparse", json={"inputs": ["abc"], "input_type": "other"})
+    assert 400 <= answer.status_code < 500
+    assert "input_type" in answer.text
 
 
 async def test_chunks_come_with_their_places(client: httpx.AsyncClient, model: RecordingModel) -> None:

@@ -105,6 +105,27 @@ def test_sides_prompts_and_dimensions_are_said_and_what_is_not_given_is_not(scri
     ]
 
 
+def test_sparse_vectors_say_their_side_and_keep_the_largest(scripted: OpenAIServer) -> None:
+    row = [{"index": 7, "value": 0.5}, {"index": 2, "value": 1.5}, {"index": 4, "value": 1.0}]
+    scripted.script = lambda asked: Answer(body=[row] * len(asked.body["inputs"]))
+    with textmill.connect(scripted.base_url, "m", headers={"x-own": "1"}) as there:
+        [every] = there.embed_sparse("a", kind="query")
+        [most] = asyncio.run(there.aembed_sparse(["a"], top=2))
+        assert there.embed_sparse([]) == []
+        scripted.script = lambda _: Answer(body=[])
+        with pytest.raises(ForwardFailed, match="0 vectors for 1 texts"):
+            there.embed_sparse("a")
+        scripted.script = lambda _: Answer(body=[[{"index": 7}]])
+        with pytest.raises(ForwardFailed, match="something else"):
+            there.embed_sparse("a")
+
+    assert (every.indices.tolist(), every.values.tolist()) == ([2, 4, 7], [1.5, 1.0, 0.5])
+    assert (most.indices.tolist(), most.values.tolist()) == ([2, 4], [1.5, 1.0])
+    usual = {"inputs": ["a"], "truncate": True, "model": "m"}
+    assert scripted.bodies[:2] == [{**usual, "input_type": "query"}, {**usual, "input_type": "document"}]
+    assert {each.headers["x-own"] for each in scripted.asked} == {"1"}
+
+
 def test_many_texts_become_several_requests_in_order(scripted: OpenAIServer) -> None:
     texts = ["x" * (index % 7) for index in range(2 * INPUTS + 1)]
     with textmill.connect(scripted.base_url) as there:
@@ -147,7 +168,7 @@ def test_a_server_that_stays_busy_or_asks_for_long_waits_is_overloaded(scripted:
         (401, {"error": "who?", "error_type": "Unauthorized"}, ConfigInvalid, "401: who?"),
         (404, {"detail": "no such model"}, ModelNotFound, "404: no such model"),
         (422, b"plain words", InvalidInput, "422: plain words"),
-        (500, {"error": {"message": "nested"}}, Unavailable, "500: nested"),
+        (500, {"error": {"message": "nested"}}, ForwardFailed, "500: nested"),
     ],
 )
 def test_errors_of_a_server_are_ours_and_are_not_tried_again(

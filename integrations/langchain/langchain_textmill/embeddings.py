@@ -91,24 +91,24 @@ class TextmillEmbeddings(Checked, Embeddings):
         parts = [
             self._client.embed(part, **self._documents.asked(info)) for part in windows(rows, bar=self.show_progress)
         ]
-        return self._documents.made(np.concatenate(parts), info) if parts else []
+        return self._documents.made(np.concatenate(parts)) if parts else []
 
     def embed_query(self, text: str) -> list[float]:
         """The vector of a query."""
         info = self._client.info
-        return self._queries.made(self._client.embed(_in_lines([text]), **self._queries.asked(info)), info)[0]
+        return self._queries.made(self._client.embed(_in_lines([text]), **self._queries.asked(info)))[0]
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """`embed_documents` for event loops: no thread is blocked, and cancelling it withdraws what has not started."""
         info = self._client.info
         vectors = await self._client.aembed(_in_lines(texts), **self._documents.asked(info))
-        return self._documents.made(vectors, info)
+        return self._documents.made(vectors)
 
     async def aembed_query(self, text: str) -> list[float]:
         """`embed_query` for event loops."""
         info = self._client.info
         vectors = await self._client.aembed(_in_lines([text]), **self._queries.asked(info))
-        return self._queries.made(vectors, info)[0]
+        return self._queries.made(vectors)[0]
 
     def close(self) -> None:
         """Let the model go; no more calls. It is unloaded when nothing in the process holds it any more."""

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 import textmill
+from textmill.compat import Precision, embed_options, quantize_embeddings
 
 Kind = Literal["query", "document"]
 Policy = Literal["model", "langchain"]
 """Whose prompts apply where the user has said none: the model's own for each side, or none but its default, as LangChain has it."""
-Precision = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 
 SIDES: Mapping[Kind, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
 """What sentence-transformers' encode_query and encode_document call the prompts of the sides."""
@@ -23,8 +23,6 @@ _IDLE = frozenset(
     ("batch_size", "show_progress_bar", "convert_to_numpy", "convert_to_tensor", "device", "pool", "chunk_size")
 )
 """Without effect: batches are made by tokens, answers are lists, and the model stays where it is."""
-_BUCKETS = 255
-_SIGN = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,16 +65,13 @@ class Encoding:
         """The keywords of `textmill.Model.embed`."""
         return {
             **self._prompt(),
-            "normalize": self.normalize or info.normalized,
-            "dimensions": self.dimensions if self._cut_first(info) else None,
+            **embed_options(info, normalize=self.normalize, truncate_dim=self.dimensions),
             "adapter": self.adapter,
         }
 
-    def made(self, vectors: npt.NDArray[np.float32], info: textmill.ModelInfo) -> list[list[float]]:
-        """The vectors (n, dimensions) of a model as they are wanted."""
-        if self.dimensions is not None and not self._cut_first(info):
-            vectors = vectors[:, : self.dimensions]
-        return cast("list[list[float]]", quantized(vectors, self.precision).tolist())
+    def made(self, vectors: npt.NDArray[np.float32]) -> list[list[float]]:
+        """The vectors (n, dimensions) of a model as they are wanted. Raises ValueError for a single one in bytes, which has no range."""
+        return cast("list[list[float]]", quantize_embeddings(vectors[:, : self.dimensions], self.precision).tolist())
 
     def prompt_in_force(self, info: textmill.ModelInfo) -> str:
         """For a person: what goes in front of these texts."""
@@ -93,10 +88,6 @@ class Encoding:
         """All that vectors depend on beside the model."""
         return repr(replace(self, prompts=dict(sorted(self.prompts.items()))))
 
-    def _cut_first(self, info: textmill.ModelInfo) -> bool:
-        """Whether vectors are cut before they are scaled: a model's own scaling comes before the cut, the user's behind it."""
-        return self.normalize or not info.normalized
-
     def _prompt(self) -> dict[str, str]:
         if self.prompt is not None:
             return {"prompt": self.prompt}
@@ -107,22 +98,3 @@ class Encoding:
             return {}
         mine = next((self.prompts[name] for name in SIDES[self.kind] if name in self.prompts), None)
         return {"kind": self.kind} if mine is None else {"prompt": mine}
-
-
-def quantized(vectors: npt.NDArray[np.float32], precision: Precision) -> npt.NDArray[Any]:
-    """The vectors (n, dimensions) in fewer bits, as sentence-transformers' quantize_embeddings makes them.
-
-    Raises ValueError for bytes of a single vector: their buckets are shares of what the vectors of a call reach.
-    """
-    if precision == "float32" or not len(vectors):
-        return vectors
-    if precision in ("binary", "ubinary"):
-        packed = np.packbits(vectors > 0, axis=-1)
-        return (packed - _SIGN).astype(np.int8) if precision == "binary" else packed
-    if len(vectors) == 1:
-        msg = f"{precision} needs the range of several vectors, and this is one; set another precision in query_encode_kwargs"
-        raise ValueError(msg)
-    starts = vectors.min(axis=0)
-    steps = (vectors.max(axis=0) - starts) / _BUCKETS
-    buckets: npt.NDArray[Any] = np.clip(np.floor((vectors - starts) / np.where(steps == 0, 1, steps)), 0, _BUCKETS)
-    return buckets.astype(np.uint8) if precision == "uint8" else (buckets - _SIGN).astype(np.int8)

@@ -2,13 +2,28 @@
 
     from textmill.compat import CrossEncoder, SentenceTransformer, SparseEncoder
 
-They have that library's verbs, keywords and results, without PyTorch; docs/sentence-transformers.md says where they differ.
+They have that library's verbs, keywords and results, without PyTorch; docs/sentence-transformers.md says where they differ. For
+integrations that take its keywords there is what they mean to textmill: `load_options`, `embed_options`, `quantize_embeddings`, `compare`.
 """
 
 from __future__ import annotations
 
+from textmill.compat.arguments import LoadOptions, embed_options, load_options, nearest_dtype
 from textmill.compat.cross_encoder import CrossEncoder
+from textmill.compat.quantization import Precision, quantize_embeddings
 from textmill.compat.sentence_transformer import SentenceTransformer
+from textmill.compat.similarity import compare
 from textmill.compat.sparse_encoder import SparseEncoder
 
-__all__ = ["CrossEncoder", "SentenceTransformer", "SparseEncoder"]
+__all__ = [
+    "CrossEncoder",
+    "LoadOptions",
+    "Precision",
+    "SentenceTransformer",
+    "SparseEncoder",
+    "compare",
+    "embed_options",
+    "load_options",
+    "nearest_dtype",
+    "quantize_embeddings",
+]

@@ -11,7 +11,7 @@ import numpy as np
 
 from textmill.checkpoint.jsonfile import JsonFile
 from textmill.checkpoint.recipe import Recipe
-from textmill.compat.arguments import device_options, dtype_name, file_in, load_options, warn
+from textmill.compat.arguments import device_options, dtype_name, load_options, warn
 from textmill.compat.reading import ModelTokenizer
 from textmill.config import model_options
 from textmill.errors import ConfigInvalid
@@ -57,9 +57,10 @@ class Loaded:
         self.backend = own.get("backend") or "torch"
         self.trust_remote_code = bool(own.get("trust_remote_code"))
         self._name = str(name)
-        self._options = {"task": self.task, **load_options(own, kind)}
-        if "file" in self._options:
-            self._options |= self._artefact(self._options["file"])
+        options, remarks = load_options(own, kind)
+        for remark in remarks:
+            warn(remark, level=4)
+        self._options = {"task": self.task, **options}
         self._told: set[str] = set()
         self._lock = threading.Lock()
         self._model, self._recipe, self._folder = self._loaded(self._options)
@@ -112,7 +113,10 @@ class Loaded:
         named = dtype_name(keywords.get("dtype", wanted if "float" in str(wanted) else None))
         changes: dict[str, Any] = {} if named == "None" else {"dtype": named}
         if wanted is not None and "float" not in str(wanted):
-            changes |= {"backend": None, **device_options(wanted)}
+            place, remarks = device_options(wanted)
+            for remark in remarks:
+                warn(remark)
+            changes |= {"backend": None, **place}
         self._again(**changes)
         return self
 
@@ -227,12 +231,6 @@ class Loaded:
         if key not in self._told:
             self._told.add(key)
             warn(message, level=5)
-
-    def _artefact(self, file: str) -> dict[str, Any]:
-        """The options that run a file of the repository."""
-        place = Path(self._name)
-        file = file_in(place if place.is_dir() else None, file, str(self.backend))
-        return {"file": file, "backend": "openvino" if file.endswith(".xml") else "onnx"}
 
     def _again(self, **changes: Any) -> None:
         """Load the model with other options, where they are others."""

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from textmill.checkpoint.hub import PACKAGED
-from textmill.checkpoint.modules import MODULES, class_name, read_modules
+from textmill.compat.arguments import embed_options
 from textmill.compat.loaded import Loaded, listed, named, no_more, positive, windows
-from textmill.compat.quantization import PRECISIONS, Precision, quantized
+from textmill.compat.quantization import PRECISIONS, Precision, quantize_embeddings
 from textmill.compat.similarity import compare, compare_pairs, measure_name
 from textmill.compat.tensors import Array, Tensor, array_of, no_values, to_tensor
 
@@ -44,7 +44,6 @@ class SentenceTransformer(Loaded):
         super().__init__(model_name_or_path, keywords)
         self._similarity = measure_name(similarity or self._settings.get("similarity_fn_name", str, "") or "cosine")
         self.truncate_dim: int | None = truncate or self._settings.get("truncate_dim", int, 0) or None
-        self._unit = _ends_in_normalize(self)
 
     def encode(
         self,
@@ -94,7 +93,7 @@ class SentenceTransformer(Loaded):
         adapter = self._adapter(keywords)
         positive(batch_size)
         if precision not in PRECISIONS:
-            quantized(np.empty((0, 0), np.float32), precision)
+            quantize_embeddings(np.empty((0, 0), np.float32), precision)
         self._placed(device)
         text = self._prompt(prompt, prompt_name)
         if output_value != "sentence_embedding":
@@ -103,7 +102,7 @@ class SentenceTransformer(Loaded):
         vectors = self._vectors(
             texts, text, adapter, truncate_dim, normalize=normalize_embeddings, bar=show_progress_bar
         )
-        made = quantized(vectors, precision) if len(vectors) else vectors
+        made = quantize_embeddings(vectors, precision) if len(vectors) else vectors
         shaped = _shaped(made, "tensor" if convert_to_tensor else "array" if convert_to_numpy else "list")
         return shaped[0] if single else shaped
 
@@ -171,24 +170,16 @@ class SentenceTransformer(Loaded):
         self, texts: list[Any], prompt: str, adapter: str | None, cut: int | None, *, normalize: bool, bar: bool | None
     ) -> npt.NDArray[np.float32]:
         """Float32 (texts, dimensions), cut behind the model's own scaling and before the caller's, as sentence-transformers does."""
-        width = self._model.info.dimensions
         cut = self.truncate_dim if cut is None else cut
         if cut is not None and cut < 1:
             msg = f"truncate_dim is {cut}; it must be at least 1"
             raise ValueError(msg)
-        kept = width if cut is None else min(cut, width)
-        early = normalize or not self._unit
+        scaled = embed_options(self._model.info, normalize=normalize, truncate_dim=cut)
         parts = [
-            self._model.embed(
-                part,
-                prompt=prompt,
-                dimensions=kept if early else None,
-                normalize=normalize or self._unit,
-                adapter=adapter,
-            )[:, :kept]
+            self._model.embed(part, prompt=prompt, adapter=adapter, **scaled)[:, :cut]
             for part in windows(texts, bar=bar)
         ]
-        return np.concatenate(parts) if parts else np.empty((0, kept), np.float32)
+        return np.concatenate(parts) if parts else np.empty((0, cut or self.get_embedding_dimension()), np.float32)
 
     def _states(self, texts: list[Any], prompt: str, value: OutputValue | None) -> list[Any]:
         """The states of each text's tokens, or all there is of it."""
@@ -221,13 +212,6 @@ class SentenceTransformer(Loaded):
 
         bare = "/" not in self._name and self._name not in PACKAGED and not Path(self._name).exists()
         return f"{_ORGANISATION}/{self._name}" if bare and not self._name.startswith((".", "~")) else self._name
-
-
-def _ends_in_normalize(model: SentenceTransformer) -> bool:
-    """Whether the model's own last step scales vectors to length one."""
-    folder = model._folder  # noqa: SLF001 - of the class beside it
-    modules = read_modules(folder) if (folder / MODULES).is_file() else []
-    return len(modules) > 1 and class_name(modules[-1], folder) == "Normalize"
 
 
 def _shaped(values: npt.NDArray[Any], form: Literal["tensor", "array", "list"]) -> Any:

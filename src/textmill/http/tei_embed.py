@@ -12,6 +12,7 @@ from textmill.contract import (
     ChunkOptions,
     EmbedOptions,
     Input,
+    Kind,
     ModelInfo,
     SparseEmbeddings,
     SparseOptions,
@@ -123,6 +124,10 @@ class SparseRequest(Struct, frozen=True):
     truncation_direction: Direction = None
     on_overflow: Overflow = None
     prompt_name: PromptName = None
+    input_type: Annotated[
+        Kind | None,
+        Meta(description="The side of a model that embeds queries in another way than documents; document by default."),
+    ] = None
     model: ModelName = None
 
 
@@ -216,6 +221,7 @@ async def _sparse(
     service: Service, model: Model, inputs: list[Input], request: SparseRequest, *, truncate: bool
 ) -> SparseEmbeddings:
     options = SparseOptions(
+        kind=request.input_type or "document",
         prompt_name=request.prompt_name,
         truncate=truncate,
         truncate_side=side_of(request.truncation_direction),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from ssl import SSLContext
@@ -16,7 +17,7 @@ import httpx
 import numpy as np
 import numpy.typing as npt
 
-from textmill.contract import Kind, Ranked, Scoring
+from textmill.contract import Kind, Ranked, Scoring, SparseVector
 from textmill.errors import (
     ConfigInvalid,
     ForwardFailed,
@@ -45,6 +46,7 @@ _ERRORS: Mapping[int, type[TextmillError]] = {
     404: ModelNotFound,
     413: InvalidInput,
     422: InvalidInput,
+    500: ForwardFailed,
 }
 _Body = dict[str, Any]
 _Outcome = httpx.Response | httpx.TransportError
@@ -57,6 +59,7 @@ def connect(
     api_key: str | None = None,
     timeout_s: float = TIMEOUT_S,
     retries: int = RETRIES,
+    headers: Mapping[str, str] | None = None,
 ) -> Connected:
     """A model on a textmill server, or on another that speaks OpenAI's and Jina's protocol. Nothing is sent yet.
 
@@ -67,6 +70,8 @@ def connect(
         timeout_s: seconds for each step of a request.
         retries: how often a request is sent anew that the server was too busy for (429, 502, 503, 504) or that did not reach it.
             It is waited for as long as Retry-After says, up to 30 s, else 0.5 s and then twice as long each time.
+
+        headers: further ones, of every request.
 
     Raises:
         ConfigInvalid: the URL is none of http or https.
@@ -79,16 +84,19 @@ def connect(
     if place.scheme not in ("http", "https") or not place.netloc:
         msg = f"url is {url!r}; it is to be like http://localhost:8080"
         raise ConfigInvalid(msg)
-    return Connected(url.rstrip("/").removesuffix("/v1"), model, api_key, timeout_s, retries)
+    bearer = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
+    return Connected(
+        url.rstrip("/").removesuffix("/v1").rstrip("/"), model, {**bearer, **(headers or {})}, timeout_s, retries
+    )
 
 
 class Connected:
     """A model on a server; made by `textmill.connect`. Thread-safe. Its errors are those of a local model."""
 
-    def __init__(self, url: str, model: str | None, api_key: str | None, timeout_s: float, retries: int) -> None:
+    def __init__(self, url: str, model: str | None, headers: Mapping[str, str], timeout_s: float, retries: int) -> None:
         self.url = url
         self._model = {} if model is None else {"model": model}
-        self._headers = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
+        self._headers = headers
         self._timeout_s = timeout_s
         self._retries = retries
 
@@ -120,6 +128,23 @@ class Connected:
         parts = zip(answers, bodies, strict=True)
         return _joined([_vectors(answer, len(body["input"]), self.url) for answer, body in parts])
 
+    def embed_sparse(
+        self, texts: str | Iterable[str], *, kind: Kind = "document", top: int | None = None
+    ) -> list[SparseVector]:
+        """As `Model.embed_sparse`."""
+        check_top(top)
+        bodies = self._sparse_embeddings(texts, kind)
+        answers = [self._ask("/embed_sparse", body) for body in bodies]
+        return _sparse_vectors(answers, bodies, top, self.url)
+
+    async def aembed_sparse(
+        self, texts: str | Iterable[str], *, kind: Kind = "document", top: int | None = None
+    ) -> list[SparseVector]:
+        """`embed_sparse` for event loops."""
+        check_top(top)
+        bodies = self._sparse_embeddings(texts, kind)
+        return _sparse_vectors(await self._aask("/embed_sparse", bodies), bodies, top, self.url)
+
     def rerank(
         self, query: str, texts: Iterable[str], *, top: int | None = None, scoring: Scoring | None = None
     ) -> list[Ranked]:
@@ -139,6 +164,10 @@ class Connected:
         client = self.__dict__.pop("_client", None)
         if client is not None:
             client.close()
+
+    def __deepcopy__(self, _: object) -> Self:
+        """Itself: connections have no copies."""
+        return self
 
     def __enter__(self) -> Self:
         return self
@@ -162,6 +191,13 @@ class Connected:
         inputs = as_texts(texts, alone=True)
         return [
             {"input": inputs[start : start + INPUTS], "encoding_format": "base64", **self._model, **said}
+            for start in range(0, len(inputs), INPUTS)
+        ]
+
+    def _sparse_embeddings(self, texts: str | Iterable[str], kind: Kind) -> list[_Body]:
+        inputs = as_texts(texts, alone=True)
+        return [
+            {"inputs": inputs[start : start + INPUTS], "truncate": True, "input_type": kind, **self._model}
             for start in range(0, len(inputs), INPUTS)
         ]
 
@@ -214,7 +250,11 @@ class Connected:
 
     @cached_property
     def _client(self) -> httpx.Client:
-        return httpx.Client(headers=self._headers, timeout=self._timeout_s, verify=self._trust)
+        # As many connections as threads ask at a time: one more that waits for another's would be a timeout.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=8)
+        client = httpx.Client(headers=self._headers, timeout=self._timeout_s, verify=self._trust, limits=limits)
+        weakref.finalize(self, client.close)
+        return client
 
     @cached_property
     def _trust(self) -> SSLContext | bool:
@@ -287,6 +327,26 @@ def _vector(given: str | list[float]) -> npt.NDArray[np.float32]:
     if isinstance(given, str):
         return np.frombuffer(base64.b64decode(given, validate=True), "<f4").astype(np.float32)
     return np.asarray(given, np.float32)
+
+
+def _sparse_vectors(answers: Sequence[Any], bodies: Sequence[_Body], top: int | None, url: str) -> list[SparseVector]:
+    """The vectors of answers in TEI's form, with their indices in order, and of each the ``top`` largest values."""
+    try:
+        made = [_sparse_vector(row, top) for answer in answers for row in answer]
+    except (KeyError, TypeError, ValueError) as error:
+        raise _strange(url) from error
+    count = sum(len(body["inputs"]) for body in bodies)
+    if len(made) != count:
+        msg = f"{url} answered {len(made)} vectors for {count} texts"
+        raise ForwardFailed(msg)
+    return made
+
+
+def _sparse_vector(row: Sequence[Mapping[str, Any]], top: int | None) -> SparseVector:
+    largest = sorted(row, key=lambda entry: (-float(entry["value"]), int(entry["index"])))[:top]
+    entries = sorted(largest, key=lambda entry: int(entry["index"]))
+    indices = np.array([entry["index"] for entry in entries], np.int32)
+    return SparseVector(indices, np.array([entry["value"] for entry in entries], np.float32))
 
 
 def _ranked(answer: Any, texts: Sequence[str], url: str) -> list[Ranked]:

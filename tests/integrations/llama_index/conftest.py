@@ -19,7 +19,7 @@ from textmill.testing.heads import tiny_reranker, tiny_splade
 FACTS = {
     "venus.txt": "Venus is close to the Sun, and its clouds are of sulphuric acid.",
     "mars.txt": "Mars is known as the Red Planet: its dust is full of rust.",
-    "jupiter.txt": "Jupiter is the largest planet, and its red spot is a storm.",
+    "jupiter.txt": "Jupiter is the largest of them all, with a storm that has lasted for centuries.",
 }
 
 

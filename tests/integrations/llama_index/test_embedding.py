@@ -51,8 +51,8 @@ def test_all_that_reaches_sentence_transformers_is_taken(tiny: Path) -> None:
 def test_what_is_unknown_or_without_effect_is_a_warning(tiny: Path) -> None:
     with pytest.warns(UserWarning, match="no use for modules, prompts"):
         TextmillEmbedding(str(tiny), modules=[], prompts={})
-    with pytest.warns(UserWarning, match="no code of a repository"):
-        TextmillEmbedding(str(tiny), trust_remote_code=True)
+    with pytest.warns(UserWarning, match=r"config_kwargs\['rope'\]"):
+        TextmillEmbedding(str(tiny), trust_remote_code=True, config_kwargs={"rope": 1})
 
 
 @pytest.mark.parametrize("name", ["tokenizer_name", "pooling", "model", "tokenizer"])

@@ -5,6 +5,7 @@ Their models lie here by the names that the page has for them. What the page its
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ from llama_index.core.llms import MockLLM
 from llama_index.embeddings.textmill import TextmillEmbedding as HuggingFaceEmbedding
 
 import textmill
+from textmill.testing.checkpoints import tiny_bert
+from textmill.testing.graphs import constant_graph
 
 pytestmark = pytest.mark.usefixtures("hub_names")
 
+CONSTANT = [float(value) for value in range(32)]
 QUERY = "Which planet is known as the Red Planet?"
 DOCUMENTS = [
     "Mars, known for its reddish appearance, is often referred to as the Red Planet.",
@@ -80,6 +84,33 @@ def test_a_quantised_file_that_is_not_there_is_a_warning(caplog: pytest.LogCaptu
 
     assert "openvino_model_qint8_quantized.xml" in caplog.text
     assert len(quantized_model.get_text_embedding("text")) == 32
+
+
+@pytest.mark.parametrize(
+    ("backend", "file"),
+    [
+        ("openvino", "openvino/openvino_model_qint8_quantized.xml"),
+        ("openvino", "openvino_model_qint8_quantized.xml"),
+        ("onnx", "model_qint8_avx512_vnni.onnx"),
+    ],
+)
+def test_a_quantised_file_that_is_there_is_what_runs(
+    backend: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tiny_bert(tmp_path / "BAAI/bge-small-en-v1.5", modules=())
+    vocabulary = json.loads((folder / "config.json").read_text())["vocab_size"]
+    constant_graph(folder / backend / file.rpartition("/")[2], CONSTANT, vocabulary)
+    monkeypatch.chdir(tmp_path)
+
+    Settings.embed_model = HuggingFaceEmbedding(
+        model_name="BAAI/bge-small-en-v1.5",
+        backend=backend,
+        revision="refs/pr/16",
+        normalize=False,
+        model_kwargs={"file_name": file},
+    )
+
+    assert Settings.embed_model.get_text_embedding("any text") == pytest.approx(CONSTANT, abs=1e-5)
 
 
 def test_the_benchmark() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sentence_transformers  # noqa: F401 - theirs imports it when it is made, which takes long
 from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 from llama_index.embeddings.huggingface.utils import (
     BGE_MODELS,
@@ -17,7 +18,7 @@ from llama_index.embeddings.huggingface.utils import (
 from llama_index.embeddings.textmill import TextmillEmbedding
 from llama_index.embeddings.textmill.instructions import of_llamaindex
 
-from textmill.testing.checkpoints import DenseModule, tiny_bert, tiny_qwen3
+from textmill.testing.checkpoints import DenseModule, NormalizeModule, tiny_bert, tiny_qwen3
 
 TEXTS = ["", "The mill turns.", "Wasser treibt das Rad, 水车", "a much longer text about water, wheels and stones " * 8]
 FLOAT32: dict[str, Any] = {"model_kwargs": {"dtype": "float32"}}
@@ -38,7 +39,11 @@ def assert_same(theirs: HuggingFaceEmbedding, ours: TextmillEmbedding) -> None:
 
 
 def test_of_minilm(minilm: Path) -> None:
-    assert_same(*both(str(minilm)))
+    theirs, ours = both(str(minilm))
+
+    expected = theirs.get_text_embedding_batch(TEXTS)
+    np.testing.assert_allclose(ours.get_text_embedding_batch(TEXTS), expected, atol=1e-5)
+    np.testing.assert_allclose(ours.get_query_embedding(TEXTS[2]), expected[2], atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +77,16 @@ def test_without_normalising(tmp_path: Path) -> None:
 
     assert_same(theirs, ours)
     assert np.linalg.norm(ours.get_text_embedding("a")) > 1.1
+
+
+@pytest.mark.parametrize("dimensions", [None, 8])
+def test_a_model_that_normalises_itself_does_so_anyway(tmp_path: Path, dimensions: int | None) -> None:
+    folder = str(tiny_bert(tmp_path / "unit", modules=(NormalizeModule(),)))
+    theirs, ours = both(folder, normalize=False, truncate_dim=dimensions)
+
+    assert_same(theirs, ours)
+    np.testing.assert_allclose(ours._model.encode(TEXTS), theirs._model.encode(TEXTS), atol=1e-5)
+    assert (np.linalg.norm(ours.get_text_embedding("a")) == pytest.approx(1, abs=1e-5)) == (dimensions is None)
 
 
 def test_the_table_of_their_prompts_is_whole() -> None:

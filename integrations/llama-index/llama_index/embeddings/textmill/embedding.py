@@ -14,10 +14,12 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.embeddings.multi_modal_base import MultiModalEmbedding
 from llama_index.core.schema import ImageType
 from llama_index.core.utils import get_tqdm_iterable
-from llama_index.embeddings.textmill.arguments import Asked, meaning, without_secrets
+from llama_index.embeddings.textmill.arguments import meaning, without_secrets
 from llama_index.embeddings.textmill.encoder import Encoder
 from llama_index.embeddings.textmill.engines import opened
 from llama_index.embeddings.textmill.instructions import PromptPolicy, Side, prompt_of
+
+from textmill.compat import embed_options
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +30,10 @@ MOST_TEXTS = 2048
 _TEXTS_A_STEP = 256
 """Between two steps of a progress bar."""
 _DEPRECATED = "deprecated"
+_OF_SENTENCE_TRANSFORMERS = (
+    *("backend", "model_kwargs", "tokenizer_kwargs", "config_kwargs", "cache_folder"),
+    *("revision", "local_files_only", "default_prompt_name", "trust_remote_code"),
+)
 _NOT_PICKLED = ("callback_manager", "rate_limiter")
 
 
@@ -43,7 +49,7 @@ class TextmillEmbedding(MultiModalEmbedding):
     """
 
     max_length: int = Field(default=512, description="Tokens of a text at most.", gt=0)
-    normalize: bool = Field(default=True, description="Scale vectors to unit length.")
+    normalize: bool = Field(default=True, description="Scale vectors to unit length, as some models do themselves.")
     query_instruction: str | None = Field(default=None, description="Put before queries; an empty one is none.")
     text_instruction: str | None = Field(default=None, description="Put before texts; an empty one is none.")
     cache_folder: str | None = Field(default=None, description="Folder of the hub's cache.")
@@ -148,8 +154,9 @@ class TextmillEmbedding(MultiModalEmbedding):
     def _open(self, token: str | None) -> None:
         """Load the model, or take the one that another instance has loaded."""
         device = self.device or next(iter(self.target_devices or ()), None) if self.parallel_process else self.device
-        words = {name: getattr(self, name) for name in Asked.__dataclass_fields__ if name in type(self).model_fields}
-        meant = meaning(Asked(**(words | {"device": device, "max_length": self._max_length})))
+        words = {name: getattr(self, name) for name in _OF_SENTENCE_TRANSFORMERS}
+        keywords = words | {"device": device, "max_length": self._max_length}
+        meant = meaning(keywords, self.load_kwargs, type(self).__name__)
         for remark in meant.remarks:
             warnings.warn(remark, stacklevel=3)
         model = opened(self.model_name, meant, token)
@@ -189,24 +196,21 @@ class TextmillEmbedding(MultiModalEmbedding):
                 repr(prompt["prompt"]) if "prompt" in prompt else own,
             )
 
+    def _asked(self, side: Side) -> dict[str, Any]:
+        scaled = embed_options(self._model.model.info, normalize=self.normalize, truncate_dim=self.truncate_dim)
+        return {**scaled, **self._prompts[side]}
+
     def _embed(self, texts: list[str], side: Side) -> list[Embedding]:
         vectors: list[Embedding] = []
         step = _TEXTS_A_STEP if self.show_progress_bar else max(len(texts), 1)
         for start in get_tqdm_iterable(range(0, len(texts), step), self.show_progress_bar, "Embedding"):
-            made = self._model.model.embed(
-                texts[start : start + step],
-                dimensions=self.truncate_dim,
-                normalize=self.normalize,
-                **self._prompts[side],
-            )
-            vectors += made.tolist()
+            made = self._model.model.embed(texts[start : start + step], **self._asked(side))
+            vectors += made[:, : self.truncate_dim].tolist()
         return vectors
 
     async def _aembed(self, texts: list[str], side: Side) -> list[Embedding]:
-        made = await self._model.model.aembed(
-            texts, dimensions=self.truncate_dim, normalize=self.normalize, **self._prompts[side]
-        )
-        vectors: list[Embedding] = made.tolist()
+        made = await self._model.model.aembed(texts, **self._asked(side))
+        vectors: list[Embedding] = made[:, : self.truncate_dim].tolist()
         return vectors
 
     def _get_query_embedding(self, query: str) -> Embedding:

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-import numpy as np
 import numpy.typing as npt
-from llama_index.embeddings.textmill.similarity import SIMILARITIES
 
 import textmill
-
-Vectors = npt.NDArray[np.float32]
+from textmill.compat import Precision, compare, embed_options, quantize_embeddings
 
 
 class Encoder:
@@ -55,29 +52,42 @@ class Encoder:
         prompt_name: str | None = None,
         prompt: str | None = None,
         normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+        precision: Precision = "float32",
+        convert_to_tensor: bool = False,
         **_: Any,
-    ) -> Vectors:
-        """Embed a text, giving (dimensions,), or several, giving (texts, dimensions); float32. Other keywords change nothing."""
+    ) -> npt.NDArray[Any]:
+        """Embed a text, giving (dimensions,), or several, giving (texts, dimensions). Other keywords change nothing.
+
+        Raises ValueError for ``convert_to_tensor``.
+        """
+        if convert_to_tensor:
+            msg = "convert_to_tensor needs PyTorch, which is not used here; torch.from_numpy makes tensors of arrays"
+            raise ValueError(msg)
         texts = [inputs] if isinstance(inputs, str) else list(inputs)
         if prompt is not None or prompt_name is None:
             named: Mapping[str, Any] = {"prompt": prompt}
         else:
             named = self._prompts.get(prompt_name, {"prompt_name": prompt_name})
-        vectors = self.model.embed(texts, dimensions=self.truncate_dim, normalize=normalize_embeddings, **named)
+        cut = truncate_dim or self.truncate_dim
+        scaled = embed_options(self.model.info, normalize=normalize_embeddings, truncate_dim=cut)
+        vectors = quantize_embeddings(self.model.embed(texts, **scaled, **named)[:, :cut], precision)
         return vectors[0] if isinstance(inputs, str) else vectors
 
-    def encode_query(self, inputs: str | Sequence[str], **kwargs: Any) -> Vectors:
+    def encode_query(self, inputs: str | Sequence[str], **kwargs: Any) -> npt.NDArray[Any]:
         """`encode` as queries."""
         return self.encode(inputs, **({"prompt_name": "query"} | kwargs))
 
-    def encode_document(self, inputs: str | Sequence[str], **kwargs: Any) -> Vectors:
+    def encode_document(self, inputs: str | Sequence[str], **kwargs: Any) -> npt.NDArray[Any]:
         """`encode` as documents."""
         return self.encode(inputs, **({"prompt_name": "text"} | kwargs))
 
-    def similarity(self, embeddings1: npt.ArrayLike, embeddings2: npt.ArrayLike) -> Vectors:
-        """How alike each of the one and each of the other vectors are: float32 of shape (one, other); a single vector is a list of one."""
-        one, other = (np.atleast_2d(np.asarray(each, dtype=np.float32)) for each in (embeddings1, embeddings2))
-        return SIMILARITIES[self.similarity_fn_name](one, other)
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """How alike each of the one and each of the other vectors are: float32 of shape (one, other); a single vector is a list of one.
+
+        An array, which has ``cpu``, ``detach`` and ``numpy``; a tensor where tensors came in.
+        """
+        return compare(embeddings1, embeddings2, self.similarity_fn_name)
 
     def __deepcopy__(self, _: Any) -> Self:
         return self

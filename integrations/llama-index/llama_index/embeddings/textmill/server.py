@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Any
 
-import numpy as np
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 from llama_index.core.bridge.pydantic import Field, PrivateAttr, SecretStr
-from llama_index.embeddings.textmill.connection import DEFAULT_URL, Connection, key_of, root_of
+from llama_index.embeddings.textmill.connection import DEFAULT_URL, connected, key_of, root_of
 from llama_index.embeddings.textmill.instructions import Side
-
-import textmill
 
 _TEXTS_A_REQUEST = 512
 
@@ -25,7 +20,7 @@ class TextmillServerEmbedding(BaseEmbedding):
     ``api_key`` or else from the variable TEXTMILL_API_KEY; neither it nor ``headers`` are part of what `to_dict` gives.
 
     Its methods raise `textmill.TextmillError`: InvalidInput, ModelNotFound, ConfigInvalid for a key that is refused,
-    Overloaded and Unavailable once ``max_retries`` more attempts have failed too, ForwardFailed.
+    Overloaded and Unavailable once ``max_retries`` more attempts have failed too, ForwardFailed for an answer of another form.
     """
 
     model_name: str = Field(default="", description="A name of the server's models; empty means its default.")
@@ -40,14 +35,14 @@ class TextmillServerEmbedding(BaseEmbedding):
     max_retries: int = Field(default=5, description="Further attempts where the server is busy or not reached.", ge=0)
     embeddings_cache: Any | None = Field(default=None, description="Cache for the embeddings.", exclude=True)
 
-    _connection: Connection = PrivateAttr()
+    _client: Any = PrivateAttr()
 
     def __init__(self, model_name: str = "", base_url: str = DEFAULT_URL, **kwargs: Any) -> None:
         key = key_of(kwargs.pop("api_key", None))
         fields: dict[str, Any] = kwargs | {"model_name": model_name, "base_url": root_of(base_url), "api_key": key}
         super().__init__(**fields)
-        self._connection = Connection(
-            self.base_url, key, timeout=self.timeout, max_retries=self.max_retries, headers=self.headers
+        self._client = connected(
+            self.base_url, model_name, key, timeout=self.timeout, max_retries=self.max_retries, headers=self.headers
         )
 
     @classmethod
@@ -60,24 +55,25 @@ class TextmillServerEmbedding(BaseEmbedding):
         return self.get_text_embedding_batch(texts)
 
     def close(self) -> None:
-        """Close the connections that threads have used."""
-        self._connection.close()
+        """Close the connections; the next call opens new ones."""
+        self._client.close()
 
     async def aclose(self) -> None:
-        """Close the connections of this event loop."""
-        await self._connection.aclose()
+        """`close`; what an event loop has opened is closed with each call."""
+        self.close()
 
-    def _body(self, texts: list[str], side: Side) -> dict[str, Any]:
+    def _asked(self, side: Side) -> dict[str, Any]:
         instruction = self.query_instruction if side == "query" else self.text_instruction
-        role = {"input_type": side} if instruction is None else {"prompt": instruction}
-        asked = {"model": self.model_name or None, "dimensions": self.dimensions}
-        return {"input": texts, "encoding_format": "base64", **role} | {k: v for k, v in asked.items() if v is not None}
+        role = {"kind": side} if instruction is None else {"prompt": instruction}
+        return {**role, "dimensions": self.dimensions}
 
     def _embed(self, texts: list[str], side: Side) -> list[Embedding]:
-        return _vectors(self._connection.post("/v1/embeddings", self._body(texts, side)), len(texts))
+        vectors: list[Embedding] = self._client.embed(texts, **self._asked(side)).tolist()
+        return vectors
 
     async def _aembed(self, texts: list[str], side: Side) -> list[Embedding]:
-        return _vectors(await self._connection.apost("/v1/embeddings", self._body(texts, side)), len(texts))
+        vectors: list[Embedding] = (await self._client.aembed(texts, **self._asked(side))).tolist()
+        return vectors
 
     def _get_query_embedding(self, query: str) -> Embedding:
         return self._embed([query], "query")[0]
@@ -106,16 +102,3 @@ class TextmillServerEmbedding(BaseEmbedding):
 
 
 _NOT_PICKLED = ("callback_manager", "rate_limiter", "embeddings_cache", "api_key", "headers")
-
-
-def _vectors(answer: Any, count: int) -> list[Embedding]:
-    """The vectors of an answer in OpenAI's form. Raises Unavailable for an answer of another form."""
-    try:
-        rows = [np.frombuffer(base64.b64decode(item["embedding"]), "<f4").tolist() for item in answer["data"]]
-    except (KeyError, TypeError, binascii.Error, ValueError) as error:
-        msg = f"the server's answer is not one of /v1/embeddings: {error!r}"
-        raise textmill.Unavailable(msg) from error
-    if len(rows) != count:
-        msg = f"the server gave {len(rows)} vectors for {count} texts"
-        raise textmill.Unavailable(msg)
-    return rows

@@ -10,11 +10,12 @@ from llama_index.core.callbacks import CBEventType, EventPayload
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
-from llama_index.embeddings.textmill.arguments import Asked, meaning, without_secrets
-from llama_index.embeddings.textmill.connection import Connection, key_of
+from llama_index.embeddings.textmill.arguments import meaning, without_secrets
+from llama_index.embeddings.textmill.connection import connected, key_of
 from llama_index.embeddings.textmill.engines import opened
-from llama_index.postprocessor.textmill.rankers import Best, LocalRanker, Ranks, ServerRanker
 from llama_index_instrumentation import get_dispatcher
+
+from textmill.contract import Ranked
 
 _dispatcher = get_dispatcher(__name__)
 
@@ -44,8 +45,7 @@ class TextmillRerank(BaseNodePostprocessor):
     max_retries: int = Field(default=5, description="Further attempts where the server is busy or not reached.", ge=0)
     load_kwargs: dict[str, Any] = Field(default_factory=dict, description="Further keywords of textmill.load.")
 
-    _ranker: Ranks = PrivateAttr()
-    _connection: Connection | None = PrivateAttr(default=None)
+    _client: Any = PrivateAttr()
 
     def __init__(
         self,
@@ -66,23 +66,25 @@ class TextmillRerank(BaseNodePostprocessor):
         fields |= {"keep_retrieval_score": keep_retrieval_score, "trust_remote_code": trust_remote_code}
         super().__init__(**fields)
         if self.base_url is not None:
-            connection = Connection(self.base_url, key, timeout=self.timeout, max_retries=self.max_retries)
-            self._ranker, self._connection = ServerRanker(connection, model), connection
+            self._client = connected(self.base_url, model, key, timeout=self.timeout, max_retries=self.max_retries)
             return
-        meant = meaning(Asked(device=device, trust_remote_code=trust_remote_code, load_kwargs=self.load_kwargs))
+        meant = meaning({"device": device}, self.load_kwargs, type(self).__name__)
         for remark in meant.remarks:
             warnings.warn(remark, stacklevel=2)
-        self._ranker = LocalRanker(opened(model, meant, token))
+        self._client = opened(model, meant, token)
 
     @classmethod
     def class_name(cls) -> str:
         """Its name in dumps."""
         return "TextmillRerank"
 
+    def close(self) -> None:
+        """Let the model, or the connections to its server, go."""
+        self._client.close()
+
     async def aclose(self) -> None:
-        """Close the connections to a server that this event loop has used."""
-        if self._connection is not None:
-            await self._connection.aclose()
+        """`close`; what an event loop has opened is closed with each call."""
+        self.close()
 
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
@@ -91,7 +93,7 @@ class TextmillRerank(BaseNodePostprocessor):
         if not nodes:
             return []
         with self._told(nodes, query) as event:
-            return self._chosen(nodes, self._ranker.rank(query, _texts(nodes), self.top_n), event)
+            return self._chosen(nodes, self._client.rerank(query, _texts(nodes), top=self.top_n), event)
 
     async def _apostprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
@@ -100,7 +102,7 @@ class TextmillRerank(BaseNodePostprocessor):
         if not nodes:
             return []
         with self._told(nodes, query) as event:
-            return self._chosen(nodes, await self._ranker.arank(query, _texts(nodes), self.top_n), event)
+            return self._chosen(nodes, await self._client.arerank(query, _texts(nodes), top=self.top_n), event)
 
     def _told(self, nodes: list[NodeWithScore], query: str) -> Any:
         """The event of a call, for LlamaIndex's callbacks and its instrumentation."""
@@ -113,12 +115,13 @@ class TextmillRerank(BaseNodePostprocessor):
         }
         return self.callback_manager.event(CBEventType.RERANKING, payload=payload)
 
-    def _chosen(self, nodes: list[NodeWithScore], best: Best, event: Any) -> list[NodeWithScore]:
+    def _chosen(self, nodes: list[NodeWithScore], best: list[Ranked], event: Any) -> list[NodeWithScore]:
         chosen = []
-        for index, score in best:
+        for each in best:
+            node = nodes[each.index]
             if self.keep_retrieval_score:
-                nodes[index].node.metadata["retrieval_score"] = nodes[index].score
-            chosen.append(NodeWithScore(node=nodes[index].node, score=score))
+                node.node.metadata["retrieval_score"] = node.score
+            chosen.append(NodeWithScore(node=node.node, score=each.score))
         event.on_end(payload={EventPayload.NODES: chosen})
         _dispatcher.event(ReRankEndEvent(nodes=chosen))
         return chosen

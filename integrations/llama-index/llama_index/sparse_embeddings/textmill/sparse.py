@@ -7,9 +7,9 @@ from typing import Any
 from llama_index.core.base.embeddings.base_sparse import BaseSparseEmbedding, SparseEmbedding
 from llama_index.core.bridge.pydantic import Field, PrivateAttr, SecretStr
 from llama_index.embeddings.textmill.arguments import without_secrets
-from llama_index.embeddings.textmill.connection import Connection, key_of
+from llama_index.embeddings.textmill.connection import connected, key_of
 from llama_index.embeddings.textmill.engines import held
-from llama_index.sparse_embeddings.textmill.encoders import Encodes, LocalEncoder, ServerEncoder
+from llama_index.embeddings.textmill.instructions import Side
 
 
 class TextmillSparseEmbedding(BaseSparseEmbedding):
@@ -28,8 +28,7 @@ class TextmillSparseEmbedding(BaseSparseEmbedding):
     max_retries: int = Field(default=5, description="Further attempts where the server is busy or not reached.", ge=0)
     load_kwargs: dict[str, Any] = Field(default_factory=dict, description="Keywords of textmill.load.")
 
-    _encoder: Encodes = PrivateAttr()
-    _connection: Connection | None = PrivateAttr(default=None)
+    _client: Any = PrivateAttr()
 
     def __init__(self, model_name: str, base_url: str | None = None, **kwargs: Any) -> None:
         kwargs["load_kwargs"], token = without_secrets(kwargs.get("load_kwargs"))
@@ -37,36 +36,47 @@ class TextmillSparseEmbedding(BaseSparseEmbedding):
         fields: dict[str, Any] = kwargs | {"model_name": model_name, "base_url": base_url, "api_key": key}
         super().__init__(**fields)
         if base_url is None:
-            model = held(model_name, {"task": "embed_sparse"} | self.load_kwargs, token)
-            self._encoder = LocalEncoder(model)
+            self._client = held(model_name, {"task": "embed_sparse"} | self.load_kwargs, token)
         else:
-            connection = Connection(base_url, key, timeout=self.timeout, max_retries=self.max_retries)
-            self._encoder, self._connection = ServerEncoder(connection, model_name), connection
+            self._client = connected(base_url, model_name, key, timeout=self.timeout, max_retries=self.max_retries)
 
     @classmethod
     def class_name(cls) -> str:
         """Its name in dumps."""
         return "TextmillSparseEmbedding"
 
+    def close(self) -> None:
+        """Let the model, or the connections to its server, go."""
+        self._client.close()
+
     async def aclose(self) -> None:
-        """Close the connections to a server that this event loop has used."""
-        if self._connection is not None:
-            await self._connection.aclose()
+        """`close`; what an event loop has opened is closed with each call."""
+        self.close()
+
+    def _embed(self, texts: list[str], side: Side) -> list[SparseEmbedding]:
+        return list(map(_weights, self._client.embed_sparse(texts, kind=side, top=self.top)))
+
+    async def _aembed(self, texts: list[str], side: Side) -> list[SparseEmbedding]:
+        return list(map(_weights, await self._client.aembed_sparse(texts, kind=side, top=self.top)))
 
     def _get_query_embedding(self, query: str) -> SparseEmbedding:
-        return self._encoder.encode([query], "query", self.top)[0]
+        return self._embed([query], "query")[0]
 
     async def _aget_query_embedding(self, query: str) -> SparseEmbedding:
-        return (await self._encoder.aencode([query], "query", self.top))[0]
+        return (await self._aembed([query], "query"))[0]
 
     def _get_text_embedding(self, text: str) -> SparseEmbedding:
-        return self._encoder.encode([text], "document", self.top)[0]
+        return self._embed([text], "document")[0]
 
     async def _aget_text_embedding(self, text: str) -> SparseEmbedding:
-        return (await self._encoder.aencode([text], "document", self.top))[0]
+        return (await self._aembed([text], "document"))[0]
 
     def _get_text_embeddings(self, texts: list[str]) -> list[SparseEmbedding]:
-        return self._encoder.encode(texts, "document", self.top)
+        return self._embed(texts, "document")
 
     async def _aget_text_embeddings(self, texts: list[str]) -> list[SparseEmbedding]:
-        return await self._encoder.aencode(texts, "document", self.top)
+        return await self._aembed(texts, "document")
+
+
+def _weights(row: Any) -> SparseEmbedding:
+    return dict(zip(row.indices.tolist(), row.values.tolist(), strict=True))

@@ -12,7 +12,6 @@ from haystack.utils import ComponentDevice, Secret
 from haystack_integrations.components.embedders.textmill.encoding import (
     Kind,
     Policy,
-    Precision,
     asked,
     made,
     windows,
@@ -24,6 +23,8 @@ from haystack_integrations.components.embedders.textmill.held import (
     check_text,
     texts_of,
 )
+
+from textmill.compat import Precision
 
 _log = logging.getLogger("textmill_haystack")
 _MODEL = "sentence-transformers/all-mpnet-base-v2"
@@ -49,8 +50,7 @@ class Dense(Held):
         return model
 
     def _asked(self, model: Any) -> dict[str, Any]:
-        info = getattr(model, "info", None)
-        return asked(self._arguments, self.kind, normalized=info is not None and info.normalized)
+        return asked(self._arguments, self.kind, getattr(model, "info", None))
 
     def _embedded(self, texts: list[str]) -> list[list[float]]:
         self.warm_up()

@@ -9,16 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from haystack import Document, default_from_dict, default_to_dict
-from haystack.utils import ComponentDevice, Secret
+from haystack.utils import Secret
 
 import textmill
+from textmill.compat import load_options
 
 HUB_TOKEN = Secret.from_env_var(["HF_API_TOKEN", "HF_TOKEN"], strict=False)
 """Of the hub, from its usual variables, read when a model is loaded."""
-
-_IDLE_OF_MODEL = frozenset(
-    ("attn_implementation", "device_map", "export", "low_cpu_mem_usage", "ov_config", "provider", "use_safetensors")
-)
 
 
 class Held:
@@ -74,17 +71,18 @@ class Held:
         if given.get("url") is not None:
             key: Secret | None = given["api_key"]
             return textmill.connect(given["url"], given["model"], api_key=key.resolve_value() if key else None)
-        options = {
-            "dtype": "float32",
-            "task": self.task,
-            "token": token.resolve_value() if token else None,
-            "offline": given.get("local_files_only") or None,
-            "revision": given.get("revision"),
-            **_of_device(given["device"]),
-            **_of_model(given["model_kwargs"] or {}),
-            **_of_tokenizer(given["tokenizer_kwargs"] or {}),
-        }
-        return textmill.shared(given["model"] or self._default_model(), **options)
+        names = ("local_files_only", "revision", "model_kwargs", "tokenizer_kwargs", "config_kwargs", "backend")
+        options, remarks = load_options(
+            {
+                "token": token.resolve_value() if token else None,
+                "device": given["device"].to_torch_str() if given["device"] else None,
+                **{name: given.get(name) for name in names},
+            },
+            type(self).__name__,
+        )
+        for remark in remarks:
+            warnings.warn(remark, UserWarning, stacklevel=4)
+        return textmill.shared(given["model"] or self._default_model(), task=self.task, **options)
 
     def _default_model(self) -> str:
         raise NotImplementedError
@@ -113,35 +111,3 @@ def check_text(text: object, component: str, other: str) -> None:
     if not isinstance(text, str):
         msg = f"{component} takes a text; for a list of Documents there is {other}"
         raise TypeError(msg)
-
-
-def _of_device(device: ComponentDevice | None) -> dict[str, Any]:
-    """The CPU, or CUDA by PyTorch."""
-    name = "cpu" if device is None else device.to_torch_str()
-    kind = name.partition(":")[0]
-    if kind == "cuda":
-        return {"device": name, "backend": "torch"}
-    if kind != "cpu":
-        warnings.warn(
-            f"textmill runs models on CPUs and CUDA, not on {name!r}; the CPU is taken", UserWarning, stacklevel=2
-        )
-    return {} if device is None else {"device": "cpu"}
-
-
-def _of_model(keywords: Mapping[str, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    for name, value in keywords.items():
-        if name in ("dtype", "torch_dtype"):
-            made["dtype"] = str(value).rpartition(".")[2]
-        elif name == "file_name":
-            backend = "openvino" if str(value).endswith(".xml") else "onnx"
-            made |= {"file": value if "/" in value else f"{backend}/{value}", "backend": backend}
-        elif name not in _IDLE_OF_MODEL:
-            warnings.warn(f"nothing is done with {name!r} of model_kwargs", UserWarning, stacklevel=2)
-    return made
-
-
-def _of_tokenizer(keywords: Mapping[str, Any]) -> dict[str, Any]:
-    for name in keywords.keys() - {"model_max_length", "use_fast", "padding_side"}:
-        warnings.warn(f"nothing is done with {name!r} of tokenizer_kwargs", UserWarning, stacklevel=2)
-    return {"max_input_length": keywords.get("model_max_length")}
