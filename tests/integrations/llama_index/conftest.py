@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +24,18 @@ FACTS = {
 }
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _loopback_only() -> Iterator[None]:
+@pytest.fixture(autouse=True)
+def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither the hub, nor OpenAI, nor a file of NLTK's or tiktoken's is asked for."""
     connect = socket.socket.connect
 
     def connect_here(self: socket.socket, address: Any) -> None:
-        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1"):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not ip_address(address[0]).is_loopback:
             msg = f"a test wants to connect to {address}"
             raise AssertionError(msg)
         connect(self, address)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket.socket, "connect", connect_here)
-        yield
+    monkeypatch.setattr(socket.socket, "connect", connect_here)
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +63,7 @@ def planets(tmp_path_factory: pytest.TempPathFactory, minilm: Path, tiny: Path) 
     models = {
         "BAAI/bge-small-en": minilm,
         "BAAI/bge-small-en-v1.5": minilm,
+        "BAAI/bge-base-en": minilm,
         "sentence-transformers/all-mpnet-base-v2": tiny,
     }
     for name, model in models.items():

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from langchain_textmill import TextmillEmbeddings as HuggingFaceBgeEmbeddings
 from llama_index.core import MockEmbedding, Settings, SimpleDirectoryReader, VectorStoreIndex
 from llama_index.core.embeddings import BaseEmbedding
 from llama_index.core.llms import MockLLM
+from llama_index.embeddings.langchain import LangchainEmbedding
 from llama_index.embeddings.textmill import TextmillEmbedding as HuggingFaceEmbedding
 
 import textmill
@@ -148,6 +150,19 @@ def test_a_revision() -> None:
     )
 
     assert len(Settings.embed_model.get_text_embedding("text")) == 32
+
+
+def test_a_class_of_langchain_s() -> None:
+    # The page gives the object itself. LlamaIndex 0.14 then imports what LangChain no longer has, and so takes none of LangChain's
+    # own either; its wrapper, which the page installs, takes all.
+    Settings.embed_model = LangchainEmbedding(
+        HuggingFaceBgeEmbeddings(model_name="BAAI/bge-base-en", model_kwargs={"device": "cpu"})
+    )
+
+    index = VectorStoreIndex.from_documents(SimpleDirectoryReader("./data").load_data())
+
+    assert Settings.embed_model.model_name == "BAAI/bge-base-en"
+    assert index.as_retriever(similarity_top_k=1).retrieve(QUERY)[0].node.metadata["file_name"] == "mars.txt"
 
 
 class InstructorEmbeddings(BaseEmbedding):
