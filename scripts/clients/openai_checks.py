@@ -55,7 +55,7 @@ def langchain_refused(servers: Servers) -> None:
     """LangChain's default, ids of cl100k, at a server that takes the model's own: the message says what to do."""
     error = package("openai", "openai").BadRequestError
     try:
-        _langchain(servers, "embed").embed_documents(["zygote antidisestablishmentarianism 你好"])
+        _langchain(servers, "embed").embed_documents(TEXTS)
     except error as refused:
         must("check_embedding_ctx_length=False" in str(refused) and "--token-input" in str(refused), refused)
         return

@@ -301,6 +301,11 @@ class Tokenizer:
         return len(self._leading)
 
     @property
+    def around(self) -> tuple[int, ...]:
+        """The ids of the special tokens that stand around every text."""
+        return tuple(int(each) for each in (*self._leading, *self._trailing))
+
+    @property
     def specials(self) -> int:
         """How many special tokens stand around every text."""
         return self._specials

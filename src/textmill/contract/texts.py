@@ -338,7 +338,8 @@ class ModelInfo:
     tokens and ``batch_rows`` rows, and ``tokenization_workers`` threads tokenise for them. ``fingerprint`` is a hash of weights, heads, default prompt and precision: vectors
     of two models may be mixed in an index only where it is equal. ``template`` is the model's own chat template, empty where it has none or its
     engine does not tell. ``normalized``: its own files end in normalising, so that
-    sentence-transformers gives vectors of length one whether they are asked for or not.
+    sentence-transformers gives vectors of length one whether they are asked for or not. ``around`` are the ids of the special tokens
+    that stand around every text, empty where there are none or nobody tells.
     """
 
     name: str
@@ -367,6 +368,7 @@ class ModelInfo:
     defaults: EmbedDefaults = USUAL
     template: str = field(default="", repr=False)
     normalized: bool = False
+    around: tuple[int, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

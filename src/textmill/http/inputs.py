@@ -7,8 +7,8 @@ from typing import Annotated, Protocol
 
 from msgspec import Meta
 
-from textmill.contract import Input
-from textmill.errors import EmptyInput, TooManyInputs
+from textmill.contract import Input, ModelInfo
+from textmill.errors import EmptyInput, InvalidInput, TooManyInputs
 from textmill.http.failures import WrongShape
 from textmill.http.schema import exactly
 from textmill.telemetry.tei import Form
@@ -86,3 +86,18 @@ def refuse_empty(batch: Sequence[Input], field: str, *, texts: bool = True) -> N
             what = "text" if isinstance(item, str) else "list of token ids"
             msg = f"{field}[{index}] is an empty {what}; there is nothing to compute"
             raise EmptyInput(msg, param=field, index=index)
+
+
+def refuse_bare(batch: Sequence[Input], info: ModelInfo) -> None:
+    """Raise InvalidInput for ids that none of the special tokens begins or ends which stand around the model's texts.
+
+    They are hardly the model's own: OpenAI's ids, which LangChain sends by itself, are small enough to pass for these.
+    """
+    for index, item in enumerate(batch):
+        if info.around and not isinstance(item, str) and item and not {item[0], item[-1]} & set(info.around):
+            msg = (
+                f"input {index} has token ids without the special tokens that stand around this model's texts ({', '.join(map(str, info.around))}): "
+                "token ids must be the model's own, special tokens included, as /tokenize gives them. LangChain sends OpenAI's ids unless it is given "
+                "check_embedding_ctx_length=False; a server started with --token-input cl100k reads those."
+            )
+            raise InvalidInput(msg, param="input", index=index)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from msgspec import Meta, Struct
 
-from textmill.contract import Input
+from textmill.contract import Input, ModelInfo
 from textmill.http.answer import JSON, Answer
 from textmill.http.backend import check_backend
 from textmill.http.embeddings_request import (
@@ -21,6 +21,7 @@ from textmill.http.embeddings_request import (
 )
 from textmill.http.encodings import rows_in
 from textmill.http.failures import Failure
+from textmill.http.inputs import refuse_bare
 from textmill.http.late_chunking import embed_late
 from textmill.http.operation import Operation
 from textmill.http.service import Service
@@ -109,7 +110,7 @@ async def embeddings(service: Service, request: EmbeddingsRequest) -> Answer:
     started = time.perf_counter()
     model, side = await service.sided(request.model, "embed")
     check_backend(request.backend, model.info)
-    inputs, told = await _read(service, request)
+    inputs, told = await _read(service, request, model.info)
     options = options_of(request, model.info, side, service.settings)
     encodings = encodings_of(request, model.info)
     if request.late_chunking:
@@ -123,7 +124,9 @@ async def embeddings(service: Service, request: EmbeddingsRequest) -> Answer:
     return Answer(body, headers=headers, model=model.info.name)
 
 
-async def _read(service: Service, request: EmbeddingsRequest) -> tuple[list[Input], tuple[tuple[str, str], ...]]:
+async def _read(
+    service: Service, request: EmbeddingsRequest, info: ModelInfo
+) -> tuple[list[Input], tuple[tuple[str, str], ...]]:
     """The inputs, and a header that says whose vocabulary token ids were taken for, where there are any."""
     texts = service.texts
     # LangChain sends an empty text by itself to learn what an empty document is, wherever it sends OpenAI's ids.
@@ -131,6 +134,8 @@ async def _read(service: Service, request: EmbeddingsRequest) -> tuple[list[Inpu
     if all(isinstance(item, str) for item in inputs):
         return inputs, ()
     if texts is None:
+        if not service.settings.as_tei:
+            refuse_bare(inputs, info)
         return inputs, ((_READ_AS, "model"),)
     return await asyncio.to_thread(texts.read, inputs), ((_READ_AS, texts.name),)
 

@@ -31,6 +31,7 @@ def describe(
     *,
     fingerprint: str,
     served: Served,
+    around: tuple[int, ...] = (),
     defaults: EmbedDefaults = USUAL,
 ) -> ModelInfo:
     """The info of a model; ``dimensions`` is 0 where it has no dense vectors."""
@@ -60,6 +61,7 @@ def describe(
         created=int(time.time()),
         defaults=defaults,
         normalized=recipe.kind.normalized,
+        around=around,
     )
 
 

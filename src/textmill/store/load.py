@@ -105,6 +105,7 @@ def load_model(
             widths.get("dense" if defaults.pooling == "own" else "tokens", 0),
             runtime.facts,
             fingerprint=str(files),
+            around=tokenizer.result().around,
             served=Served(name, engine.policy.batch_tokens, engine.policy.batch_rows, workers),
             defaults=defaults,
         )
