@@ -59,6 +59,14 @@ def test_with_the_prompts_that_they_have_for_a_name(
     assert_same(*both(name))
 
 
+def test_of_minilm_with_the_prompt_that_they_have_for_its_name(hub_names: Path) -> None:
+    assert hub_names.is_dir()
+    theirs, ours = both("BAAI/bge-small-en-v1.5")
+
+    assert_same(theirs, ours)
+    assert np.abs(np.subtract(ours.get_query_embedding(TEXTS[1]), ours.get_text_embedding(TEXTS[1]))).max() > 1e-3
+
+
 @pytest.mark.parametrize("arguments", [{"truncate_dim": 8}, {"max_length": 7}, {"query_instruction": "find: "}])
 def test_with_arguments(arguments: dict[str, Any], tiny: Path) -> None:
     assert_same(*both(str(tiny), **arguments))
