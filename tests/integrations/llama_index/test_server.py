@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import pickle
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +123,22 @@ def test_no_secret_is_written_down_and_the_key_comes_from_the_environment(monkey
         assert each.to_dict() == model.to_dict()
         assert each.api_key.get_secret_value() == "sk-three"
     assert "sk-" not in repr((model, model.to_dict(), model.to_json(), model.to_payload(), pickle.dumps(model)))
+
+
+def test_arguments_of_the_class_that_is_replaced(scripted: Scripted) -> None:
+    scripted.script = [FINE]
+    idle = {"max_length": 4, "backend": "onnx", "device": "cpu", "normalize": False, "foo": 1}
+
+    with pytest.warns(UserWarning, match="no use for max_length, backend, device, normalize, foo") as told:
+        model = TextmillServerEmbedding(model_name="m", base_url=scripted.url, truncate_dim=64, **idle)
+    model.get_text_embedding("t")
+
+    assert [warning.filename for warning in told] == [__file__]
+    assert json.loads(scripted.asked[0])["dimensions"] == 64
+    assert TextmillServerEmbedding(base_url=scripted.url, truncate_dim=64, dimensions=8).dimensions == 8
+
+
+def test_what_is_so_anyway_is_not_warned_of() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        TextmillServerEmbedding(normalize=True, device=None, truncate_dim=None, num_workers=2)

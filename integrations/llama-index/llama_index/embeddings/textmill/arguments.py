@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,17 @@ def without_secrets(given: Mapping[str, Any] | None) -> tuple[dict[str, Any], st
     kept = {name: _plain(value) if name in ("dtype", "torch_dtype") else value for name, value in (given or {}).items()}
     secrets = [kept.pop(name) for name in _SECRETS if name in kept]
     return kept, next((secret for secret in secrets if isinstance(secret, str) and secret), None)
+
+
+def known(given: Mapping[str, Any], fields: Container[str], caller: str, *, level: int) -> dict[str, Any]:
+    """The keywords that are among the fields of the class ``caller``; of the others a warning says that they have no effect.
+
+    ``level`` is how many calls up the warning points, 1 being whoever calls this.
+    """
+    unknown = [name for name in given if name not in fields]
+    if unknown:
+        warnings.warn(f"{caller} has no use for {', '.join(unknown)}", stacklevel=level + 1)
+    return {name: value for name, value in given.items() if name in fields}
 
 
 def meaning(keywords: Mapping[str, Any], load_kwargs: Mapping[str, Any], caller: str) -> Meaning:

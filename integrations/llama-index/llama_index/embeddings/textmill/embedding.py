@@ -14,7 +14,7 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.embeddings.multi_modal_base import MultiModalEmbedding
 from llama_index.core.schema import ImageType
 from llama_index.core.utils import get_tqdm_iterable
-from llama_index.embeddings.textmill.arguments import meaning, without_secrets
+from llama_index.embeddings.textmill.arguments import known, meaning, without_secrets
 from llama_index.embeddings.textmill.encoder import Encoder
 from llama_index.embeddings.textmill.engines import opened
 from llama_index.embeddings.textmill.instructions import PromptPolicy, Side, prompt_of
@@ -146,10 +146,7 @@ class TextmillEmbedding(MultiModalEmbedding):
         for name in ("model_kwargs", "tokenizer_kwargs", "config_kwargs", "load_kwargs"):
             given[name], inner = without_secrets(given.get(name))
             token = token or inner
-        unknown = [name for name in given if name not in cls.model_fields]
-        if unknown:
-            warnings.warn(f"{cls.__name__} has no use for {', '.join(unknown)}", stacklevel=3)
-        return {name: value for name, value in given.items() if name in cls.model_fields}, token
+        return known(given, cls.model_fields, cls.__name__, level=3), token
 
     def _open(self, token: str | None) -> None:
         """Load the model, or take the one that another instance has loaded."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 from llama_index.core.bridge.pydantic import Field, PrivateAttr, SecretStr
+from llama_index.embeddings.textmill.arguments import known
 from llama_index.embeddings.textmill.connection import DEFAULT_URL, connected, key_of, root_of
 from llama_index.embeddings.textmill.instructions import Side
 
@@ -18,6 +19,9 @@ class TextmillServerEmbedding(BaseEmbedding):
     Without a ``model_name`` the server's default model answers. The server puts the model's own prompts before queries and
     documents, unless ``query_instruction`` or ``text_instruction`` is given (an empty one is none). The key comes from
     ``api_key`` or else from the variable TEXTMILL_API_KEY; neither it nor ``headers`` are part of what `to_dict` gives.
+
+    Of HuggingFaceEmbedding's arguments, ``truncate_dim`` means ``dimensions``, and vectors are scaled to unit length. How the model is
+    loaded is the server's matter: a warning names arguments that have no effect.
 
     Its methods raise `textmill.TextmillError`: InvalidInput, ModelNotFound, ConfigInvalid for a key that is refused,
     Overloaded and Unavailable once ``max_retries`` more attempts have failed too, ForwardFailed for an answer of another form.
@@ -39,7 +43,13 @@ class TextmillServerEmbedding(BaseEmbedding):
 
     def __init__(self, model_name: str = "", base_url: str = DEFAULT_URL, **kwargs: Any) -> None:
         key = key_of(kwargs.pop("api_key", None))
-        fields: dict[str, Any] = kwargs | {"model_name": model_name, "base_url": root_of(base_url), "api_key": key}
+        cut = kwargs.pop("truncate_dim", None)
+        if kwargs.get("normalize") is True:  # they are anyway
+            del kwargs["normalize"]
+        asked = {name: value for name, value in kwargs.items() if value is not None}
+        fields = known(asked, type(self).model_fields, type(self).__name__, level=2)
+        fields.setdefault("dimensions", cut)
+        fields |= {"model_name": model_name, "base_url": root_of(base_url), "api_key": key}
         super().__init__(**fields)
         self._client = connected(
             self.base_url, model_name, key, timeout=self.timeout, max_retries=self.max_retries, headers=self.headers

@@ -10,7 +10,7 @@ from llama_index.core.callbacks import CBEventType, EventPayload
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
-from llama_index.embeddings.textmill.arguments import meaning, without_secrets
+from llama_index.embeddings.textmill.arguments import known, meaning, without_secrets
 from llama_index.embeddings.textmill.connection import connected, key_of
 from llama_index.embeddings.textmill.engines import opened
 from llama_index_instrumentation import get_dispatcher
@@ -58,10 +58,7 @@ class TextmillRerank(BaseNodePostprocessor):
     ) -> None:
         kwargs["load_kwargs"], token = without_secrets(kwargs.get("load_kwargs"))
         key = key_of(kwargs.pop("api_key", None)) if kwargs.get("base_url") is not None else None
-        unknown = [name for name in kwargs if name not in type(self).model_fields]
-        if unknown:
-            warnings.warn(f"{type(self).__name__} has no use for {', '.join(unknown)}", stacklevel=2)
-        fields: dict[str, Any] = {name: value for name, value in kwargs.items() if name not in unknown}
+        fields = known(kwargs, type(self).model_fields, type(self).__name__, level=2)
         fields |= {"top_n": top_n, "model": model, "device": device, "api_key": key}
         fields |= {"keep_retrieval_score": keep_retrieval_score, "trust_remote_code": trust_remote_code}
         super().__init__(**fields)
