@@ -14,6 +14,7 @@ import textmill
 from langchain_textmill.encoding import Encoding, Policy
 from langchain_textmill.loaded import Checked, windows
 from langchain_textmill.options import load_options
+from textmill.compat import log_prompt
 
 _log = logging.getLogger("langchain_textmill")
 
@@ -67,13 +68,8 @@ class TextmillEmbeddings(Checked, Embeddings):
         self._documents = Encoding(kind="document", **both).read(self.encode_kwargs, caller)
         self._queries = Encoding(kind="query", **both).read(self.query_encode_kwargs or self.encode_kwargs, caller)
         self._client = textmill.shared(self.model_name, **load_options(own, self.cache_folder, caller))
-        info = self._client.info
-        _log.info(
-            "%s: queries are embedded with %s, documents with %s",
-            info.name,
-            self._queries.prompt_in_force(info),
-            self._documents.prompt_in_force(info),
-        )
+        for encoding in (self._queries, self._documents):
+            log_prompt(_log, self._client, encoding.kind, encoding.asked(self._client.info))
 
     @property
     def namespace(self) -> str:

@@ -73,17 +73,6 @@ class Encoding:
         """The vectors (n, dimensions) of a model as they are wanted. Raises ValueError for a single one in bytes, which has no range."""
         return cast("list[list[float]]", quantize_embeddings(vectors[:, : self.dimensions], self.precision).tolist())
 
-    def prompt_in_force(self, info: textmill.ModelInfo) -> str:
-        """For a person: what goes in front of these texts."""
-        said = self._prompt()
-        if "prompt" in said:
-            return f"the prompt {said['prompt']!r}" if said["prompt"] else "no prompt"
-        if "prompt_name" in said:
-            return f"the model's prompt {said['prompt_name']!r}"
-        if info.prompts and "kind" in said:
-            return f"the model's own prompt for them, where it is among {', '.join(info.prompts)}"
-        return "no prompt" if info.default_prompt is None else f"the model's prompt {info.default_prompt!r}"
-
     def identity(self) -> str:
         """All that vectors depend on beside the model."""
         return repr(replace(self, prompts=dict(sorted(self.prompts.items()))))

@@ -3,13 +3,15 @@
     from textmill.compat import CrossEncoder, SentenceTransformer, SparseEncoder
 
 They have that library's verbs, keywords and results, without PyTorch; docs/sentence-transformers.md says where they differ. For
-integrations that take its keywords there is what they mean to textmill: `load_options`, `embed_options`, `quantize_embeddings`, `compare`.
+integrations that take its keywords there is what they mean to textmill: `load_options`, `embed_options`, `quantize_embeddings`, `compare`;
+`log_prompt` says once what stands in front of texts.
 """
 
 from __future__ import annotations
 
 from textmill.compat.arguments import LoadOptions, embed_options, load_options, nearest_dtype
 from textmill.compat.cross_encoder import CrossEncoder
+from textmill.compat.prompts import log_prompt
 from textmill.compat.quantization import Precision, quantize_embeddings
 from textmill.compat.sentence_transformer import SentenceTransformer
 from textmill.compat.similarity import compare
@@ -24,6 +26,7 @@ __all__ = [
     "compare",
     "embed_options",
     "load_options",
+    "log_prompt",
     "nearest_dtype",
     "quantize_embeddings",
 ]

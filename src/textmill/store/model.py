@@ -163,6 +163,13 @@ class Model(VectorVerbs, ReadingVerbs, NoWritingVerbs):
         inputs = as_inputs(texts)
         return (await self.embed_inputs(inputs, options)).vectors if inputs else self._embedder.nothing(options)
 
+    def prompt(self, kind: Kind | None = None) -> str:
+        """What stands in front of texts of that side where a call of `embed` gives no prompt; "" for nothing.
+
+        Raises WrongTask where the model does not embed.
+        """
+        return self._embedder.prompt(kind)
+
     async def embed_inputs(self, inputs: Sequence[Input], options: EmbedOptions) -> Embeddings:
         """The whole answer, with token counts and timings: what servers need. Errors as `embed`."""
         if width := self._embedder.states(options):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from textmill.arch.heads import Output
 from textmill.checkpoint.tokenizer import Tokenizer
-from textmill.contract import USUAL, EmbedDefaults, Embeddings, EmbedOptions, Input
+from textmill.contract import USUAL, EmbedDefaults, Embeddings, EmbedOptions, Input, Kind
 from textmill.errors import InvalidInput, WrongTask
 from textmill.runtimes.runtime import Row
 from textmill.tasks.chunker import Chunker
@@ -18,7 +18,7 @@ from textmill.tasks.line import Done, Prepared
 from textmill.tasks.norms import EUCLID, NONE, scaled
 from textmill.tasks.sides import sided
 from textmill.tasks.states import StatePooling, state_pooling
-from textmill.tasks.texts import TextProfile, Texts
+from textmill.tasks.texts import TextProfile, Texts, prompt_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,10 @@ class Embedder:
     def call(self, inputs: Sequence[Input], options: EmbedOptions) -> EmbedCall:
         """A call for these inputs; see `textmill.contract.Embed`."""
         return EmbedCall(self._tokenizer, self._texts, self._profile, inputs, sided(options, self._texts.prompts))
+
+    def prompt(self, kind: Kind | None) -> str:
+        """What stands in front of texts of a side where a call names no prompt; "" for nothing."""
+        return prompt_of(self._texts, sided(EmbedOptions(kind=kind), self._texts.prompts))
 
     def states(self, options: EmbedOptions) -> int:
         """How wide the token states are that a call pools by itself; 0 where the model pools. Raises as `call`."""

@@ -18,6 +18,7 @@ from sentence_transformers import SentenceTransformer
 from tests.integrations.langchain.conftest import Opened
 
 from textmill.errors import ConfigInvalid, ModelNotFound, Unavailable
+from textmill.testing.checkpoints import tiny_bert
 
 TEXTS = ["hello world", "the small river stone, and water.", "a", "", "x " * 60, "one\nmore\n\nline"]
 LINES = [text.replace("\n", " ") for text in TEXTS]
@@ -153,18 +154,20 @@ def test_two_of_the_same_model_share_one_engine_and_the_last_closes_it(plain: st
     assert not other._client.ready
 
 
-def test_the_prompts_in_force_are_logged(plain: str, opened: Opened, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_prompts_in_force_are_logged_once(tmp_path: Path, opened: Opened, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "langchain_textmill")
-    opened(TextmillEmbeddings, model=plain, encode_kwargs={"prompt": "d: "}, query_encode_kwargs={"prompt": ""})
-    opened(TextmillEmbeddings, model=plain)
-    opened(TextmillEmbeddings, model=plain, prompt_policy="langchain", encode_kwargs={"prompt_name": "other"})
+    told = str(tiny_bert(tmp_path / "told", prompts={"query": "ask: ", "passage": "read: "}))
+    opened(TextmillEmbeddings, model=told)
+    opened(TextmillEmbeddings, model=told, encode_kwargs={"prompt": "d: "})
 
-    own = "the model's own prompt for them, where it is among query, passage, other"
     assert [record.getMessage() for record in caplog.records] == [
-        "tiny: queries are embedded with no prompt, documents with the prompt 'd: '",
-        f"tiny: queries are embedded with {own}, documents with {own}",
-        "tiny: queries are embedded with the model's prompt 'other', documents with the model's prompt 'other'",
+        "told: before each query stands 'ask: '",
+        "told: before each document stands 'read: '",
+        "told: before each query stands 'd: '",
+        "told: before each document stands 'd: '",
     ]
+    opened(TextmillEmbeddings, model=told)
+    assert len(caplog.records) == 4
 
 
 def test_namespaces_tell_vectors_apart_that_may_not_be_mixed(plain: str, unit: str, opened: Opened) -> None:

@@ -77,7 +77,6 @@ def test_the_models_own_prompts_stand_before_texts_and_the_log_says_so(
     assert model.get_query_embedding("mill") == pytest.approx(bare.get_query_embedding("search for: mill"), abs=1e-5)
     assert model.get_text_embedding("mill") == pytest.approx(bare.get_text_embedding("read this: mill"), abs=1e-5)
     assert model.get_query_embedding("mill") != pytest.approx(bare.get_query_embedding("mill"), abs=1e-3)
-    assert [record.getMessage().count("the model's own prompt") for record in caplog.records].count(1) == 2
     assert "runs on openvino" in caplog.text
 
 

@@ -19,7 +19,7 @@ from llama_index.embeddings.textmill.encoder import Encoder
 from llama_index.embeddings.textmill.engines import opened
 from llama_index.embeddings.textmill.instructions import PromptPolicy, Side, prompt_of
 
-from textmill.compat import embed_options
+from textmill.compat import embed_options, log_prompt
 
 _log = logging.getLogger(__name__)
 
@@ -181,17 +181,7 @@ class TextmillEmbedding(MultiModalEmbedding):
             self.backend,
         )
         for side, prompt in self._prompts.items():
-            own = (
-                f"the model's own prompt for them, of {list(info.prompts)}"
-                if info.prompts
-                else "no prompt: the model has none"
-            )
-            _log.info(
-                "%s: before each %s stands %s",
-                self.model_name,
-                side,
-                repr(prompt["prompt"]) if "prompt" in prompt else own,
-            )
+            log_prompt(_log, self._model.model, side, prompt)
 
     def _asked(self, side: Side) -> dict[str, Any]:
         scaled = embed_options(self._model.model.info, normalize=self.normalize, truncate_dim=self.truncate_dim)

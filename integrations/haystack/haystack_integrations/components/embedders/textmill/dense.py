@@ -24,7 +24,7 @@ from haystack_integrations.components.embedders.textmill.held import (
     texts_of,
 )
 
-from textmill.compat import Precision
+from textmill.compat import Precision, log_prompt
 
 _log = logging.getLogger("textmill_haystack")
 _MODEL = "sentence-transformers/all-mpnet-base-v2"
@@ -41,12 +41,8 @@ class Dense(Held):
 
     def _opened(self) -> Any:
         model = super()._opened()
-        said = self._asked(model)
-        own = f"the model's own prompt for a {self.kind}, if it has one"
-        text = repr(said["prompt"]) if "prompt" in said else repr(said.get("prompt_name", "the model's default prompt"))
-        _log.info(
-            "%s: what goes in front of a %s is %s", type(self).__name__, self.kind, own if "kind" in said else text
-        )
+        if hasattr(model, "info"):  # what a server puts there is its own
+            log_prompt(_log, model, self.kind, self._asked(model))
         return model
 
     def _asked(self, model: Any) -> dict[str, Any]:
