@@ -71,6 +71,7 @@ MODEL_NAMES = {
     "embed_tokens",
     "embed_tokens_inputs",
     "info",
+    "prompt",
     "ready",
     "rerank",
     "rerank_inputs",
