@@ -8,6 +8,8 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import numpy as np
 import pytest
@@ -146,6 +148,15 @@ def test_what_a_server_is_too_busy_for_is_asked_again_as_it_says(scripted: OpenA
         assert asyncio.run(there.aembed("four")).tolist() == [[4.0]]
 
     assert len(scripted.asked) == 6
+
+
+def test_a_wait_until_a_date_is_told_in_seconds(scripted: OpenAIServer) -> None:
+    later = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
+    scripted.script = lambda _: Answer(status=429, headers={"Retry-After": later}, body={"message": "full"})
+    with textmill.connect(scripted.base_url) as model, pytest.raises(Overloaded) as refused:
+        model.embed("a")
+    assert 590 < refused.value.retry_after <= 600
+    assert len(scripted.asked) == 1
 
 
 def test_a_server_that_stays_busy_or_asks_for_long_waits_is_overloaded(scripted: OpenAIServer) -> None:

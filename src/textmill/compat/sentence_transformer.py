@@ -12,16 +12,16 @@ import numpy.typing as npt
 
 from textmill.checkpoint.hub import PACKAGED
 from textmill.compat.arguments import embed_options
-from textmill.compat.loaded import Loaded, listed, named, no_more, positive, windows
+from textmill.compat.encoder import Encoder
+from textmill.compat.loaded import listed, named, no_more, positive, windows
 from textmill.compat.quantization import PRECISIONS, Precision, quantize_embeddings
-from textmill.compat.similarity import compare, compare_pairs, measure_name
-from textmill.compat.tensors import Array, Tensor, array_of, no_values, to_tensor
+from textmill.compat.tensors import array_of, no_values, to_tensor
 
 OutputValue = Literal["sentence_embedding", "token_embeddings"]
 _ORGANISATION = "sentence-transformers"
 
 
-class SentenceTransformer(Loaded):
+class SentenceTransformer(Encoder):
     """A model of dense vectors, for code written against sentence-transformers.
 
     Args:
@@ -37,12 +37,10 @@ class SentenceTransformer(Loaded):
     """
 
     task = "embed"
-    placeholders = ("query", "document")
 
     def __init__(self, model_name_or_path: str | Path | None = None, **keywords: Any) -> None:
-        similarity, truncate = keywords.pop("similarity_fn_name", None), keywords.pop("truncate_dim", None)
+        truncate = keywords.pop("truncate_dim", None)
         super().__init__(model_name_or_path, keywords)
-        self._similarity = measure_name(similarity or self._settings.get("similarity_fn_name", str, "") or "cosine")
         self.truncate_dim: int | None = truncate or self._settings.get("truncate_dim", int, 0) or None
 
     def encode(
@@ -106,54 +104,15 @@ class SentenceTransformer(Loaded):
         shaped = _shaped(made, "tensor" if convert_to_tensor else "array" if convert_to_numpy else "list")
         return shaped[0] if single else shaped
 
-    def encode_query(
-        self, inputs: Any = None, prompt_name: str | None = None, prompt: str | None = None, *rest: Any, **keywords: Any
-    ) -> Any:
-        """`encode` for queries: with the prompt called query."""
-        name = self._side(prompt, prompt_name, "query")
-        return self.encode(inputs, name, prompt, *rest, **{**keywords, "task": "query"})
-
-    def encode_document(
-        self, inputs: Any = None, prompt_name: str | None = None, prompt: str | None = None, *rest: Any, **keywords: Any
-    ) -> Any:
-        """`encode` for what is searched: with the prompt called document, which is empty where the model has none."""
-        name = self._side(prompt, prompt_name, "document", "passage", "corpus")
-        return self.encode(inputs, name, prompt, *rest, **{**keywords, "task": "document"})
-
     def encode_multi_process(self, sentences: Any, pool: object = None, *rest: Any, **keywords: Any) -> Any:
         """`encode`, by the name that it had for pools of processes."""
         names = ("prompt_name", "prompt", "batch_size", "chunk_size", "show_progress_bar", "precision")
         return self.encode(sentences, pool=pool, **dict(zip(names, rest, strict=False)), **keywords)
 
-    def similarity(self, embeddings1: Any, embeddings2: Any) -> Array | Tensor:
-        """How alike each of the first vectors is to each of the second: float32 (first, second).
-
-        An array, which has ``cpu``, ``detach`` and ``numpy``; a tensor where tensors came in.
-        """
-        return compare(embeddings1, embeddings2, self._similarity)
-
-    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Array | Tensor:
-        """How alike each vector is to the one at its place: float32 (vectors,), as `similarity`."""
-        return compare_pairs(embeddings1, embeddings2, self._similarity)
-
-    @property
-    def similarity_fn_name(self) -> str:
-        """How `similarity` compares: cosine, dot, euclidean or manhattan."""
-        return self._similarity
-
-    @similarity_fn_name.setter
-    def similarity_fn_name(self, value: object) -> None:
-        """Compare in another way; None is cosine."""
-        self._similarity = measure_name("cosine" if value is None else value)
-
     def get_embedding_dimension(self) -> int:
         """How many values a vector has."""
         width = self._model.info.dimensions
         return width if self.truncate_dim is None else min(width, self.truncate_dim)
-
-    def get_sentence_embedding_dimension(self) -> int:
-        """`get_embedding_dimension`, by its older name."""
-        return self.get_embedding_dimension()
 
     @contextmanager
     def truncate_embeddings(self, truncate_dim: int | None) -> Iterator[None]:
@@ -208,8 +167,6 @@ class SentenceTransformer(Loaded):
         return None if task in ("query", "document") else task
 
     def _full_name(self) -> str:
-        from pathlib import Path  # noqa: PLC0415
-
         bare = "/" not in self._name and self._name not in PACKAGED and not Path(self._name).exists()
         return f"{_ORGANISATION}/{self._name}" if bare and not self._name.startswith((".", "~")) else self._name
 

@@ -8,25 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from textmill.compat.loaded import Loaded, listed, named, no_more, positive, windows
-from textmill.compat.similarity import compare, compare_pairs, measure_name
+from textmill.compat.encoder import Encoder
+from textmill.compat.loaded import listed, named, no_more, positive, windows
+from textmill.compat.similarity import compare_pairs
 from textmill.compat.tensors import Array, Tensor, array_of, is_tensor, sparse_rows, to_sparse_tensor, to_tensor
 from textmill.contract import Kind, SparseVector
 
 
-class SparseEncoder(Loaded):
+class SparseEncoder(Encoder):
     """A model of sparse vectors, for code written against sentence-transformers; arguments and errors as `SentenceTransformer`.
 
     ``max_active_dims`` keeps that many of the largest weights.
     """
 
     task = "embed_sparse"
-    placeholders = ("query", "document")
+    measure = "dot"
 
     def __init__(self, model_name_or_path: str | Path | None = None, **keywords: Any) -> None:
-        similarity, most = keywords.pop("similarity_fn_name", None), keywords.pop("max_active_dims", None)
+        most = keywords.pop("max_active_dims", None)
         super().__init__(model_name_or_path, keywords)
-        self._similarity = measure_name(similarity or self._settings.get("similarity_fn_name", str, "") or "dot")
         self.max_active_dims: int | None = most
 
     def encode(
@@ -86,47 +86,15 @@ class SparseEncoder(Loaded):
         rows = made if convert_to_sparse_tensor else [self._dense(vector) for vector in made]
         return rows[0] if single else rows
 
-    def encode_query(
-        self, inputs: Any = None, prompt_name: str | None = None, prompt: str | None = None, *rest: Any, **keywords: Any
-    ) -> Any:
-        """`encode` for queries: with the prompt called query, and on that side of a model that has two."""
-        name = self._side(prompt, prompt_name, "query")
-        return self.encode(inputs, name, prompt, *rest, **{**keywords, "task": "query"})
-
-    def encode_document(
-        self, inputs: Any = None, prompt_name: str | None = None, prompt: str | None = None, *rest: Any, **keywords: Any
-    ) -> Any:
-        """`encode` for what is searched."""
-        name = self._side(prompt, prompt_name, "document", "passage", "corpus")
-        return self.encode(inputs, name, prompt, *rest, **{**keywords, "task": "document"})
-
-    def similarity(self, embeddings1: Any, embeddings2: Any) -> Array | Tensor:
-        """How alike each of the first vectors is to each of the second, in any form that `encode` gives: float32 (first, second)."""
-        return compare(embeddings1, embeddings2, self._similarity)
-
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Array | Tensor:
         """How alike each vector is to the one at its place: float32 (vectors,)."""
         first, second = ([self._dense(row) for row in self._rows(each)] for each in (embeddings1, embeddings2))
         made = compare_pairs(np.stack(first), np.stack(second), self._similarity)
         return to_tensor(made) if is_tensor(embeddings1) or is_tensor(embeddings2) else made
 
-    @property
-    def similarity_fn_name(self) -> str:
-        """How `similarity` compares: dot, cosine, euclidean or manhattan."""
-        return self._similarity
-
-    @similarity_fn_name.setter
-    def similarity_fn_name(self, value: object) -> None:
-        """Compare in another way; None is dot."""
-        self._similarity = measure_name("dot" if value is None else value)
-
     def get_embedding_dimension(self) -> int:
         """How many entries the vocabulary has."""
         return self._model.info.vocabulary
-
-    def get_sentence_embedding_dimension(self) -> int:
-        """`get_embedding_dimension`, by its older name."""
-        return self.get_embedding_dimension()
 
     def sparsity(self, embeddings: Any) -> dict[str, float]:
         """How many entries have a weight on the mean (``active_dims``), and the share of those without (``sparsity_ratio``)."""

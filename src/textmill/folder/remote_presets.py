@@ -6,6 +6,7 @@ From the services' own documentation and clients, as of 2026; nothing here was t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from textmill.folder.remote import REFUSE, Remote, Role
@@ -56,12 +57,7 @@ PRESETS: Mapping[str, Remote] = MappingProxyType(
             roles=_SEARCH,
         ),
         "dashscope": _DASHSCOPE,
-        "dashscope-intl": Remote(
-            base_url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
-            key_variables=_DASHSCOPE.key_variables,
-            inputs_per_request=_DASHSCOPE.inputs_per_request,
-            dimensions_field=_DASHSCOPE.dimensions_field,
-        ),
+        "dashscope-intl": replace(_DASHSCOPE, base_url="https://dashscope-intl.aliyuncs.com/compatible-mode/v1"),
         "elasticsearch": Remote(
             base_url="", dialect="elasticsearch", key_scheme="ApiKey", inputs_per_request=32, input_field="text_field"
         ),

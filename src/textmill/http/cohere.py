@@ -13,7 +13,7 @@ from textmill.contract import Embeddings
 from textmill.http.answer import Answer
 from textmill.http.cohere_request import CohereEmbedRequest, EmbeddingType, check_tokens, options_of, texts_of
 from textmill.http.cohere_vectors import TYPES
-from textmill.http.failures import Failure, told_of
+from textmill.http.failures import EMBED_STATUSES, Failure, told_of
 from textmill.http.openai import OpenAI
 from textmill.http.operation import Operation
 from textmill.http.rerank import FAILURES as RERANK_FAILURES
@@ -111,17 +111,6 @@ async def _written(made: Embeddings, types: list[EmbeddingType]) -> bytes:
     return b"{" + b",".join(pieces) + b"}"
 
 
-_FAILURES = {
-    400: "The body is not JSON, a field is wrong, there is nothing to embed, or the model does not embed.",
-    401: "The API key is missing or wrong.",
-    404: "No model of that name is known.",
-    413: "The body is larger than the server accepts.",
-    422: "With `textmill tei`: a text or an option is wrong, or a field has the wrong type.",
-    424: "With `textmill tei`: the model does something else, or failed on these inputs.",
-    429: "Too much work waits; come back after Retry-After seconds.",
-    500: "The model failed on these inputs.",
-    503: "The model could not be loaded, or is shutting down.",
-}
 _EXAMPLE = {"texts": ["The mill turns."], "input_type": "search_document", "embedding_types": ["float", "ubinary"]}
 _META = {"api_version": {"version": "2"}, "billed_units": {"input_tokens": 6}, "tokens": {"input_tokens": 6}}
 _ANSWER = {
@@ -144,7 +133,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         description="Works with Cohere's clients: set their base URL to this server's.",
         example=_EXAMPLE,
         answers_with=_ANSWER,
-        statuses=_FAILURES,
+        statuses=EMBED_STATUSES,
         form=lambda _: "batch",
     ),
     Operation(
@@ -158,7 +147,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         description="As `/v2/embed`, but that without `embedding_types` the vectors are a bare list of floats.",
         example=_EXAMPLE,
         answers_with=_ANSWER | {"meta": _META | {"api_version": {"version": "1"}}},
-        statuses=_FAILURES,
+        statuses=EMBED_STATUSES,
         form=lambda _: "batch",
     ),
     Operation(

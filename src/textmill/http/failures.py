@@ -181,3 +181,17 @@ def _headers(error: Exception) -> tuple[tuple[str, str], ...]:
     if isinstance(error, WrongMethod):
         return (("allow", error.allow),)
     return ()
+
+
+EMBED_STATUSES: Mapping[int, str] = {
+    400: "The body is not JSON, a field is wrong, there is nothing to embed, or the model does not embed.",
+    401: "The API key is missing or wrong.",
+    404: "No model of that name is known.",
+    413: "The body is larger than the server accepts.",
+    422: "With `textmill tei`: a text or an option is wrong, or a field has the wrong type.",
+    424: "With `textmill tei`: the model does something else, or failed on these inputs.",
+    429: "Too much work waits; come back after Retry-After seconds.",
+    500: "The model failed on these inputs.",
+    503: "The model could not be loaded, or is shutting down.",
+}
+"""What routes that embed can fail with, in the words of the documentation."""

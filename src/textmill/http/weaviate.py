@@ -18,7 +18,7 @@ from textmill.contract import EmbedOptions, Kind, RerankOptions
 from textmill.errors import EmptyInput
 from textmill.http import probes
 from textmill.http.answer import JSON, Answer
-from textmill.http.failures import Failure, WrongShape
+from textmill.http.failures import EMBED_STATUSES, Failure, WrongShape
 from textmill.http.inputs import check_count, refuse_empty
 from textmill.http.operation import Operation
 from textmill.http.rerank import refuse_nothing, require_rerank
@@ -217,19 +217,6 @@ async def _judged(given: npt.NDArray[np.float32], texts: Sequence[str]) -> bytes
     return b"[" + b",".join(pieces) + b"]"
 
 
-_FAILURES = {
-    400: "The body is not JSON, a field is wrong, there is nothing to embed, or the model does not embed.",
-    401: "The API key is missing or wrong.",
-    404: "No model of that name is known.",
-    413: "The body is larger than the server accepts.",
-    422: "With `textmill tei`: a text or an option is wrong, or a field has the wrong type.",
-    424: "With `textmill tei`: the model does something else, or failed on these inputs.",
-    429: "Too much work waits; come back after Retry-After seconds.",
-    500: "The model failed on these inputs.",
-    503: "The model could not be loaded, or is shutting down.",
-}
-
-
 def _probe(path: str, handle: Any, summary: str, refusal: str) -> Operation[None]:
     return Operation(
         method="GET",
@@ -263,7 +250,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
             "dim": 3,
             "dims": 3,
         },
-        statuses=_FAILURES,
+        statuses=EMBED_STATUSES,
         form=form_of_texts,
     ),
     Operation(
@@ -274,7 +261,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
         takes=NoneType,
         gives=ModelMeta,
         summary="Describe the default model (Weaviate)",
-        statuses={status: _FAILURES[status] for status in (401, 404, 500, 503)},
+        statuses={status: EMBED_STATUSES[status] for status in (401, 404, 500, 503)},
     ),
     _probe(
         "/.well-known/ready",

@@ -27,6 +27,7 @@ from textmill.errors import (
     TextmillError,
     Unavailable,
 )
+from textmill.providers.retry_hints import retry_after
 from textmill.tasks.best import check_top
 from textmill.tasks.inputs import as_query, as_texts
 
@@ -70,7 +71,6 @@ def connect(
         timeout_s: seconds for each step of a request.
         retries: how often a request is sent anew that the server was too busy for (429, 502, 503, 504) or that did not reach it.
             It is waited for as long as Retry-After says, up to 30 s, else 0.5 s and then twice as long each time.
-
         headers: further ones, of every request.
 
     Raises:
@@ -269,16 +269,8 @@ def _pause_s(outcome: _Outcome, attempt: int) -> float | None:
         return None if isinstance(outcome, httpx.TimeoutException) else usual
     if outcome.status_code not in _AGAIN:
         return None
-    hint = _seconds(outcome)
+    hint = retry_after(outcome.headers)
     return usual if hint is None else hint if hint <= _LONGEST_PAUSE_S else None
-
-
-def _seconds(response: httpx.Response) -> float | None:
-    """What Retry-After says, where it says seconds."""
-    try:
-        return max(0.0, float(response.headers.get("retry-after", "")))
-    except ValueError:
-        return None
 
 
 def _content(outcome: _Outcome, url: str) -> Any:
@@ -293,7 +285,7 @@ def _content(outcome: _Outcome, url: str) -> Any:
             raise _strange(url) from error
     msg = f"{url} answered {outcome.status_code}: {_message(outcome)}"
     if outcome.status_code == _BUSY:
-        raise Overloaded(msg, retry_after=_seconds(outcome) or 1.0)
+        raise Overloaded(msg, retry_after=retry_after(outcome.headers) or 1.0)
     raise _ERRORS.get(outcome.status_code, Unavailable)(msg)
 
 

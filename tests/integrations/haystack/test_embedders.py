@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from sentence_transformers import SentenceTransformer, SparseEncoder
 from tests.integrations.haystack.conftest import Closing
 
 from textmill.errors import ConfigInvalid
+from textmill.testing.checkpoints import tiny_bert
 from textmill.testing.openai_server import Answer, threaded_openai_server
 
 TEXTS = ["hello world", "", "the small river stone, and water.", "x " * 60]
@@ -57,6 +60,21 @@ def test_with_haystacks_policy_vectors_are_those_of_encode(
     close([text.run(each)["embedding"] for each in TEXTS], wanted)
     close([each.embedding for each in asyncio.run(documents.run_async(DOCUMENTS))["documents"]], wanted)
     close(asyncio.run(text.run_async(TEXTS[0]))["embedding"], wanted[0])
+
+
+def test_the_prompts_in_force_are_logged_once(
+    tmp_path: Path, opened: Closing, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "textmill_haystack")
+    # A model of its own name: what was said of another is not said again.
+    folder = str(tiny_bert(tmp_path / "said", prompts={"query": "ask: ", "passage": "read: "}))
+    for _ in range(2):
+        opened(TextmillTextEmbedder, model=folder).run("hello")
+        opened(TextmillDocumentEmbedder, model=folder, progress_bar=False).run(DOCUMENTS)
+    assert [record.getMessage() for record in caplog.records] == [
+        "said: before each query stands 'ask: '",
+        "said: before each document stands 'read: '",
+    ]
 
 
 def test_by_default_the_models_own_prompts_are_in_force(plain: str, opened: Closing) -> None:

@@ -20,6 +20,7 @@ from llama_index.embeddings.huggingface import HuggingFaceEmbedding
 from llama_index.embeddings.textmill import TextmillEmbedding
 
 import textmill
+from textmill.testing.checkpoints import tiny_bert
 
 SECRET = "hf_" + "not a token"
 TEXTS = ["The mill turns.", "Water drives the wheel."]
@@ -68,16 +69,21 @@ def test_no_name_is_refused_as_they_do() -> None:
 
 
 def test_the_models_own_prompts_stand_before_texts_and_the_log_says_so(
-    tiny: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    # A model of its own name: what was said of another is not said again.
+    tiny = tiny_bert(tmp_path / "said", prompts={"query": "search for: ", "document": "read this: "})
     caplog.set_level(logging.INFO)
     model = TextmillEmbedding(str(tiny))
+    TextmillEmbedding(str(tiny))
     bare = TextmillEmbedding(str(tiny), query_instruction="", text_instruction="")
 
     assert model.get_query_embedding("mill") == pytest.approx(bare.get_query_embedding("search for: mill"), abs=1e-5)
     assert model.get_text_embedding("mill") == pytest.approx(bare.get_text_embedding("read this: mill"), abs=1e-5)
     assert model.get_query_embedding("mill") != pytest.approx(bare.get_query_embedding("mill"), abs=1e-3)
     assert "runs on openvino" in caplog.text
+    assert caplog.text.count("before each query stands 'search for: '") == 1
+    assert caplog.text.count("before each document stands 'read this: '") == 1
 
 
 def test_an_instruction_counts_before_the_models_prompt(tiny: Path) -> None:

@@ -18,6 +18,7 @@ from llama_index.embeddings.textmill.arguments import known, meaning, without_se
 from llama_index.embeddings.textmill.encoder import Encoder
 from llama_index.embeddings.textmill.engines import opened
 from llama_index.embeddings.textmill.instructions import PromptPolicy, Side, prompt_of
+from llama_index.embeddings.textmill.sides import BySide
 
 from textmill.compat import embed_options, log_prompt
 
@@ -37,7 +38,7 @@ _OF_SENTENCE_TRANSFORMERS = (
 _NOT_PICKLED = ("callback_manager", "rate_limiter")
 
 
-class TextmillEmbedding(MultiModalEmbedding):
+class TextmillEmbedding(BySide, MultiModalEmbedding):
     """Embeds with a model of textmill's in the process, and takes what HuggingFaceEmbedding takes; what it cannot use, it says in a warning.
 
     ``prompt_policy`` says what stands before texts where there is no ``query_instruction`` or ``text_instruction`` (an empty one is
@@ -133,10 +134,6 @@ class TextmillEmbedding(MultiModalEmbedding):
         """Its name in dumps."""
         return "TextmillEmbedding"
 
-    def get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
-        """`get_text_embedding_batch`, by the name that LlamaIndex's pages have for it."""
-        return self.get_text_embedding_batch(texts)
-
     @classmethod
     def _taken(cls, kwargs: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
         """The fields among further keywords, without secrets, and the token for the hub; the other keywords are warned of."""
@@ -199,24 +196,6 @@ class TextmillEmbedding(MultiModalEmbedding):
         made = await self._model.model.aembed(texts, **self._asked(side))
         vectors: list[Embedding] = made[:, : self.truncate_dim].tolist()
         return vectors
-
-    def _get_query_embedding(self, query: str) -> Embedding:
-        return self._embed([query], "query")[0]
-
-    async def _aget_query_embedding(self, query: str) -> Embedding:
-        return (await self._aembed([query], "query"))[0]
-
-    def _get_text_embedding(self, text: str) -> Embedding:
-        return self._embed([text], "document")[0]
-
-    async def _aget_text_embedding(self, text: str) -> Embedding:
-        return (await self._aembed([text], "document"))[0]
-
-    def _get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
-        return self._embed(texts, "document")
-
-    async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
-        return await self._aembed(texts, "document")
 
     def _get_image_embedding(self, img_file_path: ImageType) -> Embedding:
         raise NotImplementedError(_NO_IMAGES)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
+from llama_index.core.base.embeddings.base import Embedding
 from llama_index.core.bridge.pydantic import Field, PrivateAttr, SecretStr
 from llama_index.embeddings.textmill.arguments import known
 from llama_index.embeddings.textmill.connection import DEFAULT_URL, connected, key_of, root_of
 from llama_index.embeddings.textmill.instructions import Side
+from llama_index.embeddings.textmill.sides import BySide
 
 _TEXTS_A_REQUEST = 512
 
 
-class TextmillServerEmbedding(BaseEmbedding):
+class TextmillServerEmbedding(BySide):
     """Embeds by ``POST {base_url}/v1/embeddings``.
 
     Without a ``model_name`` the server's default model answers. The server puts the model's own prompts before queries and
@@ -60,10 +61,6 @@ class TextmillServerEmbedding(BaseEmbedding):
         """Its name in dumps."""
         return "TextmillServerEmbedding"
 
-    def get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
-        """`get_text_embedding_batch`, by the name that LlamaIndex's pages have for it."""
-        return self.get_text_embedding_batch(texts)
-
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
         self._client.close()
@@ -84,24 +81,6 @@ class TextmillServerEmbedding(BaseEmbedding):
     async def _aembed(self, texts: list[str], side: Side) -> list[Embedding]:
         vectors: list[Embedding] = (await self._client.aembed(texts, **self._asked(side))).tolist()
         return vectors
-
-    def _get_query_embedding(self, query: str) -> Embedding:
-        return self._embed([query], "query")[0]
-
-    async def _aget_query_embedding(self, query: str) -> Embedding:
-        return (await self._aembed([query], "query"))[0]
-
-    def _get_text_embedding(self, text: str) -> Embedding:
-        return self._embed([text], "document")[0]
-
-    async def _aget_text_embedding(self, text: str) -> Embedding:
-        return (await self._aembed([text], "document"))[0]
-
-    def _get_text_embeddings(self, texts: list[str]) -> list[Embedding]:
-        return self._embed(texts, "document")
-
-    async def _aget_text_embeddings(self, texts: list[str]) -> list[Embedding]:
-        return await self._aembed(texts, "document")
 
     def __getstate__(self) -> dict[str, Any]:
         """The arguments without secrets: a key comes from the environment where they are unpickled."""

@@ -21,7 +21,6 @@ from haystack_integrations.components.embedders.textmill.held import (
     Held,
     check_documents,
     check_text,
-    texts_of,
 )
 
 from textmill.compat import Precision, log_prompt
@@ -34,10 +33,8 @@ class Dense(Held):
     """What both embedders do."""
 
     task = "embed"
+    default_model = _MODEL
     kind: Kind
-
-    def _default_model(self) -> str:
-        return _MODEL
 
     def _opened(self) -> Any:
         model = super()._opened()
@@ -108,15 +105,13 @@ class TextmillTextEmbedder(Dense):
     def run(self, text: str) -> dict[str, Any]:
         """The ``embedding`` of a text. Raises TypeError for anything else."""
         check_text(text, "TextmillTextEmbedder", "TextmillDocumentEmbedder")
-        given = self._arguments
-        return {"embedding": (self._embedded([given["prefix"] + text + given["suffix"]]))[0]}
+        return {"embedding": self._embedded([self._text(text)])[0]}
 
     @component.output_types(embedding=list[float])
     async def run_async(self, text: str) -> dict[str, Any]:
         """The ``embedding`` of a text. Raises TypeError for anything else."""
         check_text(text, "TextmillTextEmbedder", "TextmillDocumentEmbedder")
-        given = self._arguments
-        return {"embedding": (await self._aembedded([given["prefix"] + text + given["suffix"]]))[0]}
+        return {"embedding": (await self._aembedded([self._text(text)]))[0]}
 
 
 @component
@@ -177,8 +172,3 @@ class TextmillDocumentEmbedder(Dense):
         check_documents(documents, "TextmillDocumentEmbedder", "TextmillTextEmbedder")
         vectors = await self._aembedded(self._texts(documents))
         return {"documents": [replace(each, embedding=row) for each, row in zip(documents, vectors, strict=True)]}
-
-    def _texts(self, documents: list[Document]) -> list[str]:
-        given = self._arguments
-        fields = given["meta_fields_to_embed"] or []
-        return texts_of(documents, fields, given["embedding_separator"], given["prefix"], given["suffix"])

@@ -26,6 +26,8 @@ class Held:
 
     task = "auto"
     """What the model is loaded for, as `textmill.load` has it."""
+    default_model = ""
+    """Where none is named."""
 
     def _keep(self, arguments: Mapping[str, Any]) -> None:
         """Keep ``locals()`` of an ``__init__``."""
@@ -82,10 +84,17 @@ class Held:
         )
         for remark in remarks:
             warnings.warn(remark, UserWarning, stacklevel=4)
-        return textmill.shared(given["model"] or self._default_model(), task=self.task, **options)
+        return textmill.shared(given["model"] or self.default_model, task=self.task, **options)
 
-    def _default_model(self) -> str:
-        raise NotImplementedError
+    def _text(self, text: str) -> str:
+        """What stands for a text."""
+        return f"{self._arguments['prefix']}{text}{self._arguments['suffix']}"
+
+    def _texts(self, documents: Sequence[Document]) -> list[str]:
+        """What stands for each document."""
+        given = self._arguments
+        fields = given["meta_fields_to_embed"] or []
+        return texts_of(documents, fields, given["embedding_separator"], given["prefix"], given["suffix"])
 
 
 def texts_of(

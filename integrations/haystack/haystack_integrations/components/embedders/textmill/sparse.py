@@ -14,18 +14,17 @@ from haystack_integrations.components.embedders.textmill.held import (
     Held,
     check_documents,
     check_text,
-    texts_of,
 )
+
+_MODEL = "prithivida/Splade_PP_en_v2"
 
 
 class Sparse(Held):
     """What both embedders do."""
 
     task = "embed_sparse"
+    default_model = _MODEL
     kind: Kind
-
-    def _default_model(self) -> str:
-        return "prithivida/Splade_PP_en_v2"
 
     def _embedded(self, texts: list[str]) -> list[SparseEmbedding]:
         self.warm_up()
@@ -57,7 +56,7 @@ class TextmillSparseTextEmbedder(Sparse):
     def __init__(
         self,
         *,
-        model: str = "prithivida/Splade_PP_en_v2",
+        model: str = _MODEL,
         device: ComponentDevice | None = None,
         token: Secret | None = HUB_TOKEN,
         prefix: str = "",
@@ -77,15 +76,13 @@ class TextmillSparseTextEmbedder(Sparse):
     def run(self, text: str) -> dict[str, Any]:
         """The ``sparse_embedding`` of a text. Raises TypeError for anything else."""
         check_text(text, "TextmillSparseTextEmbedder", "TextmillSparseDocumentEmbedder")
-        given = self._arguments
-        return {"sparse_embedding": (self._embedded([given["prefix"] + text + given["suffix"]]))[0]}
+        return {"sparse_embedding": self._embedded([self._text(text)])[0]}
 
     @component.output_types(sparse_embedding=SparseEmbedding)
     async def run_async(self, text: str) -> dict[str, Any]:
         """The ``sparse_embedding`` of a text. Raises TypeError for anything else."""
         check_text(text, "TextmillSparseTextEmbedder", "TextmillSparseDocumentEmbedder")
-        given = self._arguments
-        return {"sparse_embedding": (await self._aembedded([given["prefix"] + text + given["suffix"]]))[0]}
+        return {"sparse_embedding": (await self._aembedded([self._text(text)]))[0]}
 
 
 @component
@@ -100,7 +97,7 @@ class TextmillSparseDocumentEmbedder(Sparse):
     def __init__(
         self,
         *,
-        model: str = "prithivida/Splade_PP_en_v2",
+        model: str = _MODEL,
         device: ComponentDevice | None = None,
         token: Secret | None = HUB_TOKEN,
         prefix: str = "",
@@ -137,8 +134,3 @@ class TextmillSparseDocumentEmbedder(Sparse):
         return {
             "documents": [replace(each, sparse_embedding=row) for each, row in zip(documents, vectors, strict=True)]
         }
-
-    def _texts(self, documents: list[Document]) -> list[str]:
-        given = self._arguments
-        fields = given["meta_fields_to_embed"] or []
-        return texts_of(documents, fields, given["embedding_separator"], given["prefix"], given["suffix"])

@@ -23,6 +23,7 @@ class TextmillRanker(Held):
     """
 
     task = "rerank"
+    default_model = _MODEL
 
     def __init__(
         self,
@@ -51,9 +52,6 @@ class TextmillRanker(Held):
         """Keep the arguments; nothing is loaded yet. Raises ValueError for a ``top_k`` below 1."""
         _check_top(top_k)
         self._keep({**locals(), "model": None if model is None else str(model)})
-
-    def _default_model(self) -> str:
-        return _MODEL
 
     @component.output_types(documents=list[Document])
     def run(
