@@ -82,7 +82,7 @@ def main() -> int:
 
 def _tried(check: Check, servers: Servers, *, trace: bool) -> str:
     try:
-        check.run(servers)
+        check.carry_out(servers)
         said = "works"
     except Missing as error:
         said = str(error)

@@ -86,3 +86,10 @@ class Check:
             return metadata.version(self.client)
         except metadata.PackageNotFoundError:
             return ""
+
+    def carry_out(self, servers: Servers) -> None:
+        """Run it. Raises Missing where the client's own package is not here, whatever else of its family is."""
+        if not self.version:
+            msg = f"left out: pip install {self.client}"
+            raise Missing(msg)
+        self.run(servers)
