@@ -1,4 +1,4 @@
-"""The gallery of a models folder, as the options have it."""
+"""The models folder and its gallery, as the options have them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from textmill.cli.externals import externals
 from textmill.config import ServeOptions, download_proxy, hub_endpoint, network_fault, unproxied_hosts
 from textmill.errors import ConfigInvalid
 
 if TYPE_CHECKING:
+    from textmill.folder.model import Folder
     from textmill.gallery.access import Access
     from textmill.gallery.entry import Source
     from textmill.gallery.gallery import Gallery
@@ -37,6 +39,18 @@ def open_gallery(options: ServeOptions, folders: Sequence[Path] = ()) -> Gallery
         folders=folders,
         repositories=HubCache(access, cache),
         outside=Outside(config_files(options), options.models),
+    )
+
+
+def models_folder(options: ServeOptions) -> Folder:
+    """The models folder, read now, with what else the options count to it."""
+    from textmill.folder.scan import scan  # noqa: PLC0415 - reads YAML
+
+    return scan(
+        Path(options.models_path),
+        external=externals(options),
+        config_files=config_files(options),
+        python=options.python_models,
     )
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from textmill.cli.externals import externals
 from textmill.cli.flags import flags
-from textmill.cli.galleries import config_files, open_gallery
+from textmill.cli.galleries import models_folder, open_gallery
 from textmill.cli.logs import start_logging
 from textmill.cli.pull import install as install_model
 from textmill.config import GALLERY_OPTIONS, ServeOptions, command_options
@@ -48,7 +46,7 @@ def list_models(text: str, *, available: bool, as_json: bool, **given: Any) -> N
         gallery.close()
         rows, told = entry_rows(entries), [problem.sentence for problem in problems]
     else:
-        folder = _folder(options)
+        folder = models_folder(options)
         rows, told = model_rows(folder, options.cache_dir), [str(problem) for problem in folder.problems]
     _print_rows([row for row in rows if text.lower() in row["name"].lower()], as_json=as_json)
     for sentence in told:
@@ -67,7 +65,7 @@ def show_model(name: str, *, as_json: bool, **given: Any) -> None:
     options = command_options(ServeOptions, given)
     from textmill.cli.rows import details  # noqa: PLC0415 - as above
 
-    folder = _folder(options)
+    folder = models_folder(options)
     model = folder.find(name)
     if model is None and not folder.broken(name):
         raise ModelNotFound(_unknown(name, folder))
@@ -108,24 +106,13 @@ def remove(name: str, **given: Any) -> None:
     try:
         made = gallery.carry_out(Wish(delete=name))
     except ModelNotFound as error:
-        raise ModelNotFound(_unknown(name, _folder(options))) from error
+        raise ModelNotFound(_unknown(name, models_folder(options))) from error
     finally:
         gallery.close()
     if isinstance(made, Removed):
         click.echo(f"deleted {', '.join(made.files) or name}")
         if made.kept:
             click.echo(f"kept {', '.join(made.kept)}, which other models use")
-
-
-def _folder(options: ServeOptions) -> Folder:
-    from textmill.folder.scan import scan  # noqa: PLC0415 - reads YAML
-
-    return scan(
-        Path(options.models_path),
-        external=externals(options),
-        config_files=config_files(options),
-        python=options.python_models,
-    )
 
 
 def _unknown(name: str, folder: Folder) -> str:

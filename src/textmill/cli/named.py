@@ -11,9 +11,8 @@ from threading import Thread
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from textmill.cli.externals import externals
 from textmill.cli.flags import flags
-from textmill.cli.galleries import config_files, open_gallery
+from textmill.cli.galleries import config_files, models_folder, open_gallery
 from textmill.cli.logs import start_logging
 from textmill.config import (
     GALLERY_OPTIONS,
@@ -82,13 +81,9 @@ def _in_folder(model: str, options: ServeOptions) -> ModelFile | None:
     """The model file of that name; None where there is none. Raises ModelBroken for one that cannot be run."""
     if model.startswith((".", "/", "~")):
         return None
-    from textmill.folder.scan import scan  # noqa: PLC0415 - reads YAML
-
-    path = Path(options.models_path)
-    files = config_files(options)
-    if not files and not path.is_dir():
+    if not config_files(options) and not Path(options.models_path).is_dir():
         return None
-    folder = scan(path, external=externals(options), config_files=files, python=options.python_models)
+    folder = models_folder(options)
     file = folder.find(model)
     if file is None:
         if problems := folder.broken(model):

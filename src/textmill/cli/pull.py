@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textmill.cli.downloads import carry_out, local_address
-from textmill.cli.externals import externals
 from textmill.cli.flags import flags
-from textmill.cli.galleries import access_of, config_files, open_gallery
+from textmill.cli.galleries import access_of, models_folder, open_gallery
 from textmill.cli.logs import start_logging
 from textmill.config import GALLERY_OPTIONS, ServeOptions, command_options
 
@@ -55,15 +54,9 @@ def install(what: str, options: ServeOptions, *, name: str, variant: str, sha256
 
 def told(made: Installed, options: ServeOptions) -> str:
     """What was installed, and how to serve it, or why it cannot be served."""
-    from textmill.folder.scan import scan  # noqa: PLC0415 - with the gallery
     from textmill.gallery.logged import human  # noqa: PLC0415
 
-    folder = scan(
-        Path(options.models_path),
-        external=externals(options),
-        config_files=config_files(options),
-        python=options.python_models,
-    )
+    folder = models_folder(options)
     size = sum(path.stat().st_size for path in made.files)
     what = f" with {human(size)} in {_listed(made.files, folder.path)}" if made.files else ""
     lines = [f"installed {made.name} as {os.path.relpath(made.config)}{what}"]

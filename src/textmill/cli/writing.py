@@ -13,9 +13,8 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
-from textmill.cli.externals import externals
 from textmill.cli.flags import flags
-from textmill.cli.galleries import config_files, open_gallery
+from textmill.cli.galleries import models_folder, open_gallery
 from textmill.cli.logs import start_logging
 from textmill.cli.progress import waiting
 from textmill.config import (
@@ -136,7 +135,7 @@ def _local(
     with shown() as report:
         fetching = Fetching(gallery, report)
         if fetching.fetch(file):
-            file = _fit(_scan(options).by_name.get(file.name, file))  # what its weights are is known only now
+            file = _fit(models_folder(options).by_name.get(file.name, file))  # what its weights are is known only now
     if context is not None:
         file = _with_context(file, context)
     with waiting(f"loading {file.name}"):
@@ -152,7 +151,7 @@ def _found(model: str, options: ServeOptions) -> tuple[ModelFile, ServeOptions]:
     from textmill.folder.loose import hub_model, model_at  # noqa: PLC0415 - reads YAML
 
     spelled = model.startswith((".", "/", "~"))
-    folder = _scan(options)
+    folder = models_folder(options)
     if not spelled:
         if (file := folder.find(model)) is not None:
             return _fit(file), options
@@ -165,17 +164,6 @@ def _found(model: str, options: ServeOptions) -> tuple[ModelFile, ServeOptions]:
     if hub is not None and hub.engine != "gguf":
         return _fit(hub), options
     raise ModelNotFound(_unknown(model, folder, spelled=spelled))
-
-
-def _scan(options: ServeOptions) -> Folder:
-    from textmill.folder.scan import scan  # noqa: PLC0415 - reads YAML
-
-    return scan(
-        Path(options.models_path),
-        external=externals(options),
-        config_files=config_files(options),
-        python=options.python_models,
-    )
 
 
 def _fit(file: ModelFile) -> ModelFile:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -40,12 +40,19 @@ class Purpose:
         return name, None if name is not None else self.kind
 
 
-_QUERIES = ("query", "search_query", "retrieval.query", "code.query", "code_retrieval_query")
-_QUERIES_TOO = ("question_answering", "fact_verification", "qa.query", "nl2code.query", "code2code.query")
-_MORE_QUERIES = ("code2nl.query", "code2completion.query")
-_DOCUMENTS = ("document", "passage", "corpus", "search_document", "retrieval.passage", "retrieval.document")
-_DOCUMENTS_TOO = ("code.passage", "code.document", "qa.passage", "nl2code.passage", "code2code.passage")
-_MORE_DOCUMENTS = ("code2nl.passage", "code2completion.passage")
+_SIDES: Mapping[Kind, tuple[str, ...]] = {
+    "query": (
+        *("query", "search_query", "retrieval.query", "code.query", "code_retrieval_query"),
+        *("question_answering", "fact_verification", "qa.query", "nl2code.query", "code2code.query"),
+        *("code2nl.query", "code2completion.query"),
+    ),
+    "document": (
+        *("document", "passage", "corpus", "search_document", "retrieval.passage", "retrieval.document"),
+        *("code.passage", "code.document", "qa.passage", "nl2code.passage", "code2code.passage"),
+        *("code2nl.passage", "code2completion.passage"),
+    ),
+}
+"""The words of both sides of a search, as Cohere, Nomic, Jina and Gemini say them."""
 _ALIKE = (
     ("classification",),
     ("clustering", "separation"),
@@ -62,11 +69,7 @@ def _spelled(word: str) -> Iterator[str]:
 
 
 def _known() -> Iterator[tuple[str, Purpose]]:
-    sides: tuple[tuple[Kind, tuple[str, ...]], ...] = (
-        ("query", (*_QUERIES, *_QUERIES_TOO, *_MORE_QUERIES)),
-        ("document", (*_DOCUMENTS, *_DOCUMENTS_TOO, *_MORE_DOCUMENTS)),
-    )
-    for kind, words in sides:
+    for kind, words in _SIDES.items():
         for word in words:
             # A plain side is looked for by the model itself, which knows more of its names.
             yield word, Purpose(kind, tuple(_spelled(word)) if _SEPARATORS.search(word) else ())
