@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 import pytest
 
-from textmill.contract import EmbedOptions
+from textmill.contract import EmbedOptions, Kind
 from textmill.testing.served import RecordingModel, vector_of
 
 Connect = Callable[..., httpx.AsyncClient]
@@ -65,6 +65,24 @@ async def test_a_side_may_stand_behind_the_name_in_a_path(
 ) -> None:
     assert (await client.post(path, json={"input": "a"})).status_code == 200
     assert model.calls[0][1] == EmbedOptions(kind=side)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", ["/m/tiny/v1/embeddings", "/openai/deployments/tiny/embeddings"])
+@pytest.mark.parametrize(
+    ("name", "side"), [("tiny:query", "query"), ("other:query", None), ("tiny", None), (None, None)]
+)
+async def test_a_side_may_stand_behind_the_same_name_in_the_body(
+    path: str, name: str | None, side: Kind | None, client: httpx.AsyncClient, model: RecordingModel
+) -> None:
+    assert (await client.post(path, json={"input": "a", "model": name})).status_code == 200
+    assert model.calls[0][1] == EmbedOptions(kind=side)
+
+
+async def test_a_side_in_the_path_counts_more_than_one_in_the_body(
+    client: httpx.AsyncClient, model: RecordingModel
+) -> None:
+    await client.post("/m/tiny:query/v1/embeddings", json={"input": "a", "model": "tiny:document"})
+    assert model.calls[0][1] == EmbedOptions(kind="query")
 
 
 @pytest.mark.parametrize(

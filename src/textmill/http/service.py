@@ -237,9 +237,13 @@ class Service:
 
     async def sided(self, named: str | None = None, task: Task | None = None) -> tuple[Model, Kind | None]:
         """`model`, by a name that may end in a side of a search as `parted` has it, and that side."""
-        name, side = parted(self._chosen or said(named) or self._addressed(), self.store.names())
+        known = self.store.names()
+        name, side = parted(self._chosen or said(named) or self._addressed(), known)
         if self._chosen is None:
             return await self.model(named if side is None else name, task), side
+        if side is None:  # the path says which model, and the body may say the side behind the same name
+            also, beside = parted(named, known)
+            side = beside if also == name else None
         one = copy.copy(self)
         one._chosen = name  # noqa: SLF001 - a copy
         return await one.model(None, task), side
