@@ -31,6 +31,19 @@ async def test_an_unknown_path_is_404_in_the_paths_dialect(
     assert path in answer.text
 
 
+@pytest.mark.parametrize("path", ["//embed", "/m/tiny//embed", "//m/tiny/embed", "//", "/m/tiny//", "//models/tiny"])
+async def test_a_slash_too_many_is_none(path: str, client: httpx.AsyncClient, model: RecordingModel) -> None:
+    """As clients send it whose base URL ends in one."""
+    assert (await client.post(f"http://server{path}", json={"inputs": "a"})).status_code == 200
+    assert model.calls[0][0] == ["a"]
+
+
+@pytest.mark.parametrize("path", ["//nothing", "/models//tiny", "/m/tiny//nothing"])
+async def test_other_paths_with_two_slashes_are_as_they_are(path: str, client: httpx.AsyncClient) -> None:
+    answer = await client.post(f"http://server{path}", json={"inputs": "a"})
+    assert answer.status_code == 404
+
+
 async def test_a_wrong_method_says_which_are_allowed(client: httpx.AsyncClient) -> None:
     openai = await client.get("/v1/embeddings")
     assert (openai.status_code, openai.headers["allow"]) == (405, "POST")

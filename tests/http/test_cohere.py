@@ -20,7 +20,8 @@ from textmill.tasks.bits import unsigned_bits
 from textmill.testing.served import RecordingModel, vector_of
 
 SECOND = ["/v2/embed", "/v1/v2/embed"]
-EVERY = ["/v1/embed", *SECOND]
+FIRST = ["/v1/embed", "/v1/v1/embed"]
+EVERY = [*FIRST, *SECOND]
 TYPES = ["float", "int8", "uint8", "binary", "ubinary", "base64"]
 
 
@@ -30,8 +31,9 @@ def asked(model: RecordingModel) -> EmbedOptions:
     return options
 
 
-async def test_the_first_version_gives_a_bare_list_of_floats(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/v1/embed", json={"texts": ["a", ""], "model": "tiny", "input_type": "search_document"})
+@pytest.mark.parametrize("path", FIRST)
+async def test_the_first_version_gives_a_bare_list_of_floats(path: str, client: httpx.AsyncClient) -> None:
+    answer = await client.post(path, json={"texts": ["a", ""], "model": "tiny", "input_type": "search_document"})
     body = answer.json()
     msgspec.json.decode(answer.content, type=CohereFirstEmbedAnswer)
     assert body["response_type"] == "embeddings_floats"

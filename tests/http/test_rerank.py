@@ -17,7 +17,7 @@ from textmill.testing.served import RecordingModel
 DOCUMENTS = ["aa", {"text": "a", "title": "kept out"}, "bb", "ccc"]
 
 
-@pytest.mark.parametrize("path", ["/v1/rerank", "/jina/v1/rerank"])
+@pytest.mark.parametrize("path", ["/v1/rerank", "/jina/v1/rerank", "/v1/v1/rerank", "/v1//rerank"])
 async def test_the_best_document_comes_first_and_of_equal_ones_the_earlier(
     path: str, client: httpx.AsyncClient, model: RecordingModel
 ) -> None:

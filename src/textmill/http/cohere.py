@@ -138,7 +138,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     ),
     Operation(
         method="POST",
-        paths=("/v1/embed",),
+        paths=("/v1/embed", "/v1/v1/embed"),
         dialect=COHERE,
         handle=embed_first,
         takes=CohereEmbedRequest,

@@ -1,7 +1,8 @@
-"""Paths below /m/MODEL: every route again, for that model."""
+"""What is made of a path before the routes see it: below /m/MODEL is every route again, and a slash too many is none."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from textmill.http.service import Store
 
 _PREFIX = "/m/"
+_SLASHES = re.compile("//+")
 
 
 class Prefix:
@@ -17,6 +19,8 @@ class Prefix:
 
     Names may have slashes, as they are or as %2F: of those that fit and leave one of ``paths``, the longest that a model has
     counts. A name that no model has is what stands before a route, which then answers that there is no such model.
+
+    Some clients put a path behind an address that ends in a slash as it is: ``//embed`` is ``/embed``.
     """
 
     def __init__(self, app: ASGIApp, store: Store, paths: Iterable[str]) -> None:
@@ -27,8 +31,11 @@ class Prefix:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] == "http" and get_route_path(scope).startswith(_PREFIX):
-            self._part(scope)
+        if scope["type"] == "http":
+            self._join(scope)
+            if get_route_path(scope).startswith(_PREFIX):
+                self._part(scope)
+                self._join(scope)
         await self._app(scope, receive, send)
 
     def _part(self, scope: Scope) -> None:
@@ -40,6 +47,13 @@ class Prefix:
             scope["path"] += "/"
         scope["textmill.chosen"] = name
         scope["root_path"] = scope.get("root_path", "") + _PREFIX + name
+
+    def _join(self, scope: Scope) -> None:
+        routed = get_route_path(scope)
+        if "//" in routed:
+            plain = _SLASHES.sub("/", routed)
+            joined = plain if plain in self._known else "/" + routed.lstrip("/")
+            scope["path"] = scope["path"].removesuffix(routed) + joined
 
     def _name(self, named: str) -> str | None:
         fitting = sorted(self._fitting(named), key=len, reverse=True)

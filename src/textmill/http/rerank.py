@@ -268,7 +268,7 @@ FAILURES = {
 OPERATIONS: tuple[Operation[Any], ...] = (
     Operation(
         method="POST",
-        paths=("/v1/rerank", "/jina/v1/rerank"),
+        paths=("/v1/rerank", "/jina/v1/rerank", "/v1/v1/rerank"),
         dialect=OPENAI,
         handle=rerank_documents,
         takes=RerankDocumentsRequest,
