@@ -165,7 +165,7 @@ BAD = [
     (b'{"input":"a","model":7}', 400, "invalid_type", "model", "got int"),
     (b'{"input":"a","model":"gpt"}', 404, "model_not_found", "model", "tiny"),
     (b'{"input":""}', 400, "empty_input", "input", "nothing to compute"),
-    (b'{"input":[]}', 400, "empty_input", "input", "nothing to compute"),
+    (b'{"input":[]}', 400, "empty_input", "input", "'input' is an empty list; there is nothing to compute"),
     (b'{"input":[[]]}', 400, "empty_input", "input", "input[0]"),
 ]
 

@@ -64,6 +64,21 @@ async def test_an_unknown_name_is_refused_with_the_known_ones(store: Store) -> N
         await name_of(store, "secnd")
 
 
+@pytest.mark.parametrize(("asked", "near"), [("roles:latest", "roles"), ("mill", "mill:latest")])
+async def test_a_name_that_is_right_but_for_its_tag_is_told_by_the_right_one(
+    tmp_path: Path, asked: str, near: str
+) -> None:
+    with ExitStack() as opened:
+        store = Store(
+            [
+                opened.enter_context(load(str(tiny_bert(tmp_path / name)), threads=1))
+                for name in ("mill:latest", "roles")
+            ]
+        )
+        with pytest.raises(ModelNotFound, match=f"did you mean '{near}'"):
+            await name_of(store, asked)
+
+
 def test_a_store_is_ready_until_it_is_closed(store: Store) -> None:
     assert store.ready
     models = store.models()

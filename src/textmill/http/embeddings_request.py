@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from textmill.contract import EmbedOptions, Input, Kind, ModelInfo, TokenPooling
-from textmill.errors import InvalidInput
+from textmill.errors import EmptyInput, InvalidInput
 from textmill.http.backend import BackendName
 from textmill.http.conversation import Message, conversation
 from textmill.http.encodings import Encoding
@@ -188,6 +188,9 @@ def inputs_of(request: EmbeddingsRequest, settings: HttpSettings, *, empty: bool
     if request.messages is not None and request.input is None:
         return [conversation(request.messages)]
     given = _given(request)
+    if given == []:
+        msg = "'input' is an empty list; there is nothing to compute"
+        raise EmptyInput(msg, param="input", index=0)
     inputs = as_batch(given, "input", settings.max_inputs)
     refuse_empty(inputs, "input", texts=settings.as_tei or (isinstance(given, str) and not empty))
     return inputs

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from textmill.contract import Known, ModelInfo, Task
@@ -279,11 +280,12 @@ class Store:
         return _some([name for name, entry in self._entries.items() if entry.known.listed and entry.came])
 
     def _near(self, name: str) -> str:
-        """The name that is nearest to a misspelt one; paths are nobody's business, and a long name is not misspelt."""
+        """The name that is nearest to a misspelt one, be it but for Ollama's tag; paths are nobody's business, and a long name is not misspelt."""
         if len(name) > _LONG:
             return ""
         names = [known for known in self._names if not known.startswith(("/", ".", "~"))]
-        return next(iter(difflib.get_close_matches(name, names[:_COMPARED], n=1)), "")
+        tagged = (each for each in (name.rpartition(":")[0], f"{name}:latest") if each in names)
+        return next(chain(tagged, difflib.get_close_matches(name, names[:_COMPARED], n=1)), "")
 
 
 def _some(names: Sequence[str]) -> str:
