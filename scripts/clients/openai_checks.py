@@ -145,6 +145,6 @@ CHECKS: Sequence[Check] = (
     Check("llama-index-embeddings-openai-like", "OpenAILikeEmbedding", "/v1/embeddings", index_openai_like),
     Check("haystack-ai", "OpenAITextEmbedder, OpenAIDocumentEmbedder", "/v1/embeddings", haystack_openai),
     Check("litellm", "embedding", "/v1/embeddings, /embeddings, /api/embed", litellm_embeddings),
-    Check("litellm", "rerank", "/rerank, /v1/rerank, /v2/rerank", litellm_rerank),
+    Check("litellm", "rerank; as infinity/ without documents", "/rerank, /v1/rerank, /v2/rerank", litellm_rerank),
     Check("litellm", "completion", "/v1/chat/completions", litellm_chat),
 )
