@@ -1,9 +1,10 @@
-"""What further clients of OpenAI's embeddings are asked to do: Azure's, LangChain's with its token arrays, LlamaIndex', LiteLLM's."""
+"""What further clients of OpenAI's embeddings are asked to do: Azure's, LangChain's with its token arrays, LlamaIndex', Infinity's, LiteLLM's."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 from scripts.clients.chat_checks import USER
@@ -119,6 +120,27 @@ def litellm_rerank(servers: Servers) -> None:
         same([one["relevance_score"] for one in made.results], [one["score"] for one in due])
 
 
+def infinity(servers: Servers) -> None:
+    """Infinity's own client, with nothing said but what it wants to know."""
+    routes = package("infinity_client.api.default", "infinity-client")
+    bodies, client = import_module("infinity_client.models"), import_module("infinity_client").Client
+    for name in ("embeddings", "rerank", "classify"):
+        import_module(f"{routes.__name__}.{name}")
+    body = bodies.OpenAIEmbeddingInputText(input_=TEXTS)
+    made = routes.embeddings.sync(client=client(base_url=servers.urls["embed"]), body=body)
+    same([one.embedding for one in made.data], servers.vectors(TEXTS))
+    ranked = routes.rerank.sync(
+        client=client(base_url=servers.urls["rerank"]), body=bodies.RerankInput(query=QUERY, documents=TEXTS)
+    )
+    due = servers.post("rerank", "/rerank", {"query": QUERY, "texts": TEXTS})
+    must([one.index for one in ranked.results] == [one["index"] for one in due], ranked)
+    labels = routes.classify.sync(
+        client=client(base_url=servers.urls["classify"]), body=bodies.ClassifyInput(input_=TEXTS)
+    )
+    due = servers.post("classify", "/predict", {"inputs": [[text] for text in TEXTS]})
+    must([row[0].label for row in labels.data] == [row[0]["label"] for row in due], labels)
+
+
 def litellm_chat(servers: Servers) -> None:
     """LiteLLM's chats, at once and as streams."""
     litellm = package("litellm", "litellm")
@@ -144,6 +166,7 @@ CHECKS: Sequence[Check] = (
     ),
     Check("llama-index-embeddings-openai-like", "OpenAILikeEmbedding", "/v1/embeddings", index_openai_like),
     Check("haystack-ai", "OpenAITextEmbedder, OpenAIDocumentEmbedder", "/v1/embeddings", haystack_openai),
+    Check("infinity-client", "embeddings, rerank, classify", "/embeddings, /rerank, /classify", infinity),
     Check("litellm", "embedding", "/v1/embeddings, /embeddings, /api/embed", litellm_embeddings),
     Check("litellm", "rerank; as infinity/ without documents", "/rerank, /v1/rerank, /v2/rerank", litellm_rerank),
     Check("litellm", "completion", "/v1/chat/completions", litellm_chat),

@@ -7,7 +7,7 @@ import httpx
 import msgspec
 import pytest
 
-from textmill.contract import ClassifyOptions
+from textmill.contract import ClassifyOptions, EmbedOptions
 from textmill.http.infinity import ClassifyAnswer
 from textmill.testing.served import RecordingModel
 
@@ -20,6 +20,17 @@ async def test_all_labels_come_the_best_first(client: httpx.AsyncClient, model: 
     assert all(row[0].score >= row[1].score >= row[2].score for row in made.data)
     assert (made.model, made.usage.total_tokens) == ("tiny", 8)
     assert model.calls == [(["a", "b c"], ClassifyOptions(scoring="raw"))]
+
+
+async def test_its_client_asks_for_embeddings_of_no_dimensions(
+    client: httpx.AsyncClient, model: RecordingModel
+) -> None:
+    """It means all of them, and says so in every request."""
+    fields = {"input": ["a"], "model": "default/not-specified", "modality": "text"}
+    assert (await client.post("/embeddings", json=fields | {"dimensions": 0})).status_code == 200
+    assert model.calls == [(["a"], EmbedOptions())]
+    answer = await client.post("/embeddings", json=fields | {"dimensions": -1})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "dimensions")
 
 
 async def test_null_equals_absent(client: httpx.AsyncClient, model: RecordingModel) -> None:

@@ -25,7 +25,7 @@ async def test_texts_are_teis(client: httpx.AsyncClient, model: RecordingModel) 
 
 async def test_documents_are_coheres_and_jinas(client: httpx.AsyncClient, model: RecordingModel) -> None:
     body = (await client.post("/rerank", json=DOCUMENTS | {"top_n": 1, "model": "tiny", "truncation": False})).json()
-    assert body["results"] == [{"index": 1, "relevance_score": 3.0}]
+    assert (body["object"], body["results"]) == ("rerank", [{"index": 1, "relevance_score": 3.0}])
     assert model.calls[-1][1] == RerankOptions(truncate=False)
     wanted = (await client.post("/rerank", json=DOCUMENTS | {"return_documents": True})).json()
     assert wanted["results"][0] == {"index": 1, "document": {"text": "bbb"}, "relevance_score": 3.0}

@@ -58,7 +58,7 @@ class EmbeddingsRequest(Struct, frozen=True):
         ),
     ] = None
     dimensions: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
+        Annotated[int, Meta(extra_json_schema=exactly({"type": "integer", "minimum": 1}))] | None,
         Meta(description="Keep that many leading values, then normalise (Matryoshka)."),
     ] = None
     user: Annotated[object, Meta(description="Accepted and ignored.")] = None
@@ -119,7 +119,7 @@ class EmbeddingsRequest(Struct, frozen=True):
     modality: Annotated[
         Literal["text", "image", "audio"] | None,
         Meta(
-            description="Infinity's: `text`; images and sounds are refused.",
+            description="Infinity's: `text`; images and sounds are refused. Beside it `dimensions` may be 0, which is all.",
             extra_json_schema=exactly({"enum": ["text", None]}),
         ),
     ] = None
@@ -155,13 +155,24 @@ def options_of(request: EmbeddingsRequest, about: ModelInfo, side: Kind | None, 
         prompt=request.prompt,
         prompt_name=name,
         kind=kind,
-        dimensions=request.dimensions,
+        dimensions=_dimensions(request),
         normalize=request.normalized,
         truncate=truncate,
         chunking=chunking,
         pooling=_POOLINGS[request.pooling or ""],
         half_life=request.pooling_half_life_tokens,
     )
+
+
+def _dimensions(request: EmbeddingsRequest) -> int | None:
+    """How many values are wanted; None for all, which Infinity's clients say by 0. Raises WrongShape for less than one."""
+    wanted = request.dimensions
+    if wanted == 0 and request.modality is not None:
+        return None
+    if wanted is not None and wanted < 1:
+        msg = "dimensions: expected int >= 1"
+        raise WrongShape(msg, param="dimensions")
+    return wanted
 
 
 def encodings_of(request: EmbeddingsRequest, about: ModelInfo) -> Encodings:

@@ -147,8 +147,13 @@ async def rerank_documents(service: Service, request: RerankDocumentsRequest) ->
     return await ranked(service, request, version="1", shown=request.return_documents is not False)
 
 
-async def ranked(service: Service, request: RerankDocumentsRequest, *, version: str, shown: bool) -> Answer:
-    """The documents in order, with their texts where they are to be ``shown``, as of a ``version`` of Cohere's API."""
+async def ranked(
+    service: Service, request: RerankDocumentsRequest, *, version: str, shown: bool, kind: str = "list"
+) -> Answer:
+    """The documents in order, with their texts where they are to be ``shown``, as of a ``version`` of Cohere's API.
+
+    ``kind`` is what the answer calls itself.
+    """
     started = time.perf_counter()
     model = await service.model(request.model, "rerank")
     require_rerank(service, model)
@@ -169,7 +174,7 @@ async def ranked(service: Service, request: RerankDocumentsRequest, *, version: 
     head = {
         "id": str(uuid.uuid4()),
         "model": model.info.name,
-        "object": "list",
+        "object": kind,
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
         "meta": meta_of(version, {"search_units": -(-len(texts) // _DOCUMENTS_A_UNIT)}, tokens),
     }

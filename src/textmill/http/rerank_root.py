@@ -123,7 +123,8 @@ def _way(
 
 
 async def _rank_documents(service: Service, request: RerankDocumentsRequest) -> Answer:
-    return await ranked(service, request, version="1", shown=request.return_documents is True)
+    # Infinity's clients, which ask here, read no answer of another kind.
+    return await ranked(service, request, version="1", shown=request.return_documents is True, kind="rerank")
 
 
 _KEYS: BodyDecoder[dict[str, Raw]] = BodyDecoder(dict[str, Raw])
