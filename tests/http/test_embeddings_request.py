@@ -36,6 +36,9 @@ def model() -> RecordingModel:
         ({"input_type": "query", "prompt": ""}, EmbedOptions(prompt="")),
         ({"normalized": False, "truncate": False}, EmbedOptions(normalize=False, truncate=False)),
         ({"truncate": False, "on_overflow": "truncate"}, EmbedOptions()),
+        ({"output_dimension": 8, "truncation": False}, EmbedOptions(dimensions=8, truncate=False)),
+        ({"output_dimension": 8, "dimensions": 9, "truncation": False, "truncate": True}, EmbedOptions(dimensions=9)),
+        ({"output_dimension": None, "truncation": None, "output_dtype": "float"}, EmbedOptions()),
         (
             dict.fromkeys(
                 ("input_type", "task", "late_chunking", "embedding_type", "encoding_type", "normalized", "truncate")
@@ -94,6 +97,8 @@ async def test_a_side_in_the_path_counts_more_than_one_in_the_body(
         ({"input": {"image": "https://example.org/a.png"}}, "input", "has an image"),
         ({"input": ["a", {"image": "x", "text": "b"}]}, "input", "input[1] has an image"),
         ({"input": ["a", {"url": "x"}]}, "input", "input[1] is an object without a 'text'"),
+        ({"output_dtype": "int8"}, "output_dtype", "send embedding_type"),
+        ({"output_dimension": 0}, "output_dimension", ">= 1"),
         ({"embedding_type": []}, "embedding_type", "empty list"),
         ({"embedding_type": "int4"}, "embedding_type", "int4"),
         ({"late_chunking": True, "on_overflow": "chunk"}, "late_chunking", "on_overflow 'chunk'"),

@@ -123,6 +123,17 @@ class EmbeddingsRequest(Struct, frozen=True):
             extra_json_schema=exactly({"enum": ["text", None]}),
         ),
     ] = None
+    output_dimension: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="Voyage's and Mistral's word for `dimensions`.")
+    ] = None
+    output_dtype: Annotated[
+        str | None,
+        Meta(
+            description="Voyage's and Mistral's: `float`; for bits there is `embedding_type`.",
+            extra_json_schema=exactly({"enum": ["float", None]}),
+        ),
+    ] = None
+    truncation: Annotated[bool | None, Meta(description="Voyage's word for `truncate`.")] = None
     backend: BackendName = None
     model_base_name: Annotated[object, Meta(description="Accepted and ignored.")] = None
 
@@ -145,11 +156,12 @@ def options_of(request: EmbeddingsRequest, about: ModelInfo, side: Kind | None, 
     name, kind = request.prompt_name, None
     if purpose is not None and request.prompt is None and name is None:
         name, kind = purpose.options(about.prompts)
+    cut = request.truncation if request.truncate is None else request.truncate
     truncate, chunking = policy(
         request.on_overflow,
         request.chunk_tokens,
         request.chunk_overlap,
-        truncate=settings.auto_truncate if request.truncate is None else request.truncate,
+        truncate=settings.auto_truncate if cut is None else cut,
     )
     return EmbedOptions(
         prompt=request.prompt,
@@ -166,7 +178,7 @@ def options_of(request: EmbeddingsRequest, about: ModelInfo, side: Kind | None, 
 
 def _dimensions(request: EmbeddingsRequest) -> int | None:
     """How many values are wanted; None for all, which Infinity's clients say by 0. Raises WrongShape for less than one."""
-    wanted = request.dimensions
+    wanted = request.output_dimension if request.dimensions is None else request.dimensions
     if wanted == 0 and request.modality is not None:
         return None
     if wanted is not None and wanted < 1:
@@ -176,7 +188,13 @@ def _dimensions(request: EmbeddingsRequest) -> int | None:
 
 
 def encodings_of(request: EmbeddingsRequest, about: ModelInfo) -> Encodings:
-    """The form of the vectors, or several. Jina's fields come first: OpenAI's client always sends its own. Raises WrongShape for an empty list."""
+    """The form of the vectors, or several. Jina's fields come first: OpenAI's client always sends its own.
+
+    Raises WrongShape for an empty list, InvalidInput for bytes.
+    """
+    if request.output_dtype not in (None, "float"):
+        msg = f"output_dtype is {request.output_dtype[:40]!r}, and only float is given by it; for bits send embedding_type, binary or ubinary"
+        raise InvalidInput(msg, param="output_dtype")
     for field in ("embedding_type", "encoding_type", "encoding_format"):
         wanted: Encodings | None = getattr(request, field)
         if wanted == []:
