@@ -20,7 +20,13 @@ SECRET = "correct-horse"  # noqa: S105 - a key for tests only
 
 
 @pytest.mark.parametrize(
-    ("path", "key", "value"), [("/v1/nothing", "code", 404), ("/nothing", "error_type", "NotFound")]
+    ("path", "key", "value"),
+    [
+        ("/v1/nothing", "code", 404),
+        ("/v1", "code", 404),
+        ("/v1nothing", "error_type", "NotFound"),
+        ("/nothing", "error_type", "NotFound"),
+    ],
 )
 async def test_an_unknown_path_is_404_in_the_paths_dialect(
     path: str, key: str, value: object, client: httpx.AsyncClient

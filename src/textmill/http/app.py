@@ -237,4 +237,5 @@ def _dialect(request: Request) -> Dialect:
     path = get_route_path(request.scope)
     if path.startswith("/api/"):
         return OLLAMA
-    return OPENAI if path.startswith(("/v1/", "/v2/", "/openai/", "/jina/")) else TEXT_EMBEDDINGS_INFERENCE
+    # An address without its route, which clients that want the whole of it are given, is of that dialect too.
+    return OPENAI if f"{path}/".startswith(("/v1/", "/v2/", "/openai/", "/jina/")) else TEXT_EMBEDDINGS_INFERENCE
