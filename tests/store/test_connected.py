@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,7 +119,7 @@ def test_sparse_vectors_say_their_side_and_keep_the_largest(scripted: OpenAIServ
         with pytest.raises(ForwardFailed, match="0 vectors for 1 texts"):
             there.embed_sparse("a")
         scripted.script = lambda _: Answer(body=[[{"index": 7}]])
-        with pytest.raises(ForwardFailed, match="something else"):
+        with pytest.raises(ForwardFailed, match="its value must be a finite number"):
             there.embed_sparse("a")
 
     assert (every.indices.tolist(), every.values.tolist()) == ([2, 4, 7], [1.5, 1.0, 0.5])
@@ -204,6 +205,70 @@ def test_an_answer_of_another_kind_is_an_error_that_names_the_server(scripted: O
         there.embed("text")
 
 
+def test_vectors_stand_where_their_index_says(scripted: OpenAIServer) -> None:
+    data = [{"index": 1, "embedding": [2.0]}, {"index": 0, "embedding": [1.0]}]
+    scripted.script = lambda _: Answer(body={"data": data})
+    with textmill.connect(scripted.base_url) as there:
+        assert there.embed(["one", "two"]).tolist() == [[1.0], [2.0]]
+        assert asyncio.run(there.aembed(["one", "two"])).tolist() == [[1.0], [2.0]]
+
+
+@pytest.mark.parametrize(
+    "vectors",
+    [
+        b'{"data": [{"index": 0, "embedding": [NaN]}, {"index": 1, "embedding": [1]}]}',
+        b'{"data": [{"index": 0, "embedding": [1e300]}, {"index": 1, "embedding": [1]}]}',
+        {"data": [{"index": 0, "embedding": [None]}, {"index": 1, "embedding": [1.0]}]},
+        {"data": [{"index": 0, "embedding": ["1"]}, {"index": 1, "embedding": ["2"]}]},
+        {"data": [{"index": 0, "embedding": [[1.0]]}, {"index": 1, "embedding": [[2.0]]}]},
+        {"data": [{"index": 0, "embedding": []}, {"index": 1, "embedding": []}]},
+        {"data": [{"index": 0, "embedding": [1.0]}, {"index": 0, "embedding": [2.0]}]},
+        {"data": [{"index": 0, "embedding": [1.0]}, {"index": 2, "embedding": [2.0]}]},
+        {"data": [{"index": 0, "embedding": [1.0]}, {"index": 1, "embedding": [2.0, 3.0]}]},
+    ],
+)
+def test_no_answer_without_good_vectors_is_one(scripted: OpenAIServer, vectors: object) -> None:
+    scripted.script = lambda _: Answer(body=vectors)
+    with textmill.connect(scripted.base_url) as there, pytest.raises(ForwardFailed):
+        there.embed(["one", "two"])
+
+
+def test_requests_of_one_call_have_vectors_of_one_length(scripted: OpenAIServer) -> None:
+    def widening(asked: Asked) -> Answer:
+        texts = asked.body["input"]
+        return Answer(body={"data": [{"embedding": [1.0] * (1 + (len(texts) < INPUTS))} for _ in texts]})
+
+    scripted.script = widening
+    with textmill.connect(scripted.base_url) as there, pytest.raises(ForwardFailed, match="several lengths"):
+        there.embed(["text"] * (INPUTS + 1))
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        [{"index": -1, "relevance_score": 1.0}, {"index": 0, "relevance_score": 0.5}],
+        [{"index": 1, "relevance_score": 1.0}, {"index": 1, "relevance_score": 0.5}],
+        [{"index": 2, "relevance_score": 1.0}, {"index": 1, "relevance_score": 0.5}],
+        [{"index": 1, "relevance_score": 1.0}],
+        [{"index": 1, "relevance_score": None}, {"index": 0, "relevance_score": 0.5}],
+        [{"index": 1}, {"index": 0, "relevance_score": 0.5}],
+    ],
+)
+def test_no_answer_without_good_scores_is_one(scripted: OpenAIServer, results: object) -> None:
+    scripted.script = lambda _: Answer(body={"results": results})
+    with textmill.connect(scripted.base_url) as there, pytest.raises(ForwardFailed):
+        there.rerank("query", ["one", "two"])
+
+
+def test_the_best_come_first_and_no_more_than_wanted(scripted: OpenAIServer) -> None:
+    results = [{"index": 0, "relevance_score": 0.1}, {"index": 1, "relevance_score": 0.9}]
+    scripted.script = lambda _: Answer(body={"results": results})
+    with textmill.connect(scripted.base_url) as there:
+        assert [each.index for each in there.rerank("query", ["one", "two"])] == [1, 0]
+        assert [each.index for each in there.rerank("query", ["one", "two"], top=1)] == [1]
+        assert [each.index for each in asyncio.run(there.arerank("query", ["one", "two"], top=5))] == [1, 0]
+
+
 def test_vectors_of_plain_numbers_are_read_too(scripted: OpenAIServer) -> None:
     scripted.script = lambda _: Answer(body={"data": [{"embedding": [0.5, -1]}]})
     with textmill.connect(scripted.base_url) as there:
@@ -218,7 +283,59 @@ def test_nobody_at_the_url_is_unavailable() -> None:
             asyncio.run(there.aembed("text"))
 
 
-@pytest.mark.parametrize("url", ["localhost:8080", "ftp://host", "", "http://", "http://[host"])
+@pytest.mark.parametrize("key", ["", "  ", None])
+def test_an_empty_key_is_none(scripted: OpenAIServer, key: str | None) -> None:
+    with textmill.connect(scripted.base_url, api_key=key) as there:
+        there.embed("text")
+    assert "authorization" not in scripted.asked[0].headers
+
+
+def test_blanks_around_a_key_are_not_of_it(scripted: OpenAIServer) -> None:
+    with textmill.connect(scripted.base_url, api_key="hush\n") as there:
+        there.embed("text")
+    assert scripted.asked[0].headers["authorization"] == "Bearer hush"
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"api_key": "hush\nhush"}, "the API key"),
+        ({"api_key": "hush€hush"}, "the API key"),
+        ({"headers": {"X-Key": "hush\n"}}, "the header 'X-Key'"),
+        ({"headers": {"Authorization": "hush\n"}}, "the API key"),
+    ],
+)
+def test_a_key_that_no_header_may_have_is_refused_and_never_told(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigInvalid, match=f"^{says} has signs") as caught:
+        textmill.connect("http://127.0.0.1:9", **given)
+    assert "hush" not in str(caught.value)
+
+
+def test_a_password_in_the_url_is_never_told() -> None:
+    with textmill.connect("http://me:hush@127.0.0.1:9/v1", retries=0) as there, pytest.raises(Unavailable) as caught:
+        there.embed("text")
+    assert str(caught.value).startswith("http://127.0.0.1:9 does not answer")
+    with pytest.raises(ConfigInvalid, match="url is") as refused:
+        textmill.connect("ftp://me:hush@host")
+    assert "hush" not in str(refused.value)
+    with pytest.raises(ConfigInvalid, match=r"v1\?…'; it is to be") as refused:
+        textmill.connect("http://host/v1?key=hush")
+    assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:8080",
+        "ftp://host",
+        "",
+        "http://",
+        "http://[host",
+        "http://host:99999",
+        "http://host/v1?key=hush",
+        "http://ho\nst",
+    ],
+)
 def test_a_url_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ConfigInvalid, match="url is"):
         textmill.connect(url)

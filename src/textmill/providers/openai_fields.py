@@ -20,7 +20,8 @@ class Odd(Unfit):
 
     def __init__(self, name: str, wanted: str, value: Any) -> None:
         found = _KINDS.get(type(value), "null")
-        other = f", and not {found}" if found != wanted else ""
+        near = found.split()[-1] in wanted.partition(" of ")[0].split()  # a number that is none of those that may be
+        other = "" if near else f", and not {found}"
         super().__init__(f"gave an answer that cannot be read: its {name} must be {wanted}{other}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import time
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +26,9 @@ from textmill.errors import (
     TextmillError,
     Unavailable,
 )
+from textmill.providers.answered import vectors_of
+from textmill.providers.openai_embedding import OpenAIEmbedding
+from textmill.providers.openai_fields import Unfit, count, finite, object_of, objects_of, tables
 from textmill.providers.retry_hints import retry_after
 from textmill.tasks.best import check_top
 from textmill.tasks.inputs import as_query, as_texts
@@ -50,7 +52,8 @@ _ERRORS: Mapping[int, type[TextmillError]] = {
     500: ForwardFailed,
 }
 _Body = dict[str, Any]
-_Outcome = httpx.Response | httpx.TransportError
+_Outcome = httpx.Response | httpx.RequestError
+_OPENAI = OpenAIEmbedding()
 
 
 def connect(
@@ -67,27 +70,45 @@ def connect(
     Args:
         url: of the server, with or without ``/v1`` at its end.
         model: one of its names for models; None is its default.
-        api_key: is sent as a bearer token.
+        api_key: is sent as a bearer token, without blanks around it; an empty one is none.
         timeout_s: seconds for each step of a request.
         retries: how often a request is sent anew that the server was too busy for (429, 502, 503, 504) or that did not reach it.
             It is waited for as long as Retry-After says, up to 30 s, else 0.5 s and then twice as long each time.
         headers: further ones, of every request.
 
     Raises:
-        ConfigInvalid: the URL is none of http or https.
+        ConfigInvalid: the URL is none of http or https, or has a query; the key or a header has signs that no header may have.
 
     """
     try:
         place = urlsplit(url)
+        good = place.scheme in ("http", "https") and bool(place.hostname) and place.port != 0
     except ValueError:  # as of http://[
-        place = urlsplit("")
-    if place.scheme not in ("http", "https") or not place.netloc:
-        msg = f"url is {url!r}; it is to be like http://localhost:8080"
+        place, good = urlsplit(""), False
+    if not good or place.query or place.fragment or not url.isprintable():
+        msg = f"url is {_public(url)!r}; it is to be like http://localhost:8080"
         raise ConfigInvalid(msg)
-    bearer = {} if api_key is None else {"authorization": f"Bearer {api_key}"}
-    return Connected(
-        url.rstrip("/").removesuffix("/v1").rstrip("/"), model, {**bearer, **(headers or {})}, timeout_s, retries
-    )
+    key = (api_key or "").strip()
+    own = {**({"authorization": f"Bearer {key}"} if key else {}), **(headers or {})}
+    for name, value in own.items():
+        _check_header(name, value)
+    return Connected(url.rstrip("/").removesuffix("/v1").rstrip("/"), model, own, timeout_s, retries)
+
+
+def _check_header(name: str, value: str) -> None:
+    """Raise ConfigInvalid, which does not have the value, for what the client would refuse with it in its words."""
+    if not (name and f"{name}{value}".isascii() and f"{name}{value}".isprintable()):
+        what = "the API key" if name.lower() == "authorization" else f"the header {name!r}"
+        msg = f"{what} has signs that no header may have, such as the end of a line"
+        raise ConfigInvalid(msg)
+
+
+def _public(url: str) -> str:
+    """A URL for messages, without what may be secret in it: the user, the password and the query."""
+    scheme, mark, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    path, query, _ = path.partition("?")
+    return f"{scheme}{mark}{place.rpartition('@')[2]}{slash}{path}{query and '?…'}"
 
 
 class Connected:
@@ -95,6 +116,7 @@ class Connected:
 
     def __init__(self, url: str, model: str | None, headers: Mapping[str, str], timeout_s: float, retries: int) -> None:
         self.url = url
+        self._title = _public(url)
         self._model = {} if model is None else {"model": model}
         self._headers = headers
         self._timeout_s = timeout_s
@@ -109,9 +131,10 @@ class Connected:
         dimensions: int | None = None,
         kind: Kind | None = None,
     ) -> npt.NDArray[np.float32]:
-        """As `Model.embed`, with vectors of length one: float32 (texts, dimensions). No texts give an array (0, 0)."""
+        """As `Model.embed`: float32 (texts, dimensions), which have length one where the server makes them so. No texts give an array (0, 0)."""
         bodies = self._embeddings(texts, prompt, prompt_name, dimensions, kind)
-        return _joined([_vectors(self._ask("/v1/embeddings", body), len(body["input"]), self.url) for body in bodies])
+        parts = [_vectors(self._ask("/v1/embeddings", body), len(body["input"]), self._title) for body in bodies]
+        return _joined(parts, self._title)
 
     async def aembed(
         self,
@@ -125,8 +148,8 @@ class Connected:
         """`embed` for event loops."""
         bodies = self._embeddings(texts, prompt, prompt_name, dimensions, kind)
         answers = await self._aask("/v1/embeddings", bodies)
-        parts = zip(answers, bodies, strict=True)
-        return _joined([_vectors(answer, len(body["input"]), self.url) for answer, body in parts])
+        both = zip(answers, bodies, strict=True)
+        return _joined([_vectors(answer, len(body["input"]), self._title) for answer, body in both], self._title)
 
     def embed_sparse(
         self, texts: str | Iterable[str], *, kind: Kind = "document", top: int | None = None
@@ -135,7 +158,7 @@ class Connected:
         check_top(top)
         bodies = self._sparse_embeddings(texts, kind)
         answers = [self._ask("/embed_sparse", body) for body in bodies]
-        return _sparse_vectors(answers, bodies, top, self.url)
+        return _sparse_vectors(answers, bodies, top, self._title)
 
     async def aembed_sparse(
         self, texts: str | Iterable[str], *, kind: Kind = "document", top: int | None = None
@@ -143,21 +166,21 @@ class Connected:
         """`embed_sparse` for event loops."""
         check_top(top)
         bodies = self._sparse_embeddings(texts, kind)
-        return _sparse_vectors(await self._aask("/embed_sparse", bodies), bodies, top, self.url)
+        return _sparse_vectors(await self._aask("/embed_sparse", bodies), bodies, top, self._title)
 
     def rerank(
         self, query: str, texts: Iterable[str], *, top: int | None = None, scoring: Scoring | None = None
     ) -> list[Ranked]:
         """As `Model.rerank`, by scores between 0 and 1. Raises InvalidInput for another ``scoring``."""
         body, texts = self._ranking(query, texts, top, scoring)
-        return _ranked(self._ask("/v1/rerank", body), texts, self.url) if texts else []
+        return _ranked(self._ask("/v1/rerank", body), texts, top, self._title) if texts else []
 
     async def arerank(
         self, query: str, texts: Iterable[str], *, top: int | None = None, scoring: Scoring | None = None
     ) -> list[Ranked]:
         """`rerank` for event loops."""
         body, texts = self._ranking(query, texts, top, scoring)
-        return _ranked((await self._aask("/v1/rerank", [body]))[0], texts, self.url) if texts else []
+        return _ranked((await self._aask("/v1/rerank", [body]))[0], texts, top, self._title) if texts else []
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
@@ -219,7 +242,7 @@ class Connected:
             outcome = self._sent(path, body)
             pause = _pause_s(outcome, attempt) if attempt < self._retries else None
             if pause is None:
-                return _content(outcome, self.url)
+                return _content(outcome, self._title)
             time.sleep(pause)
             attempt += 1
 
@@ -234,18 +257,18 @@ class Connected:
             outcome: _Outcome
             try:
                 outcome = await client.post(self.url + path, json=body)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 outcome = error
             pause = _pause_s(outcome, attempt) if attempt < self._retries else None
             if pause is None:
-                return _content(outcome, self.url)
+                return _content(outcome, self._title)
             await asyncio.sleep(pause)
             attempt += 1
 
     def _sent(self, path: str, body: _Body) -> _Outcome:
         try:
             return self._client.post(self.url + path, json=body)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             return error
 
     @cached_property
@@ -265,8 +288,12 @@ class Connected:
 def _pause_s(outcome: _Outcome, attempt: int) -> float | None:
     """Seconds until a request is worth another attempt, None where none is."""
     usual = _FIRST_PAUSE_S * 2**attempt
-    if isinstance(outcome, httpx.TransportError):
-        return None if isinstance(outcome, httpx.TimeoutException) else usual
+    if isinstance(outcome, httpx.RequestError):
+        return (
+            usual
+            if isinstance(outcome, httpx.TransportError) and not isinstance(outcome, httpx.TimeoutException)
+            else None
+        )
     if outcome.status_code not in _AGAIN:
         return None
     hint = retry_after(outcome.headers)
@@ -275,7 +302,7 @@ def _pause_s(outcome: _Outcome, attempt: int) -> float | None:
 
 def _content(outcome: _Outcome, url: str) -> Any:
     """What a server has answered. Raises what a local model would have raised."""
-    if isinstance(outcome, httpx.TransportError):
+    if isinstance(outcome, httpx.RequestError):
         msg = f"{url} does not answer: {outcome or type(outcome).__name__}"
         raise Unavailable(msg) from outcome
     if outcome.is_success:
@@ -302,57 +329,63 @@ def _message(response: httpx.Response) -> str:
     return next((each for each in found if isinstance(each, str)), response.text[:200])
 
 
-def _vectors(answer: Any, count: int, url: str) -> npt.NDArray[np.float32]:
-    """The vectors of an answer in OpenAI's form, numbers or base64, in the order of the texts."""
+def _vectors(answer: Any, inputs: int, url: str) -> npt.NDArray[np.float32]:
+    """The vectors of an answer in OpenAI's form, numbers or base64, each at the place that its index says."""
     try:
-        rows = [_vector(item["embedding"]) for item in answer["data"]]
-        vectors = np.stack(rows)
-    except (KeyError, TypeError, ValueError) as error:
-        raise _strange(url) from error
-    if len(vectors) != count:
-        msg = f"{url} answered {len(vectors)} vectors for {count} texts"
-        raise ForwardFailed(msg)
-    return vectors
-
-
-def _vector(given: str | list[float]) -> npt.NDArray[np.float32]:
-    if isinstance(given, str):
-        return np.frombuffer(base64.b64decode(given, validate=True), "<f4").astype(np.float32)
-    return np.asarray(given, np.float32)
+        told = _OPENAI.vectors(answer, inputs)
+    except Unfit as unfit:
+        raise _strange(url, unfit) from None
+    return vectors_of(told.values, url)
 
 
 def _sparse_vectors(answers: Sequence[Any], bodies: Sequence[_Body], top: int | None, url: str) -> list[SparseVector]:
     """The vectors of answers in TEI's form, with their indices in order, and of each the ``top`` largest values."""
     try:
-        made = [_sparse_vector(row, top) for answer in answers for row in answer]
-    except (KeyError, TypeError, ValueError) as error:
-        raise _strange(url) from error
-    count = sum(len(body["inputs"]) for body in bodies)
-    if len(made) != count:
-        msg = f"{url} answered {len(made)} vectors for {count} texts"
+        made = [_sparse_vector(row, top) for answer in answers for row in _rows(answer)]
+    except Unfit as unfit:
+        raise _strange(url, unfit) from None
+    inputs = sum(len(body["inputs"]) for body in bodies)
+    if len(made) != inputs:
+        msg = f"{url} answered {len(made)} vectors for {inputs} texts"
         raise ForwardFailed(msg)
     return made
 
 
-def _sparse_vector(row: Sequence[Mapping[str, Any]], top: int | None) -> SparseVector:
-    largest = sorted(row, key=lambda entry: (-float(entry["value"]), int(entry["index"])))[:top]
-    entries = sorted(largest, key=lambda entry: int(entry["index"]))
-    indices = np.array([entry["index"] for entry in entries], np.int32)
-    return SparseVector(indices, np.array([entry["value"] for entry in entries], np.float32))
+def _rows(answer: Any) -> Sequence[Any]:
+    if not isinstance(answer, list):
+        msg = "gave an answer that is no JSON list"
+        raise Unfit(msg)
+    return answer
 
 
-def _ranked(answer: Any, texts: Sequence[str], url: str) -> list[Ranked]:
+def _sparse_vector(row: Any, top: int | None) -> SparseVector:
+    read = [(count(entry, "index"), finite(entry.get("value"), "value")) for entry in objects_of(row)]
+    entries = sorted(sorted(read, key=lambda entry: (-entry[1], entry[0]))[:top])
+    indices = np.array([index for index, _ in entries], np.int32)
+    return SparseVector(indices, np.array([value for _, value in entries], np.float32))
+
+
+def _ranked(answer: Any, texts: Sequence[str], top: int | None, url: str) -> list[Ranked]:
+    """The ``top`` best of an answer in Jina's form. Raises ForwardFailed unless it has as many, each of them once."""
+    wanted = len(texts) if top is None else min(top, len(texts))
     try:
-        return [
-            Ranked(item["index"], float(item["relevance_score"]), texts[item["index"]]) for item in answer["results"]
-        ]
-    except (IndexError, KeyError, TypeError, ValueError) as error:
-        raise _strange(url) from error
+        results = tables(object_of(answer), "results")
+        scores = {count(each, "index"): finite(each.get("relevance_score"), "relevance_score") for each in results}
+    except Unfit as unfit:
+        raise _strange(url, unfit) from None
+    if len(scores) < wanted or len(scores) != len(results) or max(scores) >= len(texts):
+        msg = f"{url} did not give one score in results for each of {wanted} texts"
+        raise ForwardFailed(msg)
+    best = sorted(scores, key=lambda index: -scores[index])[:wanted]
+    return [Ranked(index, scores[index], texts[index]) for index in best]
 
 
-def _strange(url: str) -> ForwardFailed:
-    return ForwardFailed(f"{url} answered something else than it was asked for; is it a textmill server?")
+def _strange(url: str, why: object = "answered something else than it was asked for") -> ForwardFailed:
+    return ForwardFailed(f"{url} {why}; is it a textmill server?")
 
 
-def _joined(parts: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+def _joined(parts: Sequence[npt.NDArray[np.float32]], url: str) -> npt.NDArray[np.float32]:
+    if len({part.shape[1] for part in parts}) > 1:
+        msg = f"{url} gave vectors of several lengths"
+        raise ForwardFailed(msg)
     return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)

@@ -60,7 +60,8 @@ def test_wrong_inputs_of_the_ranker_are_refused(asked: dict[str, Any], error: ty
 
 
 def test_a_server_ranks_too() -> None:
-    ranked = {"results": [{"index": 2, "relevance_score": 0.9}, {"index": 0, "relevance_score": 0.1}]}
+    scores = {2: 0.9, 0: 0.1, 1: 0.02, 3: 0.01}
+    ranked = {"results": [{"index": index, "relevance_score": score} for index, score in scores.items()]}
     with threaded_openai_server(lambda _: Answer(body=ranked)) as server:
         ranker = TextmillRanker(url=server.base_url, top_k=1)
         got = ranker.run(query="river", documents=DOCUMENTS)["documents"]
