@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors
 from click.testing import Result
 
 import textmill
@@ -66,6 +67,32 @@ def test_the_side_of_a_search_goes_to_the_service(command: Command, tmp_path: Pa
         ):
             made = vectors(command("embed", "there", "--models-path", str(tmp_path), *flags, stdin=STDIN))
             assert np.allclose(made, [vector_of(line, role) for line in LINES], atol=1e-6)
+
+
+def test_vectors_of_a_service_stay_as_they_come_unless_something_scales_them(command: Command, tmp_path: Path) -> None:
+    def script(asked: Asked) -> Answer:
+        return Answer(body={"data": [{"embedding": [3.0, 4.0]} for _ in asked.body["input"]]})
+
+    with threaded_openai_server(script) as server:
+        for stated, flags, first, normalized in (
+            ("", [], 3.0, None),
+            ("", ["--normalize"], 0.6, "true"),
+            ("", ["--no-normalize"], 3.0, "false"),
+            (", 'embd_normalize:2'", [], 0.6, None),
+            (", 'embd_normalize:1'", [], 3 / 7, "false"),
+            (", 'embd_normalize:1'", ["--normalize"], 0.6, "true"),
+        ):
+            (tmp_path / "there.yaml").write_text(
+                "{name: there, backend: remote, embeddings: true, parameters: {model: m}, "
+                f"options: ['base_url:{server.base_url}'{stated}]}}"
+            )
+            arguments = ["--models-path", str(tmp_path), *flags]
+            made = vectors(command("embed", "there", *arguments, stdin=STDIN))
+            assert np.allclose(made[:, 0], first, atol=1e-6)
+            out = tmp_path / "out"
+            command("embed", "there", *arguments, "--format", "safetensors", "-o", str(out), stdin=STDIN)
+            with safetensors.safe_open(out, "numpy") as opened:
+                assert opened.metadata().get("normalized") == normalized
 
 
 def test_many_windows_go_over_connections_that_are_kept(command: Command, tmp_path: Path) -> None:

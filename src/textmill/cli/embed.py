@@ -15,6 +15,7 @@ from textmill.cli.stream import stream
 from textmill.cli.vectors import BINARY, FORMATS, output
 from textmill.contract import EmbedOptions, ModelInfo
 from textmill.errors import ConfigInvalid
+from textmill.tasks.norms import EUCLID
 from textmill.tasks.sides import side_prompt
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     Vectors = npt.NDArray[np.float32]
 
 _HOW = ("prompt", "prompt_name", "kind", "dimensions", "normalize", "truncate")
+
+_AS_THEY_COME = ("external", "remote", "vllm")
+"""Runtimes whose vectors are not scaled here where nothing says so."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +49,11 @@ _log = logging.getLogger(__name__)
     help="Take the model's own prompt, or its service's role, for that side of a search, where it has one.",
 )
 @click.option("--dimensions", type=click.IntRange(min=1), metavar="N", help="Keep the first N values of each vector.")
-@click.option("--normalize/--no-normalize", default=True, help="Scale vectors to unit length (the default).")
+@click.option(
+    "--normalize/--no-normalize",
+    default=None,
+    help="Scale vectors to unit length (the default where neither a model file nor a service says otherwise), or leave them.",
+)
 @click.option(
     "--truncate/--no-truncate", default=True, help="Cut texts that are too long (the default), or refuse them."
 )
@@ -94,12 +102,20 @@ def facts_of(info: ModelInfo, asked: EmbedOptions) -> Mapping[str, str]:
         "prompt": asked.prompt,
         "prompt_name": prompt_name if asked.prompt is None else None,
         "dimensions": str(asked.dimensions or info.dimensions),
-        "normalized": "false" if asked.normalize is False else "true",
+        "normalized": _normalized(info, asked),
         "dtype": info.dtype,
         "runtime": info.runtime,
         "textmill": __version__,
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _normalized(info: ModelInfo, asked: EmbedOptions) -> str | None:
+    """Whether vectors were scaled to unit length; None where they came from elsewhere, which does not say."""
+    usual = info.defaults.norm == EUCLID
+    if asked.normalize is None and usual and info.runtime in _AS_THEY_COME:
+        return None
+    return "true" if asked.normalize or (asked.normalize is None and usual) else "false"
 
 
 def _prompt_name(info: ModelInfo, asked: EmbedOptions) -> str | None:

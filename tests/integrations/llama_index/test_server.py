@@ -96,9 +96,17 @@ async def test_a_server_that_is_busy_or_gone_is_asked_again(
         ((500, {}, b'{"message": "broken"}'), textmill.ForwardFailed, "broken"),
         ((422, {}, b"no JSON"), textmill.InvalidInput, "422: no JSON"),
         ((200, {}, b"<html>"), textmill.ForwardFailed, "is it a textmill server"),
-        ((200, {}, b'{"data": [{"embeddings": [1.0]}]}'), textmill.ForwardFailed, "its embedding must be a list of numbers"),
+        (
+            (200, {}, b'{"data": [{"embeddings": [1.0]}]}'),
+            textmill.ForwardFailed,
+            "its embedding must be a list of numbers",
+        ),
         ((200, {}, b'{"data": []}'), textmill.ForwardFailed, "no vectors in data for 1 inputs"),
-        ((200, {}, b'{"data": [{"embedding": "AAA"}]}'), textmill.ForwardFailed, "vectors in its data that are missing"),
+        (
+            (200, {}, b'{"data": [{"embedding": "AAA"}]}'),
+            textmill.ForwardFailed,
+            "vectors in its data that are missing",
+        ),
         ((0, {}, b""), textmill.Unavailable, "does not answer"),
     ],
 )
