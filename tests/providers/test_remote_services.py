@@ -196,6 +196,16 @@ async def test_a_text_that_must_not_be_cut_is_told_to_services_that_can_refuse(t
                 assert server.bodies[-1][field] == value
 
 
+async def test_tei_is_asked_by_its_own_route_where_texts_must_not_be_cut(tmp_path: Path) -> None:
+    async with opened(tmp_path, "tei") as (model, server):
+        usual = await model.embed_inputs(TEXTS, EmbedOptions(dimensions=4))
+        assert {each.path for each in server.asked} == {"/v1/embeddings"}
+        strict = await model.embed_inputs(TEXTS, EmbedOptions(dimensions=4, truncate=False))
+        assert server.asked[-1].path == "/embed"
+        assert (server.bodies[-1]["model"], server.bodies[-1]["truncate"]) == ("m", False)
+        assert strict.vectors.tolist() == usual.vectors.tolist()
+
+
 async def test_roles_of_a_server_that_is_not_listed_stand_in_its_options(tmp_path: Path) -> None:
     options = ("role_field:encoding_format", "role_query:q", 'prompt_document:"passage: "', "suffix_query:-q")
     async with opened(tmp_path, "remote", *options) as (model, server):

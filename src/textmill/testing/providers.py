@@ -137,9 +137,13 @@ def _upstage(asked: Asked) -> Any:
 
 
 def _tei(asked: Asked) -> Any:
+    if asked.path == "/embed":
+        _known(asked.body, ("model", "inputs", "truncate", "normalize", "dimensions"))
+        role, width = asked.body["model"], asked.body.get("dimensions", WIDTH)
+        return [vector_of(text, role, width) for text in _texts(asked.body["inputs"], 32)]
     if asked.path != "/rerank":
         return _openai(asked, (), 32)
-    _expect(asked, "/rerank", ("query", "texts", "truncate"))
+    _expect(asked, "/rerank", ("model", "query", "texts", "truncate"))
     texts = _texts(asked.body["texts"], 32)
     return [{"index": index, "score": score_of(asked.body["query"], text)} for index, text in enumerate(texts)][::-1]
 
