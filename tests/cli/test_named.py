@@ -155,6 +155,17 @@ def test_a_name_that_cannot_be_used_is_one_line(
     assert "Traceback" not in result.output
 
 
+def test_what_a_file_says_and_no_backend_knows_is_told(command: Command, tmp_path: Path) -> None:
+    with threaded_openai_server(service("remote")) as server:
+        (tmp_path / "there.yaml").write_text(
+            "{name: there, backend: remote, embeddings: true, parameters: {model: m}, "
+            f"options: ['base_url:{server.base_url}', 'retry:3']}}"
+        )
+        result = command("embed", "there", "--models-path", str(tmp_path), stdin=STDIN)
+    assert len(vectors(result)) == len(LINES)
+    assert "no backend has an option 'retry'; did you mean retries?" in result.stderr
+
+
 def test_flags_come_before_what_the_file_says(command: Command, tmp_path: Path) -> None:
     tiny_bert(tmp_path / "tiny")
     (tmp_path / "here.yaml").write_text(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 A = TypeVar("A")
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+_log = logging.getLogger(__name__)
 
 _OWN = tuple(option.name for option in options_of(ModelOptions))
 _END_S = 5.0
@@ -93,6 +96,9 @@ def _in_folder(model: str, options: ServeOptions) -> ModelFile | None:
     if why is not None:
         msg = f"{file.name} cannot be run: {why}"
         raise ModelBroken(msg)
+    for problem in folder.problems:
+        if problem.model == file.name:  # a warning, such as of an option that is misspelt
+            _log.warning("%s", problem)
     return file
 
 

@@ -23,7 +23,7 @@ def hub_endpoint(environ: Environ | None = None) -> str:
         return "https://huggingface.co"
     if variable == "HF_MIRROR" and "://" not in value:
         value = f"https://{value}"
-    return _checked(value, variable, ("http", "https")).rstrip("/")
+    return _checked(value, variable, "https://host:port").rstrip("/")
 
 
 def download_proxy(environ: Environ | None = None) -> str | None:
@@ -32,7 +32,7 @@ def download_proxy(environ: Environ | None = None) -> str | None:
     variable, value = _first(given, (name for name in _PROXIES if not given.get(name, "").startswith("socks")))
     if not value:
         return None
-    return _checked(value if "://" in value else f"http://{value}", variable, ("http", "https"))
+    return _checked(value if "://" in value else f"http://{value}", variable, "http://host:port")
 
 
 def unproxied_hosts(environ: Environ | None = None) -> tuple[str, ...]:
@@ -67,13 +67,13 @@ def _first(environ: Environ, variables: Iterable[str]) -> tuple[str, str]:
     return next(((name, value) for name in variables if (value := environ.get(name, "").strip())), ("", ""))
 
 
-def _checked(url: str, variable: str, schemes: tuple[str, ...]) -> str:
+def _checked(url: str, variable: str, example: str) -> str:
     try:
         parts = urlsplit(url)
-        good = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         good = False
     if not good:
-        msg = f"{variable} is no URL of {' or '.join(schemes)}; give it one, such as {schemes[-1]}://host:port, or unset it"
+        msg = f"{variable} is no URL of http or https; give it one, such as {example}, or unset it"
         raise ConfigInvalid(msg)
     return url
