@@ -189,11 +189,34 @@ async def test_what_it_does_not_do_is_refused(letters: tuple[CustomModel, Letter
         ),
         (type("Classes", (), {"classify": lambda *given: given})(), {}, "its labels are not known"),
         (type("Odd", (), {"embed": lambda *given: given, "dimensions": "3"})(), {}, "it must be int"),
+        (Letters(), {"dimensions": "3"}, "dimensions of Letters is of type str, and it must be int"),
+        (Letters(), {"dimensions": 3.0}, "dimensions of Letters is of type float, and it must be int"),
+        (Letters(), {"threads": True}, "threads of Letters is of type bool, and it must be int"),
+        (Letters(), {"dimensions": 0}, "dimensions of Letters is 0; it must be at least 1"),
+        (Letters(), {"prompts": ["query: "]}, "prompts of Letters is of type list, and it must be Mapping"),
+        (Letters(), {"prompts": {"query": 3}}, "prompts of Letters must be texts"),
+        (type("Odd", (), {"classify": lambda *given: given, "labels": [1, 2]})(), {}, "labels of Odd must be texts"),
     ],
 )
 def test_what_cannot_be_a_model_is_refused(given: object, said: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigInvalid, match=message):
         textmill.custom(given, **said)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    with textmill.custom(Letters(), dimensions=np.int64(3)) as model:
+        assert type(model.info.dimensions) is int
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float32", "int64"])
+def test_tensors_are_read_in_any_type_and_with_a_gradient(kind: str) -> None:
+    import torch
+
+    def embed(texts: list[str]) -> Any:
+        return torch.ones(len(texts), 4, dtype=getattr(torch, kind), requires_grad=kind != "int64")
+
+    with textmill.custom(embed) as model:
+        assert model.embed(["a", "b"]).tolist() == [[0.5] * 4] * 2
 
 
 async def test_calls_come_one_at_a_time_and_others_have_their_turn_between_batches() -> None:

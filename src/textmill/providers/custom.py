@@ -34,7 +34,7 @@ from textmill.contract import (
     Timings,
 )
 from textmill.errors import ConfigInvalid, InvalidInput, WrongTask
-from textmill.providers.custom_object import CustomObject, Floats
+from textmill.providers.custom_object import CustomObject, Floats, fitted
 from textmill.providers.refusing import RefusesAll
 from textmill.providers.worker import Worker
 from textmill.tasks.best import check_top, labelled, ranked
@@ -56,6 +56,17 @@ _VERBS_OF_OTHERS = frozenset(
 ) | {"tokenize", "decode"}
 _PROBE = "The mill turns."
 
+
+_KINDS: Mapping[str, type[Any]] = {
+    "dimensions": int,
+    "labels": Sequence,
+    "prompts": Mapping,
+    "default_prompt": str,
+    "max_tokens": int,
+    "batch_size": int,
+    "threads": int,
+}
+"""What the fields of `Custom` are."""
 
 _A = TypeVar("_A", bound=Answered)
 _Works = Sequence[tuple[Callable[[], Floats], int]]
@@ -379,19 +390,18 @@ def custom(given: object, name: str | None = None, **said: Any) -> CustomModel:
 
 def _settled(given: CustomObject, custom: Custom) -> Custom:
     """What is said of an object: by who made the model of it, else by its own attributes. Raises ConfigInvalid for what cannot be."""
-    own = Custom(
-        dimensions=custom.dimensions or given.said("dimensions", int, None),
-        labels=custom.labels or given.said("labels", Sequence, None),
-        prompts=custom.prompts or given.said("prompts", Mapping, None),
-        default_prompt=custom.default_prompt or given.said("default_prompt", str, None),
-        max_tokens=custom.max_tokens or given.said("max_tokens", int, None),
-        batch_size=custom.batch_size or given.said("batch_size", int, None),
-        threads=custom.threads or given.said("threads", int, None),
-    )
-    for name in ("dimensions", "max_tokens", "batch_size", "threads"):
-        value = getattr(own, name)
-        if value is not None and value < 1:
-            msg = f"{name} of {given.title} is {value}; it must be at least 1"
+    said: dict[str, Any] = {}
+    for name, kind in _KINDS.items():
+        value = getattr(custom, name)
+        said[name] = given.said(name, kind) if value is None else fitted(value, kind, f"{name} of {given.title} is")
+        if kind is int and said[name] is not None and said[name] < 1:
+            msg = f"{name} of {given.title} is {said[name]}; it must be at least 1"
+            raise ConfigInvalid(msg)
+    own = Custom(**said)
+    prompts = own.prompts or {}
+    for name, texts in (("labels", own.labels or ()), ("prompts", (*prompts, *prompts.values()))):
+        if not all(isinstance(each, str) for each in texts):
+            msg = f"{name} of {given.title} must be texts"
             raise ConfigInvalid(msg)
     if "classify" in given.verbs and (not own.labels or isinstance(own.labels, str)):
         msg = f"{given.title} classifies, and its labels are not known; give it an attribute labels: their names, in the order of its scores"
@@ -428,7 +438,7 @@ def _info(given: CustomObject, name: str, own: Custom, defaults: EmbedDefaults) 
         batch_tokens=0,
         batch_rows=own.batch_size or _BATCH,
         tokenization_workers=0,
-        fingerprint=given.said("fingerprint", str, None) or hashlib.sha256(facts.encode()).hexdigest()[:16],
+        fingerprint=given.said("fingerprint", str) or hashlib.sha256(facts.encode()).hexdigest()[:16],
         created=int(time.time()),
         defaults=defaults,
     )

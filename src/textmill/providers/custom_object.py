@@ -55,15 +55,12 @@ class CustomObject:
         """Whether its method takes that keyword."""
         return keyword in self._methods[verb].takes
 
-    def said(self, name: str, kind: type[Any], default: Any) -> Any:
-        """An attribute that says something of the model, ``default`` where there is none. Raises ConfigInvalid for another kind."""
+    def said(self, name: str, kind: type[Any]) -> Any:
+        """An attribute that says something of the model, None where there is none. Raises ConfigInvalid for another kind."""
         value = getattr(self._given, name, None)
         if value is None or callable(value):
-            return default
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            msg = f"{self.title} has an attribute {name} that is {_kind(value)}, and it must be {kind.__name__}"
-            raise ConfigInvalid(msg)
-        return value
+            return None
+        return fitted(value, kind, f"{self.title} has an attribute {name} that is")
 
     def embed(self, texts: Sequence[str], keywords: Mapping[str, Any]) -> Floats:
         """Vectors (texts, dimensions). Raises ForwardFailed."""
@@ -101,7 +98,7 @@ class CustomObject:
     def _array(self, verb: Verb, made: Any, inputs: int, *, axes: int) -> Floats:
         """What a verb gave as float32, with a row for each input. Raises ForwardFailed for anything else."""
         try:
-            values = np.asarray(made)
+            values = np.asarray(_readable(made))
         except BaseException as error:
             raise self.failed(verb, f"gave {_given(made)}, which is no array of numbers: {error}") from error
         if values.dtype.kind not in "iuf":
@@ -146,6 +143,23 @@ def _optional(call: Callable[..., Any]) -> frozenset[str]:
         for name in _OPTIONAL
         if name in parameters and parameters[name].kind is not inspect.Parameter.POSITIONAL_ONLY
     )
+
+
+def fitted(value: Any, kind: type[Any], what: str) -> Any:
+    """A value of that kind; NumPy's whole numbers are such, too. Raises ConfigInvalid, which begins with ``what``."""
+    if kind is int and isinstance(value, np.integer):
+        return int(value)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        msg = f"{what} {_kind(value)}, and it must be {kind.__name__}"
+        raise ConfigInvalid(msg)
+    return value
+
+
+def _readable(made: Any) -> Any:
+    """A tensor of PyTorch as one that NumPy reads, wherever it is, and also in bfloat16 or with a gradient; anything else as it is."""
+    if not all(callable(getattr(made, name, None)) for name in ("detach", "cpu", "float", "is_complex")):
+        return made
+    return made if made.is_complex() else made.detach().cpu().float()
 
 
 def _kind(value: object) -> str:
