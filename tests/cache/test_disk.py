@@ -229,9 +229,16 @@ def test_what_the_disk_has_changed_is_not_found(path: Path) -> None:
     file.close()
 
 
-@pytest.mark.parametrize(
-    "damage", [b"this is no database, but somebody's notes" * 100, b"SQLite format 3\0" + b"\1" * 9000]
-)
+def test_a_text_is_refused_and_left_alone(opened: Open, path: Path) -> None:
+    notes = b"this is no database, but somebody's notes"
+    path.write_bytes(notes)
+    with pytest.raises(ConfigInvalid, match="is a text, and no cache; name another file with --cache-path"):
+        opened()
+    assert path.read_bytes() == notes
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("damage", [b"no database\0" * 400, b"\0" * 9000, b"SQLite format 3\0" + b"\1" * 9000])
 def test_a_damaged_file_is_moved_aside_and_begun_anew(
     opened: Open, path: Path, caplog: pytest.LogCaptureFixture, damage: bytes
 ) -> None:

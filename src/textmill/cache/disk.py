@@ -29,6 +29,7 @@ _BESIDE = 250
 _REST_S = 60.0
 _COUNT_S = 60.0
 _LEAVING_S = 5.0
+_HEAD = 4096
 _PRIVATE = 0o600
 """Who can read vectors can tell much of the texts."""
 _DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
@@ -120,6 +121,7 @@ class Disk:
         try:
             if not self._path.exists():
                 self._path.touch(_PRIVATE)
+            self._refuse_text()
             self._open()
         except OSError as error:
             if error.errno in (ENOSPC, EDQUOT):
@@ -132,6 +134,16 @@ class Disk:
                 msg = f"the cache {self._path} cannot be opened: {error}; name another file with --cache-path"
                 raise ConfigInvalid(msg) from None
             self._trouble(error)
+
+    def _refuse_text(self) -> None:
+        """Raise ConfigInvalid for somebody's notes, which must not be moved aside: a damaged file has zeros somewhere in its beginning."""
+        if not self._path.is_file():
+            return
+        with self._path.open("rb") as file:
+            head = file.read(_HEAD)
+        if head and b"\0" not in head:
+            msg = f"{self._path} is a text, and no cache; name another file with --cache-path"
+            raise ConfigInvalid(msg)
 
     def _open(self) -> None:
         """Open both connections, and make a damaged file anew."""
@@ -149,7 +161,8 @@ class Disk:
 
     def _move_aside(self, error: sqlite3.Error) -> None:
         aside = self._path.with_name(f"{self._path.name}.damaged")
-        _log.warning("the cache %s is damaged (%s); it is begun anew, and the old file is %s", self._path, error, aside)
+        why = " ".join(str(error).split())
+        _log.warning("the cache %s is damaged (%s); it is begun anew, and the old file is %s", self._path, why, aside)
         for end in ("-wal", "-shm"):
             self._path.with_name(self._path.name + end).unlink(missing_ok=True)
         with suppress(FileNotFoundError):  # another process was faster
