@@ -166,6 +166,34 @@ def test_what_a_file_says_and_no_backend_knows_is_told(command: Command, tmp_pat
     assert "no backend has an option 'retry'; did you mean retries?" in result.stderr
 
 
+def test_another_model_than_expected_is_refused_wherever_it_runs_and_by_any_of_its_names(
+    command: Command, tmp_path: Path
+) -> None:
+    with threaded_openai_server(service("remote")) as server:
+
+        def told(*flags: str, more: str = "") -> tuple[int, str]:
+            (tmp_path / "there.yaml").write_text(
+                "- {name: there, backend: remote, embeddings: true, parameters: {model: m}, "
+                f"options: ['base_url:{server.base_url}']{more}}}\n- {{name: nick, alias: there}}\n"
+            )
+            result = command("embed", "nick", "--models-path", str(tmp_path), *flags, stdin=STDIN)
+            return result.exit_code, result.stderr
+
+        for flags in (["f00d"], ["there=f00d"], ["nick=f00d"], ["other=bad", "nick=f00d"]):
+            code, errors = told(*(word for each in flags for word in ("--expect-fingerprint", each)))
+            assert code == 1
+            assert "and f00d is expected" in errors
+        code, errors = told(more=", textmill: {expect_fingerprint: [f00d]}")
+        assert code == 1
+        assert "and f00d is expected" in errors
+        code, errors = told("--expect-fingerprint", "other=f00d")
+        assert code == 0
+        assert "no --expect-fingerprint is about there" in errors
+        code, errors = told(more=", textmill: {default_prompt: 'query: '}")
+        assert code == 0
+        assert "textmill.default_prompt: it has no effect on a model of engine remote" in errors
+
+
 def test_flags_come_before_what_the_file_says(command: Command, tmp_path: Path) -> None:
     tiny_bert(tmp_path / "tiny")
     (tmp_path / "here.yaml").write_text(

@@ -31,6 +31,20 @@ def as_expected(model: M, expected: Iterable[str], aliases: Collection[str] = ()
     return model
 
 
+def warn_of_unchecked(expected: Collection[str], model: Served, aliases: Collection[str] = ()) -> None:
+    """Say in the log that the one model of a command was not checked, where all that is expected is of other names."""
+    info = model.info
+    names = {info.name, info.source, *info.aliases, *aliases}
+    about = {each.rpartition("=")[0] for each in expected}
+    if about and "" not in about and not about & names:
+        _log.warning(
+            "no --expect-fingerprint is about %s, which has %s and was not checked: they name %s",
+            info.name,
+            info.fingerprint,
+            ", ".join(sorted(about)),
+        )
+
+
 def warn_of_unknown(expected: Iterable[str], names: Collection[str]) -> None:
     """Say in the log which models something is expected of that are not there: a misspelt name would guard nothing."""
     for each in expected:

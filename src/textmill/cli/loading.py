@@ -44,8 +44,14 @@ class Loader:
         self._aliases = aliases
 
     def load(self, file: ModelFile) -> Served:
-        """The model, in memory or in the process or on the server that runs it. Raises ConfigInvalid for another than is expected."""
-        return as_expected(self._load(file), self._options.expect_fingerprint, self._aliases(file.name))
+        """The model, in memory or in the process or on the server that runs it.
+
+        Raises ConfigInvalid for another than is expected, by the options or by its own file.
+        """
+        model = self._load(file)
+        for expected in (self._options.expect_fingerprint, self._of(file).expect_fingerprint):
+            as_expected(model, expected, self._aliases(file.name))
+        return model
 
     def _load(self, file: ModelFile) -> Served:
         from textmill.telemetry.counted import counted  # noqa: PLC0415
@@ -145,8 +151,10 @@ def load_ours(
         return counted(model, telemetry)
 
 
-def load_one(file: ModelFile, options: ServeOptions, fetching: Fetching) -> Served:
+def load_one(file: ModelFile, options: ServeOptions, fetching: Fetching, aliases: Collection[str] = ()) -> Served:
     """The model of one file whose weights are here, for a command that serves nobody else; blocks. Raises what its engine raises."""
     from textmill.telemetry import Telemetry  # noqa: PLC0415 - with the model
 
-    return Loader(options, Telemetry(), fetching).load(file)
+    loader = Loader(options, Telemetry(), fetching)
+    loader.called(lambda _: aliases)
+    return loader.load(file)

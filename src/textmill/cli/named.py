@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from threading import Thread
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from textmill.cli.expecting import warn_of_unchecked
 from textmill.cli.flags import flags
 from textmill.cli.galleries import config_files, models_folder, open_gallery
 from textmill.cli.logs import start_logging
@@ -68,9 +69,10 @@ def opened(model: str, given: dict[str, Any]) -> Iterator[Opened]:
     prepare_process(options.threads or available_threads())
     with ExitStack() as undo:
         loop = undo.enter_context(_loop())  # connections of the model are closed in it
-        file = _in_folder(model, options)
-        served = _plain(model, options) if file is None else _of_file(file, options, given, undo)
+        file, aliases = _in_folder(model, options)
+        served = _plain(model, options) if file is None else _of_file(file, aliases, options, given, undo)
         undo.callback(served.close, 0)
+        warn_of_unchecked(options.expect_fingerprint, served, aliases)
         yield Opened(served, loop)
 
 
@@ -80,18 +82,18 @@ def _plain(model: str, options: ServeOptions) -> Served:
     return load_model(model, options.for_model())
 
 
-def _in_folder(model: str, options: ServeOptions) -> ModelFile | None:
-    """The model file of that name; None where there is none. Raises ModelBroken for one that cannot be run."""
+def _in_folder(model: str, options: ServeOptions) -> tuple[ModelFile | None, tuple[str, ...]]:
+    """The model file of that name, None where there is none, and its other names. Raises ModelBroken for one that cannot be run."""
     if model.startswith((".", "/", "~")):
-        return None
+        return None, ()
     if not config_files(options) and not Path(options.models_path).is_dir():
-        return None
+        return None, ()
     folder = models_folder(options)
     file = folder.find(model)
     if file is None:
         if problems := folder.broken(model):
             raise ModelBroken(str(problems[0]))
-        return None
+        return None, ()
     why = "its file says disabled" if file.disabled else file.refusal
     if why is not None:
         msg = f"{file.name} cannot be run: {why}"
@@ -99,10 +101,12 @@ def _in_folder(model: str, options: ServeOptions) -> ModelFile | None:
     for problem in folder.problems:
         if problem.model == file.name:  # a warning, such as of an option that is misspelt
             _log.warning("%s", problem)
-    return file
+    return file, tuple(alias.name for alias in folder.aliases if alias.target == file.name)
 
 
-def _of_file(file: ModelFile, options: ServeOptions, given: dict[str, Any], undo: ExitStack) -> Served:
+def _of_file(
+    file: ModelFile, aliases: Collection[str], options: ServeOptions, given: dict[str, Any], undo: ExitStack
+) -> Served:
     from textmill.cli.downloads import shown  # noqa: PLC0415 - imports the gallery
     from textmill.cli.loading import load_one  # noqa: PLC0415
     from textmill.store.fetching import Fetching  # noqa: PLC0415 - with the models
@@ -113,7 +117,7 @@ def _of_file(file: ModelFile, options: ServeOptions, given: dict[str, Any], undo
     with shown() as report:
         fetching = Fetching(gallery, report)
         fetching.fetch(file)
-    return load_one(replace(file, options=MappingProxyType(said)), options, fetching)
+    return load_one(replace(file, options=MappingProxyType(said)), options, fetching, aliases)
 
 
 @contextmanager

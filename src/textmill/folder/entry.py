@@ -33,6 +33,8 @@ _OWN_OPTIONS = ("external", "python")
 _PATHS = ("mmproj", "draft_model", "lora_adapter", "lora_base", "prompt_cache_path")
 """Fields whose value is a path below the models folder."""
 
+_EXPECTED = "expect_fingerprint"
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -114,7 +116,7 @@ def _model(entry: Entry, name: str, fields: Fields) -> ModelFile | None:
     for key, sentence in (*wished.errors, *_of_server(choice, backend, said, can)):
         entry.error(key, sentence)
     runs = choice.engine == "ours" and (choice.refusal is None or location.missing)
-    for key, sentence in wished.warnings if runs else ():
+    for key, sentence in (*(wished.warnings if runs else ()), *_idle(fields, choice)):
         entry.warn(key, sentence)
     if choice.engine != "external":  # such a backend has places of its own
         _missing(entry, location)
@@ -135,12 +137,26 @@ def _model(entry: Entry, name: str, fields: Fields) -> ModelFile | None:
         if location.path is not None and not location.comes
         else (),
         capabilities=can,
-        options=MappingProxyType({**_places(fields, location), **wished.options} if choice.engine in HERE else {}),
+        options=MappingProxyType(_options(_places(fields, location), wished.options, choice)),
         defaults=wished.defaults,
         backend_options=said,
         refusal=choice.refusal,
         reasons=(choice.why,),
     )
+
+
+def _options(places: Mapping[str, object], wished: Mapping[str, object], choice: Choice) -> dict[str, object]:
+    """The options of a model: of engines that do not take them, which fingerprint is expected, as every model has one."""
+    if choice.engine in HERE:
+        return {**places, **wished}
+    return {name: value for name, value in wished.items() if name == _EXPECTED}
+
+
+def _idle(fields: Fields, choice: Choice) -> Iterator[Note]:
+    """What the file states by textmill's own names for an engine that does not take it."""
+    for name in () if choice.engine in HERE else (fields.textmill or {}):
+        if name != _EXPECTED:
+            yield f"textmill.{name}", f"it has no effect on a model of engine {choice.engine}"
 
 
 def _allowed(choice: Choice, location: Location, python: Sequence[str]) -> Choice:
