@@ -17,7 +17,7 @@ from textmill.folder.model import ModelFile
 from textmill.folder.scan import scan
 from textmill.providers.remote import open_remote
 from textmill.providers.remote_model import RemoteModel
-from textmill.testing.openai_server import Asked, OpenAIServer, openai_server, saying
+from textmill.testing.openai_server import Answer, Asked, OpenAIServer, openai_server, saying
 from textmill.testing.providers import SERVICES, WIDTH, score_of, service, vector_of
 
 TEXTS = [f"text number {number} of many" for number in range(70)]
@@ -273,6 +273,17 @@ async def test_a_fingerprint_knows_the_role_that_texts_have_by_default(tmp_path:
             seen.append(model.info.fingerprint)
             model.close(0)
     assert seen[0] == seen[2] != seen[1]
+
+
+async def test_a_fingerprint_knows_the_servers_of_one_host_by_their_paths(tmp_path: Path) -> None:
+    seen = set()
+    async with openai_server(lambda _: Answer(body={"data": [{"embedding": [1.0]}]})) as server:
+        for path in ("", "/one", "/other"):
+            file = file_of(tmp_path, server.base_url + path, "remote")
+            model = await asyncio.to_thread(open_remote, file, lambda _: "k")
+            seen.add(model.info.fingerprint)
+            model.close(0)
+    assert len(seen) == 3
 
 
 async def test_a_key_is_the_first_that_is_set_and_goes_where_it_belongs(tmp_path: Path) -> None:

@@ -68,7 +68,8 @@ def open_remote(
     wire = Wire(target)
     if "embed" in tasks:
         width = asyncio.run(_width(made(wire, info), wire))
-        told = f"{info.fingerprint} {asking.roles.get(asking.role_default)}"
+        # One host may have several servers, by paths.
+        told = f"{info.fingerprint} {urlsplit(remote.base_url).path} {asking.roles.get(asking.role_default)}"
         fingerprint = hashlib.sha256(told.encode()).hexdigest()[:16]
         info = replace(info, dimensions=width, prompts=tuple(sorted(asking.roles)), fingerprint=fingerprint)
     return made(Wire(target), info)
