@@ -62,6 +62,7 @@ def test_options_change_it() -> None:
         ({"base_url": URL, "timeout": "nan"}, "a number"),
         ({"base_url": URL, "retries": "1.5"}, "whole number from 0 to 10"),
         ({"base_url": URL, "api_key_header": "a b"}, "name of a header"),
+        ({"base_url": URL, "api_key_header": "Host"}, "cannot be Host, which the protocol itself needs"),
         *(
             ({"base_url": URL, "api_key_env": name}, "must name a variable")
             for name in ("API_KEY", "TEXTMILL_API_KEY", "LOCALAI_API_KEY", "PATH", "AWS_SECRET_ACCESS_KEY", "sk-123")

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from textmill.contract import ChatOptions, EmbedOptions, Kind, Message, Piece, RerankOptions
+from textmill.contract import ChatOptions, EmbedOptions, Kind, Message, Piece, RerankOptions, Scoring
 from textmill.errors import ConfigInvalid, InvalidInput, Unavailable
 from textmill.folder.model import ModelFile
 from textmill.folder.scan import scan
@@ -196,6 +196,17 @@ async def test_a_text_that_must_not_be_cut_is_told_to_services_that_can_refuse(t
                 assert server.bodies[-1][field] == value
 
 
+async def test_scores_are_the_servers_own_but_with_tei_which_has_raw_ones(tmp_path: Path) -> None:
+    async with opened(tmp_path, "tei", uses="[rerank]") as (model, server):
+        for scoring, raw in ((None, False), ("sigmoid", False), ("raw", True)):
+            await model.rerank_inputs("q", TEXTS[:2], RerankOptions(scoring=cast("Scoring | None", scoring)))
+            assert server.bodies[-1]["raw_scores"] is raw
+    async with opened(tmp_path, "cohere", uses="[rerank]") as (model, server):
+        await model.rerank_inputs("q", TEXTS[:2], RerankOptions())
+        with pytest.raises(InvalidInput, match="m has scores as its server gives them, which cannot become raw"):
+            await model.rerank_inputs("q", TEXTS[:2], RerankOptions(scoring="raw"))
+
+
 async def test_tei_is_asked_by_its_own_route_where_texts_must_not_be_cut(tmp_path: Path) -> None:
     async with opened(tmp_path, "tei") as (model, server):
         usual = await model.embed_inputs(TEXTS, EmbedOptions(dimensions=4))
@@ -284,6 +295,14 @@ async def test_a_fingerprint_knows_the_servers_of_one_host_by_their_paths(tmp_pa
             seen.add(model.info.fingerprint)
             model.close(0)
     assert len(seen) == 3
+
+
+@pytest.mark.parametrize("option", ["api_key_header:x-key", "api_key_scheme:Token"])
+def test_a_key_that_no_header_may_have_is_told_by_its_variable(option: str, tmp_path: Path) -> None:
+    file = file_of(tmp_path, "http://127.0.0.1:9/v1", "remote", option)
+    with pytest.raises(ConfigInvalid, match="the key of MILL_API_KEY has signs that no header may have") as caught:
+        open_remote(file, lambda _: "hush\nhush")
+    assert "hush" not in str(caught.value)
 
 
 async def test_a_key_is_the_first_that_is_set_and_goes_where_it_belongs(tmp_path: Path) -> None:

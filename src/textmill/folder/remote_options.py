@@ -18,6 +18,9 @@ from textmill.folder.remote_presets import PRESETS
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*_(?:API_KEY|API_TOKEN|TOKEN|PAT)")
 _OURS = ("TEXTMILL_", "LOCALAI_")
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+_TAKEN = frozenset(
+    ["host", "content-length", "content-type", "transfer-encoding", "connection", "accept", "accept-encoding", "user-agent", "te", "trailer", "upgrade", "expect"]
+)
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _VERSION = re.compile(r"[A-Za-z0-9.-]{1,32}")
 _MOST_S = 86_400.0
@@ -161,12 +164,20 @@ def _between(least: float, most: float, whole: type[int | float]) -> Callable[[s
     return read
 
 
+def _header(text: str, name: str) -> str:
+    read = _matching(_HEADER, "the name of a header, such as api-key")(text, name)
+    if read.lower() in _TAKEN:
+        msg = f"{name} cannot be {text}, which the protocol itself needs"
+        raise ConfigInvalid(msg)
+    return read
+
+
 _field = _matching(_FIELD, "the name of a field, such as input_type")
 
 _READS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "server": ("kind", _kind),
     "api_key_env": ("key_variables", _variables),
-    "api_key_header": ("key_header", _matching(_HEADER, "the name of a header, such as api-key")),
+    "api_key_header": ("key_header", _header),
     "api_key_scheme": ("key_scheme", _matching(_HEADER, "a word such as Bearer")),
     "api_version": ("query", _version),
     "timeout": ("timeout_s", _between(1, _MOST_S, float)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from textmill.contract import Scoring
 from textmill.providers.openai_embedding import every, scores_in
 from textmill.providers.openai_fields import count, items, object_of, table, tables
 from textmill.providers.remote_dialect import EmbedPiece, RankPiece, Request, Told
@@ -13,6 +14,7 @@ class Cohere:
     """POST ``/v2/embed`` and ``/v2/rerank`` (docs.cohere.com)."""
 
     takes_ids = False
+    scorings: tuple[Scoring, ...] = ()
 
     def embed(self, piece: EmbedPiece) -> Request:
         """Texts with the model and their type; ``truncate`` is NONE where texts that are too long are to be refused."""

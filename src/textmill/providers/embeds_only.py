@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
+from textmill.contract import Scoring
 from textmill.errors import WrongTask
 from textmill.providers.remote_dialect import RankPiece
 
@@ -12,6 +13,7 @@ class EmbedsOnly:
     """Refuses to rank; token ids are not in these protocols."""
 
     takes_ids = False
+    scorings: tuple[Scoring, ...] = ()
 
     def rank(self, piece: RankPiece) -> NoReturn:
         """Refused."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from textmill.contract import Scoring
 from textmill.providers.openai_fields import Unfit, count, finite, object_of, table, tables
 from textmill.providers.remote_dialect import EmbedPiece, RankPiece, Request, Told
 
@@ -13,6 +14,7 @@ class OpenAIEmbedding:
     """POST ``/embeddings`` and ``/rerank`` below the base URL."""
 
     takes_ids = True
+    scorings: tuple[Scoring, ...] = ()
 
     def embed(self, piece: EmbedPiece) -> Request:
         """Inputs with the model, and what says role, dimensions and encoding."""

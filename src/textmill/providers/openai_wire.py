@@ -415,7 +415,9 @@ def _head_of(target: Target, host: str) -> bytes:
     for name, value in headers.items():
         if not (name.isascii() and value.isascii() and name.isprintable() and value.isprintable()):
             what = (
-                f"the key of {target.key_setting or 'a server'}" if name == "Authorization" else f"the header {name!r}"
+                f"the key of {target.key_setting or 'a server'}"
+                if name in ("Authorization", target.key_header)
+                else f"the header {name!r}"
             )
             msg = f"{what} has signs that no header may have, such as the end of a line"
             raise ConfigInvalid(msg)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from textmill.contract import Scoring
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedPiece:
@@ -26,12 +28,13 @@ class EmbedPiece:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankPiece:
-    """Texts of one request that are ranked by their relevance to a query."""
+    """Texts of one request that are ranked by their relevance to a query, with ``raw`` by scores as the model's head gives them."""
 
     model: str
     query: str
     texts: Sequence[str]
     truncate: bool = True
+    raw: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ class RemoteDialect(Protocol):
 
     takes_ids: bool
     """Whether inputs may be lists of token ids."""
+    scorings: tuple[Scoring, ...]
+    """How scores may be asked for; empty where they are the server's own."""
 
     def embed(self, piece: EmbedPiece) -> Request:
         """The request for vectors."""

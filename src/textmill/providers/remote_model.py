@@ -152,11 +152,14 @@ class RemoteModel(Writes):
         if options.instruction is not None:
             msg = f"{self.info.name} takes no instruction; leave it out"
             raise InvalidInput(msg, param="instruction")
+        if options.scoring is not None and options.scoring not in self._asking.dialect.scorings:
+            msg = f"{self.info.name} has scores as its server gives them, which cannot become {options.scoring}; leave the scoring out"
+            raise InvalidInput(msg, param="scoring")
         began = time.perf_counter()
         most = self._asking.documents
         parts = [texts[first : first + most] for first in range(0, len(texts), most)]
         with self._counting():
-            one = partial(self._ranked, query, truncate=options.truncate)
+            one = partial(self._ranked, query, truncate=options.truncate, raw=options.scoring == "raw")
             made = await self._at_once.each(parts, one)
         return Scores(
             scores=np.concatenate([scores for scores, _ in made]),
@@ -207,10 +210,11 @@ class RemoteModel(Writes):
         told, server = await self._told(request, asking.dialect.vectors, len(piece))
         return vectors_of(told.values, server), shares(told.tokens, len(piece))
 
-    async def _ranked(self, query: str, piece: Sequence[str], *, truncate: bool) -> Made:
+    async def _ranked(self, query: str, piece: Sequence[str], *, truncate: bool, raw: bool) -> Made:
         """The scores of one request, and the tokens of each text."""
         dialect = self._asking.dialect
-        request = dialect.rank(RankPiece(model=self._asking.name, query=query, texts=piece, truncate=truncate))
+        asked = RankPiece(model=self._asking.name, query=query, texts=piece, truncate=truncate, raw=raw)
+        request = dialect.rank(asked)
         told, server = await self._told(request, dialect.scores, len(piece))
         return scores_of(told.values, server), shares(told.tokens, len(piece))
 

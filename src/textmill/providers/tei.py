@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from textmill.contract import Scoring
 from textmill.providers.openai_embedding import OpenAIEmbedding, every, scores_in
 from textmill.providers.openai_fields import objects_of
 from textmill.providers.remote_dialect import EmbedPiece, RankPiece, Request, Told
@@ -14,6 +15,8 @@ class Tei(OpenAIEmbedding):
 
     A server of TEI has one model, and passes over the name on these routes; textmill and gateways choose by it.
     """
+
+    scorings: tuple[Scoring, ...] = ("sigmoid", "raw")
 
     def embed(self, piece: EmbedPiece) -> Request:
         """As OpenAI's, or by ``/embed`` where texts that are too long are to be refused: OpenAI's has no word for that."""
@@ -30,7 +33,7 @@ class Tei(OpenAIEmbedding):
 
     def rank(self, piece: RankPiece) -> Request:
         """Texts with a query."""
-        body = {"query": piece.query, "texts": list(piece.texts), "truncate": piece.truncate}
+        body = {"query": piece.query, "texts": list(piece.texts), "truncate": piece.truncate, "raw_scores": piece.raw}
         return Request("/rerank", {"model": piece.model, **body}, beside=True)
 
     def scores(self, answer: Any, texts: int) -> Told:

@@ -143,7 +143,7 @@ def _tei(asked: Asked) -> Any:
         return [vector_of(text, role, width) for text in _texts(asked.body["inputs"], 32)]
     if asked.path != "/rerank":
         return _openai(asked, (), 32)
-    _expect(asked, "/rerank", ("model", "query", "texts", "truncate"))
+    _expect(asked, "/rerank", ("model", "query", "texts", "truncate", "raw_scores"))
     texts = _texts(asked.body["texts"], 32)
     return [{"index": index, "score": score_of(asked.body["query"], text)} for index, text in enumerate(texts)][::-1]
 
