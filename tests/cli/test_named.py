@@ -166,6 +166,16 @@ def test_what_a_file_says_and_no_backend_knows_is_told(command: Command, tmp_pat
     assert "no backend has an option 'retry'; did you mean retries?" in result.stderr
 
 
+def test_flags_that_mean_nothing_to_a_server_elsewhere_are_told(command: Command, tmp_path: Path) -> None:
+    with threaded_openai_server(service("remote")) as server:
+        model_file(tmp_path, "remote", server.base_url)
+        arguments = ["--models-path", str(tmp_path), "--dtype", "int8", "--cache-memory", "5", "--offline"]
+        result = command("embed", "there", *arguments, stdin=STDIN)
+    assert len(vectors(result)) == len(LINES)
+    told = [line.partition(" has no effect on there, whose engine is remote")[0] for line in result.stderr.splitlines()]
+    assert [line.rpartition(" ")[2] for line in told] == ["--dtype", "--cache-memory"]
+
+
 def test_another_model_than_expected_is_refused_wherever_it_runs_and_by_any_of_its_names(
     command: Command, tmp_path: Path
 ) -> None:

@@ -37,6 +37,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 _log = logging.getLogger(__name__)
 
 _OWN = tuple(option.name for option in options_of(ModelOptions))
+_NOT_HERE = ("remote", "python")
+"""Engines to which the options of `textmill.load` mean nothing, but those of `_OF_ALL`."""
+_OF_ALL = ("expect_fingerprint", "offline", "token", "cache_dir")
 _END_S = 5.0
 
 
@@ -111,6 +114,12 @@ def _of_file(
     from textmill.cli.loading import load_one  # noqa: PLC0415
     from textmill.store.fetching import Fetching  # noqa: PLC0415 - with the models
 
+    if file.engine in _NOT_HERE:
+        for name in _OWN:
+            if name not in _OF_ALL and given.get(name) not in (None, ()):
+                _log.warning(
+                    "--%s has no effect on %s, whose engine is %s", name.replace("_", "-"), file.name, file.engine
+                )
     said = {name: value for name, value in file.options.items() if given.get(name) in (None, ())}
     gallery = open_gallery(options)
     undo.callback(gallery.close)

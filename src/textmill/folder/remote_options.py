@@ -19,7 +19,20 @@ _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*_(?:API_KEY|API_TOKEN|TOKEN|PAT)")
 _OURS = ("TEXTMILL_", "LOCALAI_")
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _TAKEN = frozenset(
-    ["host", "content-length", "content-type", "transfer-encoding", "connection", "accept", "accept-encoding", "user-agent", "te", "trailer", "upgrade", "expect"]
+    [
+        "host",
+        "content-length",
+        "content-type",
+        "transfer-encoding",
+        "connection",
+        "accept",
+        "accept-encoding",
+        "user-agent",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+    ]
 )
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _VERSION = re.compile(r"[A-Za-z0-9.-]{1,32}")
