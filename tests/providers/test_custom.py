@@ -203,6 +203,31 @@ def test_what_cannot_be_a_model_is_refused(given: object, said: dict[str, Any], 
         textmill.custom(given, **said)
 
 
+def test_what_closing_raises_is_logged_and_keeps_nobody_from_closing(caplog: pytest.LogCaptureFixture) -> None:
+    class Stuck(Letters):
+        def close(self) -> None:
+            exit(3)  # noqa: PLR1722 - whatever people's code does
+
+    with textmill.custom(Stuck()) as model:
+        pass
+    assert not model.ready
+    assert "Stuck.close failed" in caplog.text
+
+
+async def test_closing_may_be_a_coroutine() -> None:
+    closed = []
+
+    class Async:
+        def embed(self, texts: list[str]) -> list[list[float]]:
+            return [[1.0]] * len(texts)
+
+        async def close(self) -> None:
+            closed.append(True)
+
+    textmill.custom(Async()).close()
+    assert closed == [True]
+
+
 def test_numbers_of_numpy_are_numbers() -> None:
     with textmill.custom(Letters(), dimensions=np.int64(3)) as model:
         assert type(model.info.dimensions) is int

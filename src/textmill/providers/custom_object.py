@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, get_args
@@ -13,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from textmill.errors import ConfigInvalid, ForwardFailed, TextmillError
+
+_log = logging.getLogger("textmill")
 
 Floats = npt.NDArray[np.float32]
 Verb = Literal["embed", "rerank", "classify"]
@@ -75,10 +79,17 @@ class CustomObject:
         return self._array("classify", self._called("classify", keywords, list(inputs)), len(inputs), axes=2)
 
     def close(self) -> None:
-        """Have it let go of what it holds, where it has a method for that."""
+        """Have it let go of what it holds, where it has a method for that; what that raises is logged, as others are closed, too."""
         close = getattr(self._given, "close", None)
-        if callable(close):
-            close()
+        if not callable(close):
+            return
+        try:
+            made = close()
+            if inspect.isawaitable(made):
+                with ThreadPoolExecutor(1) as aside:  # this thread may have a loop that runs
+                    aside.submit(asyncio.run, _awaited(made)).result()
+        except (Exception, SystemExit):  # noqa: BLE001 - somebody else's code
+            _log.exception("%s.close failed", self.title)
 
     def failed(self, verb: str, why: str) -> ForwardFailed:
         """The error that blames a verb of the object."""
