@@ -118,8 +118,10 @@ async def test_the_task_of_similarity_makes_it_what_post_to_the_root_does(
 def test_instances_are_answered_in_order(model: str, instances: list[Any], live: httpx.Client) -> None:
     answer = live.post(f"/m/{model}/vertex", json={"instances": instances})
     assert answer.status_code == 200, answer.text
-    alone = [live.post(f"/m/{model}", json=instance).json() for instance in instances]
-    assert answer.json() == {"predictions": alone}
+    alone = [live.post(f"/m/{model}", json=instance) for instance in instances]
+    assert answer.json() == {"predictions": [each.json() for each in alone]}
+    told = {each.headers["x-model-fingerprint"] for each in alone}
+    assert set(answer.headers.get_list("x-model-fingerprint")) == told
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from textmill.http.tei_pipelines import (
 )
 from textmill.http.tei_rank import PredictRequest, RerankRequest, predict, rerank
 from textmill.http.tei_similarity import SimilarityRequest, similarity
+from textmill.store.about import FINGERPRINT
 from textmill.telemetry.tei import Form
 
 T = TypeVar("T")
@@ -132,11 +133,14 @@ async def vertex(service: Service, request: VertexRequest) -> Answer:
             return_exceptions=True,
         )
     bodies: list[bytes] = []
+    fingerprints: set[tuple[str, str]] = set()
     for answer in answers:
         if isinstance(answer, BaseException):
             raise answer
         bodies.append(answer.body)
-    return Answer(b'{"predictions":[' + b",".join(bodies) + b"]}", model=model.info.name)
+        fingerprints |= {pair for pair in answer.headers if pair[0] == FINGERPRINT}
+    told = tuple(fingerprints) if len(fingerprints) == 1 else ()  # an instance may name a model of its own
+    return Answer(b'{"predictions":[' + b",".join(bodies) + b"]}", headers=told, model=model.info.name)
 
 
 async def _instance(service: Service, model: Model, body: bytes, index: int) -> Answer:

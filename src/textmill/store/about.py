@@ -7,6 +7,7 @@ import time
 from textmill.contract import Answered, ModelInfo
 from textmill.telemetry.request import note_characters
 
+FINGERPRINT = "x-model-fingerprint"
 _TOLD = 256
 """Inputs of which one by one is told; proxies take heads of a few kilobytes."""
 
@@ -29,7 +30,7 @@ def about(info: ModelInfo, made: Answered, characters: int, started: float) -> t
         ("x-tokenization-time", str(round(made.timings.tokenize * 1000))),
         ("x-queue-time", str(round(made.timings.queue * 1000))),
         ("x-inference-time", str(round(made.timings.inference * 1000))),
-        ("x-model-fingerprint", info.fingerprint),
+        (FINGERPRINT, info.fingerprint),
     )
     if len(made.tokens) <= _TOLD:
         pairs = (*pairs, ("x-input-tokens", ",".join(map(str, made.tokens))))
