@@ -207,6 +207,28 @@ async def test_scores_are_the_servers_own_but_with_tei_which_has_raw_ones(tmp_pa
             await model.rerank_inputs("q", TEXTS[:2], RerankOptions(scoring="raw"))
 
 
+async def test_an_input_that_is_refused_is_found_in_the_call_and_not_in_its_piece_only(tmp_path: Path) -> None:
+    def script(asked: Asked) -> Answer:
+        for number, text in enumerate(asked.body["input"]):
+            if text == "long":
+                return Answer(status=413, body={"error": {"message": f"input {number} is too long"}})
+        if "strange" in asked.body["input"]:
+            return Answer(status=400, body={"error": {"message": "no such thing"}})
+        return Answer(body={"data": [{"embedding": [1.0]} for _ in asked.body["input"]]})
+
+    async with openai_server(script) as server:
+        file = file_of(tmp_path, server.base_url, "remote", "inputs_per_request:4")
+        model = await asyncio.to_thread(open_remote, file, lambda _: "k")
+        for texts, says in (
+            (["a"] * 5 + ["long"], r"input 1 is too long \(numbers are those of a request with the inputs 4 to 5\)$"),
+            (["a", "long"], "input 1 is too long$"),
+            (["a"] * 5 + ["strange"], "no such thing$"),
+        ):
+            with pytest.raises(InvalidInput, match=says):
+                await model.embed_inputs(texts, EmbedOptions())
+        model.close(0)
+
+
 async def test_tei_is_asked_by_its_own_route_where_texts_must_not_be_cut(tmp_path: Path) -> None:
     async with opened(tmp_path, "tei") as (model, server):
         usual = await model.embed_inputs(TEXTS, EmbedOptions(dimensions=4))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Protocol
+from itertools import accumulate
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -32,7 +33,7 @@ from textmill.providers.openai_fields import Unfit
 from textmill.providers.openai_speech import Speech
 from textmill.providers.openai_wire import Wire
 from textmill.providers.openai_writer import Writer
-from textmill.providers.pieces import AtOnce, pieces
+from textmill.providers.pieces import AtOnce, pieces, told_as_a_whole
 from textmill.providers.remote_dialect import EmbedPiece, RankPiece, Request, Told
 from textmill.providers.repeating import ask
 from textmill.providers.writes import Writes
@@ -43,6 +44,7 @@ _MOST_ID = 2**31 - 1
 _TEXTS = TextProfile(prompts={}, default_prompt="", max_tokens=0)
 _PLAIN = Role()
 
+P = TypeVar("P")
 Made = tuple[Floats, tuple[int, ...]]
 """Vectors (inputs, width) or scores (texts), and the tokens of each."""
 
@@ -134,7 +136,7 @@ class RemoteModel(Writes):
         began = time.perf_counter()
         with self._counting():
             one = partial(self._embedded, role, fields, truncate=options.truncate)
-            made = await self._at_once.each(list(pieces(items, asking.inputs, asking.size)), one)
+            made = await self._each(list(pieces(items, asking.inputs, asking.size)), one)
         vectors = np.concatenate([self._fit(vectors, options) for vectors, _ in made])
         return Embeddings(
             vectors=scaled(vectors, self._norm(options)),
@@ -160,7 +162,7 @@ class RemoteModel(Writes):
         parts = [texts[first : first + most] for first in range(0, len(texts), most)]
         with self._counting():
             one = partial(self._ranked, query, truncate=options.truncate, raw=options.scoring == "raw")
-            made = await self._at_once.each(parts, one)
+            made = await self._each(parts, one)
         return Scores(
             scores=np.concatenate([scores for scores, _ in made]),
             tokens=tuple(count for _, counts in made for count in counts),
@@ -191,6 +193,16 @@ class RemoteModel(Writes):
             async with aclosing(write(writer)) as events:
                 async for event in events:
                     yield event
+
+    async def _each(self, parts: Sequence[Sequence[P]], one: Callable[[Sequence[P]], Awaitable[Made]]) -> list[Made]:
+        """What each part of a call's inputs has, in their order."""
+        firsts = list(accumulate(map(len, parts), initial=0))
+
+        async def work(number: int) -> Made:
+            part = parts[number]
+            return await told_as_a_whole(one(part), firsts[number], len(part), firsts[-1])
+
+        return await self._at_once.each(range(len(parts)), work)
 
     async def _embedded(
         self, role: Role, fields: dict[str, Any], piece: Sequence[str | list[int]], *, truncate: bool
