@@ -220,7 +220,7 @@ async def test_an_input_that_is_refused_is_found_in_the_call_and_not_in_its_piec
         file = file_of(tmp_path, server.base_url, "remote", "inputs_per_request:4")
         model = await asyncio.to_thread(open_remote, file, lambda _: "k")
         for texts, says in (
-            (["a"] * 5 + ["long"], r"input 1 is too long \(numbers are those of a request with the inputs 4 to 5\)$"),
+            (["a"] * 5 + ["long"], r"input 1 is too long \(counted from input 4\)$"),
             (["a", "long"], "input 1 is too long$"),
             (["a"] * 5 + ["strange"], "no such thing$"),
         ):

@@ -205,6 +205,18 @@ def test_an_answer_of_another_kind_is_an_error_that_names_the_server(scripted: O
         there.embed("text")
 
 
+def test_an_input_that_is_refused_is_found_in_the_whole_call(scripted: OpenAIServer) -> None:
+    def refusing(asked: Asked) -> Answer:
+        texts = asked.body["input"]
+        return Answer(status=422, body={"error": f"input {texts.index('')} is empty"}) if "" in texts else echo(asked)
+
+    scripted.script = refusing
+    with textmill.connect(scripted.base_url) as there:
+        for embed in (there.embed, lambda texts: asyncio.run(there.aembed(texts))):
+            with pytest.raises(InvalidInput, match=rf"input 1 is empty \(counted from input {INPUTS}\)"):
+                embed(["text"] * (INPUTS + 1) + [""])
+
+
 def test_vectors_stand_where_their_index_says(scripted: OpenAIServer) -> None:
     data = [{"index": 1, "embedding": [2.0]}, {"index": 0, "embedding": [1.0]}]
     scripted.script = lambda _: Answer(body={"data": data})

@@ -11,6 +11,7 @@ from textmill.cli.lines import Window, total_size, windows
 from textmill.cli.logs import start_logging
 from textmill.cli.progress import progress
 from textmill.config import ModelOptions, available_threads, command_options, prepare_process
+from textmill.tasks.parted import counted_from
 
 if TYPE_CHECKING:
     from textmill.store.model import Model
@@ -47,10 +48,17 @@ def _computed(compute: Callable[[Sequence[str]], A], source: Iterator[Window]) -
     """Windows with what was computed of them. The next one is read and computed while the caller writes this one."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="textmill-compute")
     waiting: tuple[Window, Future[A]] | None = None
+    first = 0
+
+    def computed(texts: Sequence[str], first: int) -> A:
+        with counted_from(first):
+            return compute(texts)
+
     try:
         for window in source:
             done = waiting and (waiting[0], waiting[1].result())
-            waiting = (window, pool.submit(compute, window.texts))
+            waiting = (window, pool.submit(computed, window.texts, first))
+            first += len(window.texts)
             if done:
                 yield done
         if waiting:

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 
-from textmill.errors import InvalidInput
-
 P = TypeVar("P")
 A = TypeVar("A")
-
-_NUMBERED = re.compile(r"\b(?:input|text|document|item|index)s?\W{1,2}\d", re.IGNORECASE)
-"""Such as ``input 8`` and ``texts[8]``."""
 
 
 def pieces(inputs: Sequence[str | list[int]], most: int, size: int = 0) -> Iterator[list[str | list[int]]]:
@@ -32,20 +26,6 @@ def pieces(inputs: Sequence[str | list[int]], most: int, size: int = 0) -> Itera
         piece.append(item)
         held += needed
     yield piece
-
-
-async def told_as_a_whole(work: Awaitable[A], first: int, count: int, whole: int) -> A:
-    """What the work on ``count`` of a call's inputs gives.
-
-    A server numbers the inputs that it refuses as its own request has them: where that is a piece of the call, the error says which.
-    """
-    try:
-        return await work
-    except InvalidInput as error:
-        if count == whole or not _NUMBERED.search(str(error)):
-            raise
-        msg = f"{error} (numbers are those of a request with the inputs {first} to {first + count - 1})"
-        raise type(error)(msg, param=error.param, index=error.index) from None
 
 
 class AtOnce:

@@ -33,11 +33,12 @@ from textmill.providers.openai_fields import Unfit
 from textmill.providers.openai_speech import Speech
 from textmill.providers.openai_wire import Wire
 from textmill.providers.openai_writer import Writer
-from textmill.providers.pieces import AtOnce, pieces, told_as_a_whole
+from textmill.providers.pieces import AtOnce, pieces
 from textmill.providers.remote_dialect import EmbedPiece, RankPiece, Request, Told
 from textmill.providers.repeating import ask
 from textmill.providers.writes import Writes
 from textmill.tasks.norms import EUCLID, NONE, scaled
+from textmill.tasks.parted import counted_from
 from textmill.tasks.texts import TextProfile, prompt_of, refuse_nothing
 
 _MOST_ID = 2**31 - 1
@@ -199,8 +200,8 @@ class RemoteModel(Writes):
         firsts = list(accumulate(map(len, parts), initial=0))
 
         async def work(number: int) -> Made:
-            part = parts[number]
-            return await told_as_a_whole(one(part), firsts[number], len(part), firsts[-1])
+            with counted_from(firsts[number]):
+                return await one(parts[number])
 
         return await self._at_once.each(range(len(parts)), work)
 

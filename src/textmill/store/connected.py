@@ -32,6 +32,7 @@ from textmill.providers.openai_fields import Unfit, count, finite, object_of, ob
 from textmill.providers.retry_hints import retry_after
 from textmill.tasks.best import check_top
 from textmill.tasks.inputs import as_query, as_texts
+from textmill.tasks.parted import counted_from
 
 INPUTS = 512
 """Texts of one request: few enough for a server's limit on bodies, enough to fill its batches."""
@@ -133,8 +134,7 @@ class Connected:
     ) -> npt.NDArray[np.float32]:
         """As `Model.embed`: float32 (texts, dimensions), which have length one where the server makes them so. No texts give an array (0, 0)."""
         bodies = self._embeddings(texts, prompt, prompt_name, dimensions, kind)
-        parts = [_vectors(self._ask("/v1/embeddings", body), len(body["input"]), self._title) for body in bodies]
-        return _joined(parts, self._title)
+        return self._joined(self._asks("/v1/embeddings", bodies), bodies)
 
     async def aembed(
         self,
@@ -147,9 +147,7 @@ class Connected:
     ) -> npt.NDArray[np.float32]:
         """`embed` for event loops."""
         bodies = self._embeddings(texts, prompt, prompt_name, dimensions, kind)
-        answers = await self._aask("/v1/embeddings", bodies)
-        both = zip(answers, bodies, strict=True)
-        return _joined([_vectors(answer, len(body["input"]), self._title) for answer, body in both], self._title)
+        return self._joined(await self._aask("/v1/embeddings", bodies), bodies)
 
     def embed_sparse(
         self, texts: str | Iterable[str], *, kind: Kind = "document", top: int | None = None
@@ -157,8 +155,7 @@ class Connected:
         """As `Model.embed_sparse`."""
         check_top(top)
         bodies = self._sparse_embeddings(texts, kind)
-        answers = [self._ask("/embed_sparse", body) for body in bodies]
-        return _sparse_vectors(answers, bodies, top, self._title)
+        return _sparse_vectors(self._asks("/embed_sparse", bodies), bodies, top, self._title)
 
     async def aembed_sparse(
         self, texts: str | Iterable[str], *, kind: Kind = "document", top: int | None = None
@@ -236,6 +233,18 @@ class Connected:
         body = {"query": as_query(query), "documents": listed, "return_documents": False, **self._model, **limit}
         return body, listed
 
+    def _joined(self, answers: Sequence[Any], bodies: Sequence[_Body]) -> npt.NDArray[np.float32]:
+        """The vectors of all answers in the order of the texts."""
+        both = zip(answers, bodies, strict=True)
+        return _joined([_vectors(answer, len(body["input"]), self._title) for answer, body in both], self._title)
+
+    def _asks(self, path: str, bodies: Sequence[_Body]) -> list[Any]:
+        answers = []
+        for number, body in enumerate(bodies):
+            with counted_from(number * INPUTS):
+                answers.append(self._ask(path, body))
+        return answers
+
     def _ask(self, path: str, body: _Body) -> Any:
         attempt = 0
         while True:
@@ -249,7 +258,11 @@ class Connected:
     async def _aask(self, path: str, bodies: Sequence[_Body]) -> list[Any]:
         # A client for each call: one that stays would belong to the event loop of its first, and could not be closed from elsewhere.
         async with httpx.AsyncClient(headers=self._headers, timeout=self._timeout_s, verify=self._trust) as client:
-            return [await self._aasked(client, path, body) for body in bodies]
+            answers = []
+            for number, body in enumerate(bodies):
+                with counted_from(number * INPUTS):
+                    answers.append(await self._aasked(client, path, body))
+            return answers
 
     async def _aasked(self, client: httpx.AsyncClient, path: str, body: _Body) -> Any:
         attempt = 0
