@@ -13,9 +13,8 @@ from textmill import __version__
 from textmill.cli.named import named_flags, opened
 from textmill.cli.stream import stream
 from textmill.cli.vectors import BINARY, FORMATS, output
-from textmill.contract import EmbedOptions, ModelInfo
+from textmill.contract import USUAL, EmbedOptions, ModelInfo
 from textmill.errors import ConfigInvalid
-from textmill.tasks.norms import EUCLID
 from textmill.tasks.sides import side_prompt
 
 if TYPE_CHECKING:
@@ -112,7 +111,7 @@ def facts_of(info: ModelInfo, asked: EmbedOptions) -> Mapping[str, str]:
 
 def _normalized(info: ModelInfo, asked: EmbedOptions) -> str | None:
     """Whether vectors were scaled to unit length; None where they came from elsewhere, which does not say."""
-    usual = info.defaults.norm == EUCLID
+    usual = info.defaults.norm == USUAL.norm
     if asked.normalize is None and usual and info.runtime in _AS_THEY_COME:
         return None
     return "true" if asked.normalize or (asked.normalize is None and usual) else "false"
