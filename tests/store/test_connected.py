@@ -25,6 +25,7 @@ from textmill.errors import (
     Overloaded,
     TextmillError,
     Unavailable,
+    WrongTask,
 )
 from textmill.http.app import create_app
 from textmill.http.settings import HttpSettings
@@ -177,7 +178,10 @@ def test_a_server_that_stays_busy_or_asks_for_long_waits_is_overloaded(scripted:
     ("status", "body", "error", "says"),
     [
         (400, {"error": {"message": "no"}, "message": "it is wrong"}, InvalidInput, "400: it is wrong"),
+        (400, {"error": {"message": "no", "code": "wrong_task"}}, WrongTask, "400: no"),
         (401, {"error": "who?", "error_type": "Unauthorized"}, ConfigInvalid, "401: who?"),
+        (424, {"error": "it broke", "error_type": "Backend"}, ForwardFailed, "424: it broke"),
+        (418, [], Unavailable, r"418: \[\]"),
         (404, {"detail": "no such model"}, ModelNotFound, "404: no such model"),
         (422, b"plain words", InvalidInput, "422: plain words"),
         (500, {"error": {"message": "nested"}}, ForwardFailed, "500: nested"),
@@ -321,6 +325,15 @@ def test_a_key_that_no_header_may_have_is_refused_and_never_told(given: dict[str
     with pytest.raises(ConfigInvalid, match=f"^{says} has signs") as caught:
         textmill.connect("http://127.0.0.1:9", **given)
     assert "hush" not in str(caught.value)
+
+
+def test_a_key_that_a_server_repeats_is_not_told_and_the_field_that_is_wrong_is(scripted: OpenAIServer) -> None:
+    error = {"message": "hush-hush may not have 9 dimensions", "param": "dimensions"}
+    scripted.script = lambda _: Answer(status=400, body={"error": error})
+    with textmill.connect(scripted.base_url, api_key="hush-hush") as there, pytest.raises(InvalidInput) as caught:
+        there.embed("text", dimensions=9)
+    assert str(caught.value).endswith("answered 400: … may not have 9 dimensions")
+    assert caught.value.param == "dimensions"
 
 
 def test_a_password_in_the_url_is_never_told() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +26,7 @@ from textmill.errors import (
     Overloaded,
     TextmillError,
     Unavailable,
+    WrongTask,
 )
 from textmill.providers.answered import vectors_of
 from textmill.providers.openai_embedding import OpenAIEmbedding
@@ -50,8 +52,11 @@ _ERRORS: Mapping[int, type[TextmillError]] = {
     404: ModelNotFound,
     413: InvalidInput,
     422: InvalidInput,
+    424: ForwardFailed,
     500: ForwardFailed,
 }
+_SECRET = re.compile("auth|cookie|key|secret|token", re.IGNORECASE)
+"""Headers whose values no message has."""
 _Body = dict[str, Any]
 _Outcome = httpx.Response | httpx.RequestError
 _OPENAI = OpenAIEmbedding()
@@ -251,7 +256,7 @@ class Connected:
             outcome = self._sent(path, body)
             pause = _pause_s(outcome, attempt) if attempt < self._retries else None
             if pause is None:
-                return _content(outcome, self._title)
+                return self._content(outcome)
             time.sleep(pause)
             attempt += 1
 
@@ -274,9 +279,25 @@ class Connected:
                 outcome = error
             pause = _pause_s(outcome, attempt) if attempt < self._retries else None
             if pause is None:
-                return _content(outcome, self._title)
+                return self._content(outcome)
             await asyncio.sleep(pause)
             attempt += 1
+
+    def _content(self, outcome: _Outcome) -> Any:
+        """What a server has answered. Raises what a local model would have raised."""
+        if isinstance(outcome, httpx.RequestError):
+            msg = f"{self._title} does not answer: {outcome or type(outcome).__name__}"
+            raise Unavailable(msg) from outcome
+        if outcome.is_success:
+            try:
+                return outcome.json()
+            except ValueError as error:
+                raise _strange(self._title) from error
+        says = _facts(outcome).get("message") or outcome.text[:200]
+        for name, value in self._headers.items():  # a server may repeat a key
+            if value and _SECRET.search(name):
+                says = says.replace(value.removeprefix("Bearer "), "…")
+        raise _error_of(outcome, f"{self._title} answered {outcome.status_code}: {says}")
 
     def _sent(self, path: str, body: _Body) -> _Outcome:
         try:
@@ -313,33 +334,30 @@ def _pause_s(outcome: _Outcome, attempt: int) -> float | None:
     return usual if hint is None else hint if hint <= _LONGEST_PAUSE_S else None
 
 
-def _content(outcome: _Outcome, url: str) -> Any:
-    """What a server has answered. Raises what a local model would have raised."""
-    if isinstance(outcome, httpx.RequestError):
-        msg = f"{url} does not answer: {outcome or type(outcome).__name__}"
-        raise Unavailable(msg) from outcome
-    if outcome.is_success:
-        try:
-            return outcome.json()
-        except ValueError as error:
-            raise _strange(url) from error
-    msg = f"{url} answered {outcome.status_code}: {_message(outcome)}"
-    if outcome.status_code == _BUSY:
-        raise Overloaded(msg, retry_after=retry_after(outcome.headers) or 1.0)
-    raise _ERRORS.get(outcome.status_code, Unavailable)(msg)
+def _error_of(response: httpx.Response, says: str) -> TextmillError:
+    """What a local model would have raised in place of an answer that is none of success."""
+    status, told = response.status_code, _facts(response)
+    if status == _BUSY:
+        return Overloaded(says, retry_after=retry_after(response.headers) or 1.0)
+    kind = _ERRORS.get(status, Unavailable)
+    if not issubclass(kind, InvalidInput):
+        return kind(says)
+    param = told.get("param")
+    kind = WrongTask if told.get("code") == "wrong_task" else kind
+    return kind(says, param=param if isinstance(param, str) else None)
 
 
-def _message(response: httpx.Response) -> str:
-    """What an error says of itself, in any of the dialects, or the beginning of its body."""
+def _facts(response: httpx.Response) -> Mapping[str, Any]:
+    """The error object of a body: OpenAI's nested one, or that of the dialects that have it flat; empty where there is none."""
     try:
         body = response.json()
     except ValueError:
-        return response.text[:200]
+        return {}
     if not isinstance(body, dict):
-        return response.text[:200]
+        return {}
     inside = body["error"] if isinstance(body.get("error"), dict) else {}
-    found = (body.get("message"), inside.get("message"), body.get("error"), body.get("detail"))
-    return next((each for each in found if isinstance(each, str)), response.text[:200])
+    words = (body.get("message"), inside.get("message"), body.get("error"), body.get("detail"))
+    return {**inside, "message": next((each for each in words if isinstance(each, str)), "")}
 
 
 def _vectors(answer: Any, inputs: int, url: str) -> npt.NDArray[np.float32]:
