@@ -76,6 +76,7 @@ def test_keywords_become_options(keywords: dict[str, Any], options: dict[str, An
 @pytest.mark.parametrize(
     ("keywords", "said"),
     [
+        ({"backend": "ipex"}, "backend 'ipex' is no longer there; torch is taken"),
         ({"something": 1}, "Cls does nothing with 'something' here"),
         ({"device": "tpu"}, "not on 'tpu'; the CPU is taken"),
         ({"model_kwargs": {"strange": 1}}, "model_kwargs['strange']"),

@@ -53,8 +53,10 @@ def both(
         {"activation_fct": torch.nn.Softmax(dim=-1)},
         {"convert_to_tensor": True},
         {"show_progress_bar": True, "batch_size": 1, "num_workers": 0},
+        {"prompt": "judge: "},
+        {"processing_kwargs": {}},
     ],
-    ids=range(8),  # a function prints its address, which is another in each of pytest's workers
+    ids=range(10),  # a function prints its address, which is another in each of pytest's workers
 )
 def test_scores_are_those_of_sentence_transformers(both: tuple[CrossEncoder, Any], keywords: dict[str, Any]) -> None:
     ours, theirs = both
@@ -103,6 +105,16 @@ def test_a_length_cuts_as_in_sentence_transformers(tmp_path: Path) -> None:
         np.testing.assert_allclose(ours.predict(PAIRS), theirs.predict([list(pair) for pair in PAIRS]), atol=1e-5)
 
 
+def test_arguments_are_taken_as_by_older_releases(tmp_path: Path) -> None:
+    folder = told_apart(tiny_reranker(tmp_path / "tiny"))
+    with CrossEncoder(folder, 1, 20, "Identity", "cpu") as ours:
+        assert (ours.num_labels, ours.max_length, ours.default_activation_function) == (1, 20, "Identity")
+    with CrossEncoder(model_name=folder, tokenizer_args={"model_max_length": 9}) as ours:
+        assert ours.max_length == 9
+    with pytest.raises(TypeError, match="give the others by their names"):
+        CrossEncoder(folder, 1, 20, None, "cpu", "more")
+
+
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     with CrossEncoder(tiny_reranker(tmp_path / "tiny")) as model:
         assert model.predict([]).shape == (0,)
@@ -110,8 +122,8 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
             model.predict([("a", "b"), ("a",)])
         with pytest.raises(ValueError, match="predict takes no 'colour'"):
             model.predict(PAIRS, colour=1)
-        with pytest.raises(NotImplementedError, match="takes no prompt"):
-            model.predict(PAIRS, prompt="judge: ")
+        with pytest.raises(ValueError, match="there is one text, 'ab', where pairs"):
+            model.predict("ab")
         with pytest.raises(TypeError, match="activation_fn is 3"):
             model.predict(PAIRS, activation_fn=3)  # type: ignore[arg-type]
     with pytest.raises(ConfigInvalid, match="num_labels is 3, and the model scores 1"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 import sentence_transformers
 import torch  # noqa: TID253 - the reference runs on it
 
-from textmill.compat import SentenceTransformer
+from textmill.compat import CrossEncoder, SentenceTransformer, SparseEncoder
 from textmill.compat.sentence_transformer import OutputValue
 from textmill.errors import ConfigInvalid, InvalidInput, ModelNotFound
 from textmill.testing.checkpoints import tiny_bert
@@ -66,7 +67,9 @@ def close(ours: Any, theirs: Any, tolerance: float = 1e-5) -> None:
         {"prompt_name": "query", "batch_size": 2},
         {"precision": "binary"},
         {"precision": "ubinary"},
+        {"precision": None},
         {"task": "query", "show_progress_bar": True},
+        {"task": "retrieval"},
     ],
     ids=str,
 )
@@ -134,7 +137,9 @@ def test_a_shorter_length_cuts_as_in_sentence_transformers(folder: Path) -> None
         assert ours.max_seq_length == ours.tokenizer.model_max_length > 12
 
 
-@pytest.mark.parametrize("inputs", ["a text", ["a text"], ("a text", "b"), np.array(["a", "b"]), [], {"a": 0}.keys()])
+@pytest.mark.parametrize(
+    "inputs", ["a text", ["a text"], ("a text", "b"), np.array(["a", "b"]), np.str_("a"), [], {"a": 0}.keys()]
+)
 def test_what_goes_in_comes_out_in_the_same_shape(ours: SentenceTransformer, theirs: Any, inputs: Any) -> None:
     mine = ours.encode(inputs)
 
@@ -160,11 +165,14 @@ def test_tensors_come_out_where_they_are_asked_for(ours: SentenceTransformer, th
     close(listed[0].cpu().detach().numpy(), mine[0])
 
 
+@pytest.mark.parametrize("cut", [None, 5])
 @pytest.mark.parametrize("value", ["token_embeddings", None])
 def test_states_of_tokens_are_those_of_sentence_transformers(
-    ours: SentenceTransformer, theirs: Any, value: OutputValue | None
+    ours: SentenceTransformer, theirs: Any, value: OutputValue | None, cut: int | None
 ) -> None:
-    mine, reference = ours.encode(TEXTS, output_value=value), theirs.encode(TEXTS, output_value=value, batch_size=1)
+    mine, reference = (
+        each.encode(TEXTS, output_value=value, batch_size=1, truncate_dim=cut) for each in (ours, theirs)
+    )
 
     assert len(mine) == len(TEXTS)
     for one, other in zip(mine, reference, strict=True):
@@ -183,7 +191,52 @@ def test_each_measure_is_that_of_sentence_transformers(ours: SentenceTransformer
     close(ours.similarity(a, b), theirs.similarity(a, b), 1e-3 if name == "euclidean" else 1e-4)
     close(ours.similarity(a[0], list(b)), theirs.similarity(a[0], list(b)), 1e-3 if name == "euclidean" else 1e-4)
     close(ours.similarity_pairwise(a, b), theirs.similarity_pairwise(a, b), 1e-4)
+    one, other = torch.tensor(a[0]), torch.tensor(b[0])
+    close(ours.similarity_pairwise(one, other), theirs.similarity_pairwise(one, other), 1e-4)
     assert ours.similarity_fn_name == name
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "meant"),
+    [
+        (SentenceTransformer, "multi-qa-MiniLM-L6-cos-v1", "sentence-transformers/multi-qa-MiniLM-L6-cos-v1"),
+        (SentenceTransformer, "bert-base-nli-mean-tokens", "sentence-transformers/bert-base-nli-mean-tokens"),
+        (SentenceTransformer, "bert-base-uncased", "google-bert/bert-base-uncased"),
+        (SentenceTransformer, "owner/model", "owner/model"),
+        (CrossEncoder, "ms-marco-MiniLM-L6-v2", "cross-encoder/ms-marco-MiniLM-L6-v2"),
+        (SparseEncoder, "some-model", "sparse-encoder/some-model"),
+    ],
+)
+def test_a_name_without_its_owner_is_of_the_organisation_of_the_class(
+    tmp_path: Path, kind: Any, given: str, meant: str
+) -> None:
+    with pytest.raises(ModelNotFound, match=f"hf download {meant}`"):
+        kind(given, cache_folder=str(tmp_path), local_files_only=True)
+
+
+def test_models_are_found_where_sentence_transformers_keeps_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    stored = tmp_path / "models--sentence-transformers--tiny"
+    (stored / "snapshots").mkdir(parents=True)
+    (stored / "refs").mkdir()
+    (stored / "refs" / "main").write_text("abc")
+    (stored / "snapshots" / "abc").symlink_to(folder)
+    monkeypatch.setenv("SENTENCE_TRANSFORMERS_HOME", str(tmp_path))
+    monkeypatch.delenv("TEXTMILL_CACHE_DIR", raising=False)
+
+    with SentenceTransformer("tiny", cache_folder=None, local_files_only=True) as model:
+        assert model.encode("a").shape == (32,)
+    with pytest.raises(ModelNotFound):
+        SentenceTransformer("tiny", cache_folder=str(tmp_path / "other"), local_files_only=True)
+
+
+def test_a_measure_of_the_files_that_is_not_of_the_class_is_the_usual_one(tmp_path: Path) -> None:
+    folder = tiny_bert(tmp_path / "tiny")
+    settings = folder / "config_sentence_transformers.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "similarity_fn_name": "maxsim"}))
+    with SentenceTransformer(folder) as ours:
+        assert ours.similarity_fn_name == "cosine"
 
 
 def test_the_tokenizer_reads_as_that_of_transformers(ours: SentenceTransformer, theirs: Any) -> None:
@@ -191,7 +244,26 @@ def test_the_tokenizer_reads_as_that_of_transformers(ours: SentenceTransformer, 
         assert ours.tokenizer.encode(text) == theirs.tokenizer.encode(text)
         assert ours.tokenizer(text)["input_ids"] == theirs.tokenizer(text)["input_ids"]
         assert ours.tokenizer.tokenize(text) == theirs.tokenizer.tokenize(text)
+        assert ours.tokenizer.tokenize(text, add_special_tokens=True) == theirs.tokenizer.tokenize(
+            text, add_special_tokens=True
+        )
+        several: list[dict[str, Any]] = [
+            {"max_length": 4},
+            {"truncation": True},
+            {"truncation": True, "max_length": 4},
+            {"truncation": False, "max_length": 4},
+            {"truncation": "do_not_truncate", "max_length": 4, "padding": False, "return_tensors": None},
+        ]
+        for keywords in several:
+            assert ours.tokenizer.encode(text, **keywords) == theirs.tokenizer.encode(text, **keywords)
+            assert ours.tokenizer([text], **keywords)["input_ids"] == theirs.tokenizer([text], **keywords)["input_ids"]
+    for keywords in ({"padding": True}, {"return_tensors": "pt"}):
+        with pytest.raises(NotImplementedError, match="does nothing with"):
+            ours.tokenizer(TEXTS, **keywords)
     ids = theirs.tokenizer.encode(TEXTS[0])
+    assert ours.tokenizer.batch_decode([ids, ids[:3]]) == theirs.tokenizer.batch_decode([ids, ids[:3]])
+    assert ours.tokenizer.convert_ids_to_tokens(5) == theirs.tokenizer.convert_ids_to_tokens(5)
+    assert ours.tokenizer.convert_tokens_to_ids("the") == theirs.tokenizer.convert_tokens_to_ids("the")
     assert ours.tokenizer.convert_ids_to_tokens(ids) == theirs.tokenizer.convert_ids_to_tokens(ids)
     close(ours.tokenize(TEXTS)["input_ids"], theirs.tokenize(TEXTS)["input_ids"])
     assert len(ours.tokenizer) == len(theirs.tokenizer)
@@ -256,6 +328,8 @@ def test_what_cannot_be_is_refused(ours: SentenceTransformer, folder: Path) -> N
         ours.encode(["a", None])
     with pytest.raises(TypeError, match="there are no inputs"):
         ours.encode()
+    with pytest.warns(UserWarning, match="nothing is done with processing_kwargs here"):
+        ours.encode("a", processing_kwargs={"text": {"max_length": 3}})
 
 
 def test_no_pytorch_is_loaded_for_arrays(folder: Path) -> None:

@@ -71,6 +71,8 @@ def test_each_measure_is_that_of_sentence_transformers(both: tuple[SparseEncoder
     np.testing.assert_allclose(ours.similarity(*lists), reference, atol=tolerance, rtol=1e-4)
     pairwise = theirs.similarity_pairwise(texts, texts)
     np.testing.assert_allclose(ours.similarity_pairwise(texts, texts), pairwise, atol=1e-2, rtol=1e-4)
+    assert ours.similarity_pairwise(texts[0], texts[2]).shape == theirs.similarity_pairwise(texts[0], texts[2]).shape
+    assert ours.similarity_pairwise(lists[1][0], lists[1][2]).shape == ()
 
 
 def test_entries_are_told_as_by_sentence_transformers(both: tuple[SparseEncoder, Any]) -> None:
@@ -87,6 +89,30 @@ def test_entries_are_told_as_by_sentence_transformers(both: tuple[SparseEncoder,
     assert ours.get_embedding_dimension() == theirs.get_embedding_dimension()
     with pytest.raises(ValueError, match="top_k is 0"):
         ours.decode(tensor, top_k=0)
+
+
+def test_entries_that_are_shared_are_those_of_sentence_transformers(both: tuple[SparseEncoder, Any]) -> None:
+    ours, theirs = both
+    tensor, rows = theirs.encode(TEXTS), ours.encode(TEXTS, convert_to_tensor=False)
+
+    for second in (tensor, tensor[2]):
+        mine, reference = ours.intersection(tensor[0], second), theirs.intersection(tensor[0], second)
+        assert (mine.shape, mine.is_sparse) == (reference.shape, True)
+        np.testing.assert_allclose(dense(mine), dense(reference), atol=1e-5)
+    assert (
+        ours.decode(ours.intersection(rows[0], rows[2]))[0][0]
+        == theirs.decode(theirs.intersection(tensor[0], tensor[2]))[0][0]
+    )
+    assert len(ours.intersection(rows[0], rows)) == len(rows)
+
+
+def test_as_many_entries_are_kept_as_the_files_say(tmp_path: Path) -> None:
+    theirs = sentence_transformers.SparseEncoder(str(tiny_splade(tmp_path / "tiny")), device="cpu", max_active_dims=4)
+    theirs.save_pretrained(str(tmp_path / "saved"))
+    with SparseEncoder(tmp_path / "saved") as ours:
+        assert ours.max_active_dims == 4
+        np.testing.assert_allclose(dense(ours.encode(TEXTS)), dense(theirs.encode(TEXTS)), atol=1e-5)
+        assert ours.encode(TEXTS[0], convert_to_tensor=False, max_active_dims=2).indices.shape == (2,)
 
 
 def test_a_dense_model_is_weighed_only_where_it_can_be(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
     from textmill.compat import CrossEncoder, SentenceTransformer, SparseEncoder
 
 They have that library's verbs, keywords and results, without PyTorch; docs/sentence-transformers.md says where they differ. For
-integrations that take its keywords there is what they mean to textmill: `load_options`, `embed_options`, `quantize_embeddings`, `compare`;
-`log_prompt` says once what stands in front of texts.
+integrations that take its keywords there is what they mean to textmill: `load_options`, `embed_options`, `quantize_embeddings`, `compare`,
+`sentence_transformers_home`; `log_prompt` says once what stands in front of texts.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from textmill.compat.quantization import Precision, quantize_embeddings
 from textmill.compat.sentence_transformer import SentenceTransformer
 from textmill.compat.similarity import compare
 from textmill.compat.sparse_encoder import SparseEncoder
+from textmill.config import sentence_transformers_home
 
 __all__ = [
     "CrossEncoder",
@@ -29,4 +30,5 @@ __all__ = [
     "log_prompt",
     "nearest_dtype",
     "quantize_embeddings",
+    "sentence_transformers_home",
 ]

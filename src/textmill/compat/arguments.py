@@ -36,6 +36,8 @@ _ON_TORCH = re.compile(r"(cuda|mps)(:\d+)?")
 _ON_OPENVINO = {"cpu": "cpu", "npu": "npu", "xpu": "gpu"}
 """Devices of torch's by OpenVINO's names for them."""
 _BACKENDS = ("torch", "onnx", "openvino")
+_GONE = "ipex"
+"""A backend of older releases, for which LangChain takes torch."""
 _SHORT = {"half": "float16", "fp16": "float16", "bf16": "bfloat16", "float": "float32", "fp32": "float32"}
 _GRAPHS = (".onnx", ".xml")
 # Tags in the names of graphs, and the precision of ours that is nearest to what they mean. O4 is optimum's, in float16.
@@ -185,8 +187,9 @@ def _modules(value: object, said: _Said) -> None:
 
 def _backend(value: object, said: _Said) -> None:
     """The engines give the same vectors, and textmill's own is the fastest: only a file that is named makes another one run."""
-    del said
-    if value not in _BACKENDS:
+    if value == _GONE:
+        said.remarks.append(f"backend {value!r} is no longer there; torch is taken")
+    elif value not in _BACKENDS:
         msg = f"backend is {value!r}; it can be {', '.join(_BACKENDS)}"
         raise ConfigInvalid(msg)
 

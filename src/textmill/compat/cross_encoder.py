@@ -11,12 +11,14 @@ import numpy.typing as npt
 
 from textmill.checkpoint.jsonfile import JsonFile
 from textmill.compat.arguments import warn
-from textmill.compat.loaded import Loaded, named, no_more, positive, windows
+from textmill.compat.loaded import Loaded, named, positive, windows
 from textmill.compat.tensors import Tensor, array_of, from_tensor, no_values, to_tensor
 from textmill.errors import ConfigInvalid, WrongTask
 
 Floats = npt.NDArray[np.float32]
 Activation = Callable[[Tensor], Tensor] | str | None
+_OLDER = ("num_labels", "max_length", "activation_fn", "device")
+"""Arguments that older releases took without their names, behind the model's."""
 
 
 class CrossEncoder(Loaded):
@@ -32,7 +34,15 @@ class CrossEncoder(Loaded):
 
     """
 
-    def __init__(self, model_name_or_path: str | Path | None = None, **keywords: Any) -> None:
+    organisation = "cross-encoder"
+
+    def __init__(self, model_name_or_path: str | Path | None = None, *older: Any, **keywords: Any) -> None:
+        if len(older) > len(_OLDER):
+            msg = f"CrossEncoder takes {', '.join(_OLDER)} behind the model's name; give the others by their names"
+            raise TypeError(msg)
+        keywords = {**dict(zip(_OLDER, older, strict=False)), **keywords}
+        named_before = keywords.pop("model_name", None)
+        model_name_or_path = named_before if model_name_or_path is None else model_name_or_path
         wanted = keywords.pop("num_labels", None)
         activation = keywords.pop("activation_fn", None) or keywords.pop("default_activation_function", None)
         keywords.pop("classifier_dropout", None)
@@ -62,6 +72,11 @@ class CrossEncoder(Loaded):
     def max_length(self, value: int) -> None:
         """Take pairs of so many tokens at most."""
         self.max_seq_length = value
+
+    @property
+    def default_activation_function(self) -> Activation:
+        """`activation_fn`, by its older name."""
+        return self.activation_fn
 
     def get_default_activation_fn(self) -> str:
         """The class in torch.nn, by its name, that the model's files ask for; Sigmoid for one score, else Identity."""
@@ -99,8 +114,8 @@ class CrossEncoder(Loaded):
 
         Args:
             inputs: a pair, or a list of pairs; also called ``sentences``.
-            prompt_name: one of ``prompts``, for rerankers that are asked with an instruction.
-            prompt: such an instruction itself.
+            prompt_name: one of ``prompts``; by default ``default_prompt_name``.
+            prompt: what goes in front of the first text of each pair; for rerankers that are asked with an instruction, this.
             batch_size: without effect, batches are made by tokens.
             show_progress_bar: show one.
             activation_fn: what makes scores of the model's own values: a class of torch.nn or its name (Identity, Sigmoid), or a
@@ -121,7 +136,7 @@ class CrossEncoder(Loaded):
         pairs = named(inputs, keywords, "sentences")
         activation_fn = keywords.pop("activation_fct", activation_fn)
         keywords.pop("num_workers", None)
-        no_more(keywords, "predict")
+        self._no_more(keywords, "predict")
         positive(batch_size)
         self._placed(device)
         given, single = _pairs(pairs)
@@ -180,10 +195,7 @@ class CrossEncoder(Loaded):
         info = self._model.info
         if "classify" not in info.tasks:
             return self._asked(pairs, instruction)
-        if instruction:
-            msg = "this model takes no prompt; leave prompt and prompt_name out"
-            raise NotImplementedError(msg)
-        told = self._model.classify(list(pairs), scoring="raw")
+        told = self._model.classify([(instruction + first, second) for first, second in pairs], scoring="raw")
         return np.array([[scores[label] for label in info.labels] for scores in told], np.float32)
 
     def _asked(self, pairs: Sequence[tuple[str, str]], instruction: str) -> Floats:
@@ -207,6 +219,9 @@ class CrossEncoder(Loaded):
 
 def _pairs(given: Any) -> tuple[list[tuple[str, str]], bool]:
     """Pairs as tuples, and whether it was a single one. Raises ValueError for what is none."""
+    if isinstance(given, str):
+        msg = f"there is one text, {given!r:.80}, where pairs of texts are to be"
+        raise ValueError(msg)  # noqa: TRY004 - as for pairs that are none
     items = given.tolist() if isinstance(given, np.ndarray) else list(given)
     single = bool(items) and not isinstance(items[0], list | tuple | np.ndarray)
     pairs = [tuple(pair) for pair in ([items] if single else items)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from textmill.compat.loaded import Loaded
-from textmill.compat.similarity import compare, compare_pairs, measure_name
+from textmill.compat.similarity import MEASURES, compare, compare_pairs, measure_name
 from textmill.compat.tensors import Array, Tensor
 
 
@@ -23,7 +23,8 @@ class Encoder(Loaded):
         own = dict(keywords)
         measure = own.pop("similarity_fn_name", None)
         super().__init__(name, own)
-        self.similarity_fn_name = measure or self._settings.get("similarity_fn_name", str, "") or None
+        stored = self._settings.get("similarity_fn_name", str, "")
+        self.similarity_fn_name = measure or (stored if stored in MEASURES else None)
 
     @abstractmethod
     def encode(

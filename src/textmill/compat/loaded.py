@@ -9,17 +9,40 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
+from textmill.checkpoint.hub import PACKAGED
 from textmill.checkpoint.jsonfile import JsonFile
 from textmill.checkpoint.recipe import Recipe
 from textmill.compat.arguments import device_options, dtype_name, load_options, warn
 from textmill.compat.reading import ModelTokenizer
-from textmill.config import model_options
+from textmill.config import model_options, sentence_transformers_home
 from textmill.errors import ConfigInvalid
 from textmill.store.load import load_model, locate, recipe_of
 from textmill.store.model import Model
 
 _WINDOW = 256
 """Inputs between two steps of a progress bar."""
+_OWNERS = {
+    "google-bert": (
+        "bert-base-cased",
+        "bert-base-chinese",
+        "bert-base-german-cased",
+        "bert-base-multilingual-cased",
+        "bert-base-multilingual-uncased",
+        "bert-base-uncased",
+        "bert-large-cased",
+        "bert-large-uncased",
+    ),
+    "distilbert": (
+        "distilbert-base-cased",
+        "distilbert-base-german-cased",
+        "distilbert-base-multilingual-cased",
+        "distilbert-base-uncased",
+        "distilroberta-base",
+    ),
+    "FacebookAI": ("roberta-base", "roberta-large", "xlm-roberta-base", "xlm-roberta-large"),
+    "albert": tuple(f"albert-{size}-v{number}" for size in ("base", "large", "xlarge", "xxlarge") for number in (1, 2)),
+}
+"""Whose the models are that had no owner on the hub at first, and are still called so."""
 _SETTINGS = "config_sentence_transformers.json"
 _ELSEWHERE = (
     "textmill runs models and does not {}; do it with sentence-transformers, save the model, and give the folder"
@@ -44,6 +67,8 @@ class Loaded:
 
     task = "auto"
     """What the model is loaded for, as `textmill.load` has it."""
+    organisation = ""
+    """Whose models a name without an owner means."""
     placeholders: tuple[str, ...] = ()
     """Prompts that every model of the class has, empty where nobody says more."""
 
@@ -52,7 +77,8 @@ class Loaded:
         if not isinstance(name, str | Path) or not str(name):
             msg = f"{kind} needs the name or the folder of a model"
             raise ConfigInvalid(msg)
-        own = dict(keywords)
+        said = {keyword: value for keyword, value in keywords.items() if value is not None}
+        own: dict[str, Any] = {"cache_folder": sentence_transformers_home(), **said}
         prompts, default = own.pop("prompts", None), own.pop("default_prompt_name", None)
         self.backend = own.get("backend") or "torch"
         self.trust_remote_code = bool(own.get("trust_remote_code"))
@@ -219,6 +245,16 @@ class Loaded:
             return name
         return next((side for side in sides if side in self.prompts), None)
 
+    def _no_more(self, keywords: dict[str, Any], verb: str) -> None:
+        """Raise ValueError for keywords that no model here takes, and warn of the one that all take there."""
+        if keywords.pop("processing_kwargs", None):
+            self._once(
+                "reading", "nothing is done with processing_kwargs here; max_seq_length says how long inputs may be"
+            )
+        if keywords:
+            msg = f"{verb} takes no {', '.join(map(repr, keywords))}"
+            raise ValueError(msg)
+
     def _placed(self, device: object) -> None:
         """Warn of a device other than the model's, which a call cannot choose here; several are all the same to it."""
         if device is None or isinstance(device, list | tuple):
@@ -250,7 +286,16 @@ class Loaded:
         return load_model(str(place.folder), chosen, called=place.name), recipe, place.folder
 
     def _full_name(self) -> str:
-        return self._name
+        """The model's id on the hub, where it is given without its owner."""
+        if (
+            "/" in self._name
+            or self._name in PACKAGED
+            or self._name.startswith((".", "~"))
+            or Path(self._name).exists()
+        ):
+            return self._name
+        owner = next((owner for owner, names in _OWNERS.items() if self._name.lower() in names), self.organisation)
+        return f"{owner}/{self._name}"
 
 
 class Device(str):
@@ -286,6 +331,8 @@ def windows(inputs: Sequence[Any], *, bar: bool | None) -> Iterator[Sequence[Any
 
 def listed(inputs: Any) -> tuple[list[Any], bool]:
     """Inputs as a list, and whether it was a single one."""
+    if isinstance(inputs, np.ndarray) and not inputs.ndim:
+        return [inputs.item()], True
     if isinstance(inputs, str) or not isinstance(inputs, Iterable) or isinstance(inputs, Mapping):
         return [inputs], True
     return (inputs.tolist() if isinstance(inputs, np.ndarray) else list(inputs)), False
@@ -301,13 +348,6 @@ def named(inputs: Any, keywords: dict[str, Any], *older: str) -> Any:
         msg = "there are no inputs; give a text, or a list of them"
         raise TypeError(msg)
     return inputs
-
-
-def no_more(keywords: Mapping[str, Any], verb: str) -> None:
-    """Raise ValueError for keywords that no model here takes."""
-    if keywords:
-        msg = f"{verb} takes no {', '.join(map(repr, keywords))}"
-        raise ValueError(msg)
 
 
 def positive(batch_size: int) -> None:

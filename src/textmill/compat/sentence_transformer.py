@@ -10,15 +10,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from textmill.checkpoint.hub import PACKAGED
 from textmill.compat.arguments import embed_options
 from textmill.compat.encoder import Encoder
-from textmill.compat.loaded import listed, named, no_more, positive, windows
+from textmill.compat.loaded import listed, named, positive, windows
 from textmill.compat.quantization import PRECISIONS, Precision, quantize_embeddings
 from textmill.compat.tensors import array_of, no_values, to_tensor
 
 OutputValue = Literal["sentence_embedding", "token_embeddings"]
-_ORGANISATION = "sentence-transformers"
 
 
 class SentenceTransformer(Encoder):
@@ -37,6 +35,7 @@ class SentenceTransformer(Encoder):
     """
 
     task = "embed"
+    organisation = "sentence-transformers"
 
     def __init__(self, model_name_or_path: str | Path | None = None, **keywords: Any) -> None:
         truncate = keywords.pop("truncate_dim", None)
@@ -51,7 +50,7 @@ class SentenceTransformer(Encoder):
         batch_size: int = 32,
         show_progress_bar: bool | None = None,
         output_value: OutputValue | None = "sentence_embedding",
-        precision: Precision = "float32",
+        precision: Precision | None = "float32",
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
         device: object = None,
@@ -79,7 +78,7 @@ class SentenceTransformer(Encoder):
             truncate_dim: keep that many leading values, before ``normalize_embeddings``.
             pool: without effect.
             chunk_size: without effect.
-            keywords: ``task``: the model's adapter for it.
+            keywords: ``task``: the model's adapter for it, where it has adapters.
 
         Returns float32 (texts, dimensions), for a single text (dimensions,); tensors only with ``convert_to_tensor``, where
         sentence-transformers gives others, arrays with ``cpu``, ``detach`` and ``numpy``. Raises InvalidInput for what is no text,
@@ -88,19 +87,19 @@ class SentenceTransformer(Encoder):
         """
         del pool, chunk_size
         texts, single = listed(named(inputs, keywords, "sentences"))
-        adapter = self._adapter(keywords)
+        adapter = self._adapter(keywords.pop("task", None))
+        self._no_more(keywords, "encode")
         positive(batch_size)
-        if precision not in PRECISIONS:
-            quantize_embeddings(np.empty((0, 0), np.float32), precision)
+        bits = _precision(precision)
         self._placed(device)
         text = self._prompt(prompt, prompt_name)
         if output_value != "sentence_embedding":
-            rows = self._states(texts, text, output_value)
+            rows = self._states(texts, text, adapter, truncate_dim, output_value)
             return rows[0] if single else rows
         vectors = self._vectors(
             texts, text, adapter, truncate_dim, normalize=normalize_embeddings, bar=show_progress_bar
         )
-        made = quantize_embeddings(vectors, precision) if len(vectors) else vectors
+        made = quantize_embeddings(vectors, bits) if len(vectors) else vectors
         shaped = _shaped(made, "tensor" if convert_to_tensor else "array" if convert_to_numpy else "list")
         return shaped[0] if single else shaped
 
@@ -140,7 +139,9 @@ class SentenceTransformer(Encoder):
         ]
         return np.concatenate(parts) if parts else np.empty((0, cut or self.get_embedding_dimension()), np.float32)
 
-    def _states(self, texts: list[Any], prompt: str, value: OutputValue | None) -> list[Any]:
+    def _states(
+        self, texts: list[Any], prompt: str, adapter: str | None, cut: int | None, value: OutputValue | None
+    ) -> list[Any]:
         """The states of each text's tokens, or all there is of it."""
         states = [array_of(each) for each in self._model.embed_tokens(texts, prompt=prompt)]
         if value == "token_embeddings":
@@ -148,7 +149,7 @@ class SentenceTransformer(Encoder):
         if value is not None:
             msg = f"output_value is {value!r}; it can be sentence_embedding, token_embeddings or None"
             raise ValueError(msg)
-        vectors = self._vectors(texts, prompt, None, None, normalize=False, bar=None)
+        vectors = self._vectors(texts, prompt, adapter, cut, normalize=False, bar=None)
         ids = [self.tokenizer.encode(prompt + text, max_length=self.max_seq_length) for text in texts]
         return [
             {
@@ -160,15 +161,17 @@ class SentenceTransformer(Encoder):
             for row, state, vector in zip(ids, states, vectors, strict=True)
         ]
 
-    def _adapter(self, keywords: dict[str, Any]) -> str | None:
-        task = keywords.pop("task", None)
-        keywords.pop("processing_kwargs", None)
-        no_more(keywords, "encode")
-        return None if task in ("query", "document") else task
+    def _adapter(self, task: str | None) -> str | None:
+        """The adapter for a task, which says nothing to a model that has none; nor do the two sides, which `encode_query` tells."""
+        return task if self._recipe.adapters and task not in ("query", "document") else None
 
-    def _full_name(self) -> str:
-        bare = "/" not in self._name and self._name not in PACKAGED and not Path(self._name).exists()
-        return f"{_ORGANISATION}/{self._name}" if bare and not self._name.startswith((".", "~")) else self._name
+
+def _precision(wish: Precision | None) -> Precision:
+    """The precision, if it is one. Raises ValueError otherwise."""
+    precision = wish or "float32"
+    if precision not in PRECISIONS:
+        quantize_embeddings(np.empty((0, 0), np.float32), precision)
+    return precision
 
 
 def _shaped(values: npt.NDArray[Any], form: Literal["tensor", "array", "list"]) -> Any:

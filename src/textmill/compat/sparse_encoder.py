@@ -9,9 +9,18 @@ from typing import Any
 import numpy as np
 
 from textmill.compat.encoder import Encoder
-from textmill.compat.loaded import listed, named, no_more, positive, windows
+from textmill.compat.loaded import listed, named, positive, windows
 from textmill.compat.similarity import compare_pairs
-from textmill.compat.tensors import Array, Tensor, array_of, is_tensor, sparse_rows, to_sparse_tensor, to_tensor
+from textmill.compat.tensors import (
+    Array,
+    Tensor,
+    array_of,
+    holds_tensors,
+    is_tensor,
+    sparse_rows,
+    to_sparse_tensor,
+    to_tensor,
+)
 from textmill.contract import Kind, SparseVector
 
 
@@ -22,12 +31,13 @@ class SparseEncoder(Encoder):
     """
 
     task = "embed_sparse"
+    organisation = "sparse-encoder"
     measure = "dot"
 
     def __init__(self, model_name_or_path: str | Path | None = None, **keywords: Any) -> None:
         most = keywords.pop("max_active_dims", None)
         super().__init__(model_name_or_path, keywords)
-        self.max_active_dims: int | None = most
+        self.max_active_dims: int | None = most or self._settings.get("max_active_dims", int, 0) or None
 
     def encode(
         self,
@@ -70,8 +80,7 @@ class SparseEncoder(Encoder):
         del save_to_cpu, pool, chunk_size
         texts, single = listed(named(inputs, keywords, "sentences"))
         kind: Kind = "query" if keywords.pop("task", None) == "query" else "document"
-        keywords.pop("processing_kwargs", None)
-        no_more(keywords, "encode")
+        self._no_more(keywords, "encode")
         positive(batch_size)
         self._placed(device)
         text, most = self._prompt(prompt, prompt_name), max_active_dims or self.max_active_dims
@@ -90,6 +99,8 @@ class SparseEncoder(Encoder):
         """How alike each vector is to the one at its place: float32 (vectors,)."""
         first, second = ([self._dense(row) for row in self._rows(each)] for each in (embeddings1, embeddings2))
         made = compare_pairs(np.stack(first), np.stack(second), self._similarity)
+        if _is_one(embeddings1) and _is_one(embeddings2):
+            made = array_of(np.asarray(made).reshape(()))
         return to_tensor(made) if is_tensor(embeddings1) or is_tensor(embeddings2) else made
 
     def get_embedding_dimension(self) -> int:
@@ -102,6 +113,16 @@ class SparseEncoder(Encoder):
         active = float(np.mean([len(row.indices) for row in rows])) if rows else 0.0
         return {"active_dims": active, "sparsity_ratio": 1 - active / self.get_embedding_dimension()}
 
+    def intersection(self, embeddings_1: Any, embeddings_2: Any) -> Any:
+        """The entries that a vector shares with another, or with each of several, with the products of their weights above zero.
+
+        In the form of the second: a sparse tensor, a `SparseVector` or a list of these.
+        """
+        [first] = self._rows(embeddings_1)
+        made = [_shared(first, row) for row in self._rows(embeddings_2)]
+        whole = to_sparse_tensor(made, self.get_embedding_dimension()) if holds_tensors(embeddings_2) else made
+        return whole[0] if _is_one(embeddings_2) else whole
+
     def decode(self, embeddings: Any, top_k: int | None = None) -> Any:
         """The entries of a vector as pairs of token and weight, the largest first; for several vectors a list of such lists.
 
@@ -111,8 +132,7 @@ class SparseEncoder(Encoder):
             msg = f"top_k is {top_k}; it must be at least 1"
             raise ValueError(msg)
         told = [self._told_entries(row, top_k) for row in self._rows(embeddings)]
-        single = isinstance(embeddings, SparseVector) or getattr(embeddings, "ndim", 2) == 1
-        return told[0] if single else told
+        return told[0] if _is_one(embeddings) else told
 
     def _told_entries(self, row: SparseVector, most: int | None) -> list[tuple[str | None, float]]:
         order = np.argsort(-row.values, kind="stable")[:most]
@@ -142,6 +162,17 @@ class SparseEncoder(Encoder):
         values = np.zeros(self.get_embedding_dimension(), np.float32)
         values[vector.indices] = vector.values
         return array_of(values)
+
+
+def _shared(first: SparseVector, second: SparseVector) -> SparseVector:
+    both, of_first, of_second = np.intersect1d(first.indices, second.indices, return_indices=True)
+    values = first.values[of_first] * second.values[of_second]
+    return SparseVector(both[values > 0].astype(np.int32), values[values > 0].astype(np.float32))
+
+
+def _is_one(given: Any) -> bool:
+    """Whether it is a vector, and no list of them."""
+    return isinstance(given, SparseVector) or getattr(given, "ndim", 2) == 1
 
 
 def _entries(values: Any) -> SparseVector:

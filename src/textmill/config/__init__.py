@@ -10,6 +10,7 @@ from textmill.config.process import (
     cache_folder,
     otlp_protocol,
     prepare_process,
+    sentence_transformers_home,
     server_key,
     state_folder,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "provider_key",
     "proxy_for",
     "read_keys",
+    "sentence_transformers_home",
     "serve_options",
     "server_key",
     "state_folder",

@@ -51,6 +51,12 @@ def cache_folder(environ: Mapping[str, str] | None = None) -> Path:
     return Path(environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "textmill"
 
 
+def sentence_transformers_home(environ: Mapping[str, str] | None = None) -> str | None:
+    """The folder of the hub's cache by sentence-transformers' own variable, where textmill's does not name another."""
+    environ = os.environ if environ is None else environ  # noqa: TID251 - as above
+    return None if environ.get("TEXTMILL_CACHE_DIR") else environ.get("SENTENCE_TRANSFORMERS_HOME") or None
+
+
 def state_folder(environ: Mapping[str, str] | None = None) -> Path:
     """Where textmill keeps what people did, such as the lines they typed (XDG Base Directory Specification)."""
     environ = os.environ if environ is None else environ  # noqa: TID251 - as above

@@ -11,7 +11,7 @@ import torch  # noqa: TID253 - one of the files that own the framework
 
 def dense_tensor(values: npt.NDArray[Any]) -> torch.Tensor:
     """The values as a tensor on the CPU, not copied where they lie in one piece."""
-    return torch.from_numpy(np.ascontiguousarray(values))
+    return torch.from_numpy(np.asarray(values, order="C"))  # np.ascontiguousarray would make a vector of a single value
 
 
 def sparse_tensor(
