@@ -48,6 +48,14 @@ def test_bfloat16_keeps_every_kind_of_text_within_a_ten_thousandth(minilm: Path)
     assert (vectors * reference).sum(axis=1).min() >= 0.9999
 
 
+@pytest.mark.skipif(
+    "FP16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"), reason="this CPU computes with float16"
+)
+def test_the_precisions_of_this_cpu_are_named_by_our_names_for_them(folder: Path) -> None:
+    with pytest.raises(ConfigInvalid, match=r"dtype is 'float16', .*; it has float32, (bfloat16, )?int8$"):
+        compile_program(program_of(folder), Target(max_tokens=32, dtype="float16", threads=1))
+
+
 def test_the_states_between_layers_are_an_output_s_own_precision_also_below_a_dense_head(folder: Path) -> None:
     weight = Tensor(np.zeros((3, 64), np.float32), "float32", "dense.linear.weight")
     program = program_of(folder, Pooling(("mean", "cls")), Dense("dense.linear"), more={"dense.linear.weight": weight})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from langchain_core.embeddings import Embeddings
 from pydantic import Field, PrivateAttr
 
 import textmill
-from langchain_textmill.encoding import Encoding, Policy
+from langchain_textmill.encoding import Encoding, Kind, Policy, unknown
 from langchain_textmill.loaded import Checked, windows
 from langchain_textmill.options import load_options
 from textmill.compat import log_prompt
@@ -53,22 +54,20 @@ class TextmillEmbeddings(Checked, Embeddings):
     is what HuggingFaceEmbeddings does: no prompt but the model's default."""
 
     _client: textmill.Model = PrivateAttr()
-    _documents: Encoding = PrivateAttr()
-    _queries: Encoding = PrivateAttr()
 
     def __init__(self, **kwargs: Any) -> None:
         """Load the model, or take hold of it if it is loaded with the same options already."""
         super().__init__(**kwargs)
-        caller, own = type(self).__name__, dict(self.model_kwargs)
-        prompts, cut = own.pop("prompts", None) or {}, own.pop("truncate_dim", None)
+        caller, prompts = type(self).__name__, self.model_kwargs.get("prompts") or {}
+        own = {name: value for name, value in self.model_kwargs.items() if name not in ("prompts", "truncate_dim")}
         default = own.get("default_prompt_name")
         if default in prompts:  # the model's files do not have it
             own["default_prompt"] = prompts[own.pop("default_prompt_name")]
-        both = {"policy": self.prompt_policy, "prompts": prompts, "dimensions": cut}
-        self._documents = Encoding(kind="document", **both).read(self.encode_kwargs, caller)
-        self._queries = Encoding(kind="query", **both).read(self.query_encode_kwargs or self.encode_kwargs, caller)
+        both = (self._queries, self._documents)
+        for name in unknown({**self.encode_kwargs, **self.query_encode_kwargs}):
+            warnings.warn(f"{caller} does nothing with {name!r} of encode_kwargs", UserWarning, stacklevel=2)
         self._client = textmill.shared(self.model_name, **load_options(own, self.cache_folder, caller))
-        for encoding in (self._queries, self._documents):
+        for encoding in both:
             log_prompt(_log, self._client, encoding.kind, encoding.asked(self._client.info))
 
     @property
@@ -83,32 +82,42 @@ class TextmillEmbeddings(Checked, Embeddings):
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """A vector for each document, in order."""
-        rows, info = _in_lines(texts), self._client.info
-        parts = [
-            self._client.embed(part, **self._documents.asked(info)) for part in windows(rows, bar=self.show_progress)
-        ]
-        return self._documents.made(np.concatenate(parts)) if parts else []
+        rows, encoding = _in_lines(texts), self._documents
+        how = encoding.asked(self._client.info)
+        parts = [self._client.embed(part, **how) for part in windows(rows, bar=self.show_progress)]
+        return encoding.made(np.concatenate(parts)) if parts else []
 
     def embed_query(self, text: str) -> list[float]:
         """The vector of a query."""
-        info = self._client.info
-        return self._queries.made(self._client.embed(_in_lines([text]), **self._queries.asked(info)))[0]
+        encoding = self._queries
+        return encoding.made(self._client.embed(_in_lines([text]), **encoding.asked(self._client.info)))[0]
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """`embed_documents` for event loops: no thread is blocked, and cancelling it withdraws what has not started."""
-        info = self._client.info
-        vectors = await self._client.aembed(_in_lines(texts), **self._documents.asked(info))
-        return self._documents.made(vectors)
+        encoding = self._documents
+        return encoding.made(await self._client.aembed(_in_lines(texts), **encoding.asked(self._client.info)))
 
     async def aembed_query(self, text: str) -> list[float]:
         """`embed_query` for event loops."""
-        info = self._client.info
-        vectors = await self._client.aembed(_in_lines([text]), **self._queries.asked(info))
-        return self._queries.made(vectors)[0]
+        encoding = self._queries
+        return encoding.made(await self._client.aembed(_in_lines([text]), **encoding.asked(self._client.info)))[0]
 
     def close(self) -> None:
         """Let the model go; no more calls. It is unloaded when nothing in the process holds it any more."""
         self._client.close()
+
+    @property
+    def _documents(self) -> Encoding:
+        return self._encoding("document", self.encode_kwargs)
+
+    @property
+    def _queries(self) -> Encoding:
+        return self._encoding("query", self.query_encode_kwargs or self.encode_kwargs)
+
+    def _encoding(self, kind: Kind, keywords: dict[str, Any]) -> Encoding:
+        """How texts of that side are encoded, by the fields as they are now."""
+        prompts, cut = self.model_kwargs.get("prompts") or {}, self.model_kwargs.get("truncate_dim")
+        return Encoding(kind=kind, policy=self.prompt_policy, prompts=prompts, dimensions=cut).read(keywords)
 
     def _namespace(self, encoding: Encoding) -> str:
         own = hashlib.sha256(encoding.identity().encode()).hexdigest()[:16]
@@ -117,4 +126,4 @@ class TextmillEmbeddings(Checked, Embeddings):
 
 def _in_lines(texts: list[str]) -> list[str]:
     """Each text on one line, as HuggingFaceEmbeddings has them."""
-    return [text.replace("\n", " ") for text in texts]
+    return [text.replace("\n", " ") if isinstance(text, str) else text for text in texts]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast, get_args
@@ -19,6 +18,17 @@ Policy = Literal["model", "langchain"]
 
 SIDES: Mapping[Kind, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
 """What sentence-transformers' encode_query and encode_document call the prompts of the sides."""
+_PLACEHOLDERS = ("query", "document")
+"""Prompts that every model has for sentence-transformers, empty where its files have none."""
+_NAMES = {
+    "prompt": "prompt",
+    "prompt_name": "prompt_name",
+    "normalize_embeddings": "normalize",
+    "truncate_dim": "dimensions",
+    "precision": "precision",
+    "task": "adapter",
+}
+"""Keywords of ``encode``, and what they are called here."""
 _IDLE = frozenset(
     ("batch_size", "show_progress_bar", "convert_to_numpy", "convert_to_tensor", "device", "pool", "chunk_size")
 )
@@ -43,19 +53,9 @@ class Encoding:
     precision: Precision = "float32"
     adapter: str | None = None
 
-    def read(self, keywords: Mapping[str, Any], caller: str) -> Encoding:
-        """With what ``encode_kwargs`` say; one that nobody knows is warned of. Raises ValueError for an impossible one."""
-        names = {
-            "prompt": "prompt",
-            "prompt_name": "prompt_name",
-            "normalize_embeddings": "normalize",
-            "truncate_dim": "dimensions",
-            "precision": "precision",
-            "task": "adapter",
-        }
-        for name in keywords.keys() - names.keys() - _IDLE:
-            warnings.warn(f"{caller} does nothing with {name!r} of encode_kwargs", UserWarning, stacklevel=2)
-        said = {own: keywords[name] for name, own in names.items() if keywords.get(name) is not None}
+    def read(self, keywords: Mapping[str, Any]) -> Encoding:
+        """With what ``encode_kwargs`` say. Raises ValueError for an impossible one."""
+        said = {own: keywords[name] for name, own in _NAMES.items() if keywords.get(name) is not None}
         if said.get("precision", "float32") not in get_args(Precision):
             msg = f"precision is {said['precision']!r}; it can be {', '.join(get_args(Precision))}"
             raise ValueError(msg)
@@ -64,7 +64,7 @@ class Encoding:
     def asked(self, info: textmill.ModelInfo) -> dict[str, Any]:
         """The keywords of `textmill.Model.embed`."""
         return {
-            **self._prompt(),
+            **self._prompt(info.prompts),
             **embed_options(info, normalize=self.normalize, truncate_dim=self.dimensions),
             "adapter": self.adapter,
         }
@@ -77,13 +77,20 @@ class Encoding:
         """All that vectors depend on beside the model."""
         return repr(replace(self, prompts=dict(sorted(self.prompts.items()))))
 
-    def _prompt(self) -> dict[str, str]:
+    def _prompt(self, known: tuple[str, ...]) -> dict[str, str]:
         if self.prompt is not None:
             return {"prompt": self.prompt}
         if self.prompt_name is not None:
             own = self.prompts.get(self.prompt_name)
+            if own is None and self.prompt_name in _PLACEHOLDERS and self.prompt_name not in known:
+                own = ""
             return {"prompt_name": self.prompt_name} if own is None else {"prompt": own}
         if self.policy == "langchain":
             return {}
         mine = next((self.prompts[name] for name in SIDES[self.kind] if name in self.prompts), None)
         return {"kind": self.kind} if mine is None else {"prompt": mine}
+
+
+def unknown(keywords: Mapping[str, Any]) -> list[str]:
+    """The keywords that nobody knows."""
+    return sorted(keywords.keys() - _NAMES.keys() - _IDLE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from difflib import get_close_matches
 from typing import Any, Self
 
@@ -31,6 +32,16 @@ class Checked(BaseModel):
                 msg = f"{cls.__name__} has no {name!r}: {more}{inside}"
                 raise ValueError(msg)
         return given
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """The fields: what is pickled or copied loads its model, or shares it, where it comes up again."""
+        return dict(self.__dict__)
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        type(self).__init__(self, **state)
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return type(self)(**deepcopy(self.__dict__, memo))
 
     def close(self) -> None:
         """Let the model go; no more calls. It is unloaded when nothing in the process holds it any more."""

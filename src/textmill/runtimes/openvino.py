@@ -39,6 +39,7 @@ _PRECISION = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 _LEAST_COSINE = 0.99
 """Below it, int8 changes more than a ranking should bear."""
 _DTYPES = {precision: dtype for dtype, precision in _PRECISION.items()}
+_ABILITIES = {"FP32": "float32", "BF16": "bfloat16", "FP16": "float16", "INT8": "int8"}
 
 
 def compile_program(program: Program, target: Target) -> OpenVINORuntime:
@@ -111,7 +112,8 @@ def _compile(build: Callable[[str, bool], Graph], holds: object, target: Target)
     abilities = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
     dtype = target.dtype if target.dtype != "auto" else "bfloat16" if "BF16" in abilities else "float32"
     if dtype not in _PRECISION or (dtype == "float16" and "FP16" not in abilities):
-        msg = f"dtype is {target.dtype!r}, which OpenVINO does not compute with here; it has {', '.join(abilities)}"
+        named = ", ".join(name for ability, name in _ABILITIES.items() if ability in abilities)
+        msg = f"dtype is {target.dtype!r}, which OpenVINO does not compute with here; it has {named}"
         raise ConfigInvalid(msg)
     options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _PRECISION[dtype], "PERFORMANCE_HINT": "LATENCY"}
     if target.threads is not None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from pydantic import ValidationError
 from sentence_transformers import SentenceTransformer
 from tests.integrations.langchain.conftest import Opened
 
-from textmill.errors import ConfigInvalid, ModelNotFound, Unavailable
+from textmill.errors import ConfigInvalid, InvalidInput, ModelNotFound, Unavailable
 from textmill.testing.checkpoints import tiny_bert
 
 TEXTS = ["hello world", "the small river stone, and water.", "a", "", "x " * 60, "one\nmore\n\nline"]
@@ -89,6 +91,36 @@ def test_prompts_of_the_user_come_before_the_models(plain: str, reference: Refer
     default = {"prompts": own, "default_prompt_name": "more"}
     by_default = opened(TextmillEmbeddings, model=plain, model_kwargs=default, prompt_policy="langchain")
     close([by_default.embed_query("hello")], theirs.encode(["hello"], prompt="m: "))
+
+
+@pytest.mark.parametrize("name", ["query", "document"])
+def test_the_prompts_of_the_sides_are_empty_where_the_model_has_none(
+    tmp_path: Path, name: str, reference: Reference, opened: Opened
+) -> None:
+    folder = str(tiny_bert(tmp_path / "without", modules=()))
+    ours = opened(TextmillEmbeddings, model=folder, encode_kwargs={"prompt_name": name})
+    close(ours.embed_documents(LINES), reference(folder).encode(LINES, prompt_name=name))
+    with pytest.raises(InvalidInput, match="no prompt named 'other'"):
+        opened(TextmillEmbeddings, model=folder, encode_kwargs={"prompt_name": "other"}).embed_query("a")
+
+
+def test_what_is_changed_afterwards_is_in_force(plain: str, reference: Reference, opened: Opened) -> None:
+    ours, wanted = opened(TextmillEmbeddings, model=plain), reference(plain).encode(["hello"], prompt="s: ")
+    copied = ours.model_copy(update={"encode_kwargs": {"prompt": "s: "}})
+    close(copied.embed_documents(["hello"]), wanted)
+    before = ours.namespace
+    ours.encode_kwargs["prompt"] = "s: "
+    close([ours.embed_query("hello")], wanted)
+    assert ours.namespace == copied.namespace != before
+
+
+def test_it_is_pickled_and_copied_by_its_fields(plain: str, opened: Opened) -> None:
+    ours = opened(TextmillEmbeddings, model=plain, encode_kwargs={"prompt": "s: "})
+    for other in (pickle.loads(pickle.dumps(ours)), copy.deepcopy(ours)):  # noqa: S301 - ours
+        with other:
+            assert other.model_dump() == ours.model_dump()
+            close([other.embed_query("hello")], [ours.embed_query("hello")])
+    ours.embed_query("hello")
 
 
 def test_queries_have_keywords_of_their_own_only_where_there_are_some(
@@ -206,6 +238,8 @@ def test_impossible_values_are_named(plain: str) -> None:
         TextmillEmbeddings(model=plain, encode_kwargs={"precision": "int4"})
     with pytest.raises(ConfigInvalid, match="dtype"):
         TextmillEmbeddings(model=plain, model_kwargs={"dtype": "float12"})
+    with pytest.raises(InvalidInput, match="input 1 is None"):
+        TextmillEmbeddings(model=plain).embed_documents(["a", None])  # type: ignore[list-item]
     with pytest.raises(ModelNotFound):
         TextmillEmbeddings(model="no/such-model", model_kwargs={"local_files_only": True})
 

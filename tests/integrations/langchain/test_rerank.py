@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from pydantic import ValidationError
 from sentence_transformers import CrossEncoder
 from tests.integrations.langchain.conftest import Opened
 
+from textmill.errors import ConfigInvalid
 from textmill.testing.openai_server import Answer, threaded_openai_server
 
 DOCUMENTS = [
@@ -47,6 +50,18 @@ def test_as_many_are_kept_as_are_wanted(reranker: str, opened: Opened) -> None:
     one = opened(TextmillRerank, model=reranker, top_n=1, scoring="raw")
     assert len(one.compress_documents(DOCUMENTS, "river")) == 1
     assert one.compress_documents([], "river") == []
+
+
+def test_a_model_that_does_not_rank_is_refused_at_once(plain: str) -> None:
+    with pytest.raises(ConfigInvalid, match="task is 'rerank'"):
+        TextmillRerank(model=plain)
+
+
+def test_it_is_pickled_and_copied_by_its_fields(reranker: str, opened: Opened) -> None:
+    ours = opened(TextmillRerank, model=reranker, top_n=1)
+    for other in (pickle.loads(pickle.dumps(ours)), copy.deepcopy(ours)):  # noqa: S301 - ours
+        with other:
+            assert other.compress_documents(DOCUMENTS, "river") == ours.compress_documents(DOCUMENTS, "river")
 
 
 def test_a_server_ranks_too() -> None:

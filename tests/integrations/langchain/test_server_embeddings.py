@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 from collections.abc import Iterator
 
 import pytest
@@ -40,6 +42,16 @@ def test_the_side_of_texts_is_sent_with_them_and_the_key(server: OpenAIServer) -
     ]
     assert {each.headers["authorization"] for each in server.asked} == {"Bearer secret"}
     assert "secret" not in repr(there)
+
+
+def test_it_is_pickled_and_copied_with_its_key(server: OpenAIServer) -> None:
+    there = TextmillServerEmbeddings(url=server.base_url, api_key="secret")
+    there.embed_query("abc")
+    for other in (pickle.loads(pickle.dumps(there)), copy.deepcopy(there)):  # noqa: S301 - ours
+        with other:
+            assert other.embed_query("abc") == [3.0, 0.5]
+    there.close()
+    assert {each.headers["authorization"] for each in server.asked} == {"Bearer secret"}
 
 
 def test_prompts_of_the_user_take_the_place_of_the_side(server: OpenAIServer) -> None:
