@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,10 @@ def close(got: Any, wanted: Any) -> None:
         ({"truncate_dim": 8}, {"truncate_dim": 8}),
         ({"truncate_dim": 8, "normalize_embeddings": True}, {"truncate_dim": 8, "normalize_embeddings": True}),
         ({"encode_kwargs": {"prompt": "say: "}}, {"prompt": "say: "}),
+        (
+            {"encode_kwargs": {"prompt_name": "document", "truncate_dim": 4}},
+            {"prompt_name": "document", "truncate_dim": 4},
+        ),
         ({"prefix": "say: "}, {"prompt": "say: "}),
     ],
 )
@@ -115,6 +121,15 @@ def test_inputs_of_another_kind_are_type_errors(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", EMBEDDERS)
+def test_a_component_is_pickled_and_copied_by_its_arguments(kind: Any) -> None:
+    made = kind(model="not loaded", prefix="p", token=None)
+    made.suffix = "s"
+    for other in (pickle.loads(pickle.dumps(made)), copy.deepcopy(made)):  # noqa: S301 - ours
+        assert other.to_dict() == made.to_dict()
+        assert other.suffix == "s"
+
+
+@pytest.mark.parametrize("kind", EMBEDDERS)
 def test_a_component_survives_its_dictionary_and_tells_no_secret(kind: Any) -> None:
     made = kind(model="some/model", prefix="p", model_kwargs={"dtype": "bfloat16"}, token=Secret.from_env_var("MINE"))
 
@@ -153,6 +168,11 @@ def test_a_server_embeds_too() -> None:
 
     assert [body["input_type"] for body in server.bodies] == ["query", "query", "document"]
     assert {each.headers["authorization"] for each in server.asked} == {"Bearer secret"}
+
+
+def test_what_is_for_this_process_is_warned_of_with_a_server() -> None:
+    with pytest.warns(UserWarning, match="TextmillTextEmbedder does nothing with revision, model_kwargs, as url"):
+        TextmillTextEmbedder(url="http://localhost:1", revision="main", model_kwargs={"threads": 1}).warm_up()
 
 
 def test_what_is_impossible_is_refused(plain: str) -> None:

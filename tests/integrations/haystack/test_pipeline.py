@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch  # noqa: TID253 - users give its precisions
 from haystack import Document, Pipeline
 from haystack.components.retrievers.in_memory import InMemoryEmbeddingRetriever
 from haystack.document_stores.in_memory import InMemoryDocumentStore
@@ -39,6 +40,8 @@ def test_documents_come_in_the_order_of_the_cross_encoders_scores(reranker: str,
     asked = {"query": "river", "documents": DOCUMENTS, "top_k": 3, "score_threshold": got[0].score}
     assert [each.id for each in asyncio.run(ranker.run_async(**asked))["documents"]] == [got[0].id]
     assert ranker.run(query="river", documents=[]) == {"documents": []}
+    ranker.top_k = 2
+    assert len(ranker.run(query="river", documents=DOCUMENTS)["documents"]) == 2
     assert DOCUMENTS[0].score is None
 
 
@@ -88,3 +91,15 @@ def test_documents_are_found_and_ranked_in_a_pipeline(plain: str, reranker: str,
 
     assert Pipeline.loads(pipeline.dumps()).to_dict() == pipeline.to_dict()
     pipeline.close()
+
+
+def test_precisions_of_pytorch_are_written_down_as_texts(plain: str, opened: Closing) -> None:
+    pipeline = Pipeline()
+    pipeline.add_component("embedder", TextmillTextEmbedder(model=plain, model_kwargs={"torch_dtype": torch.float32}))
+    again = Pipeline.loads(pipeline.dumps())
+
+    written = again.to_dict()["components"]["embedder"]["init_parameters"]
+    assert written["model_kwargs"] == {"torch_dtype": "torch.float32"}
+    wanted = opened(TextmillTextEmbedder, model=plain).run("hello")
+    assert again.run({"embedder": {"text": "hello"}})["embedder"] == wanted
+    again.close()

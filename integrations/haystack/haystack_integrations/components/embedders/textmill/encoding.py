@@ -18,6 +18,8 @@ Policy = Literal["model", "haystack"]
 """Whose prompts apply where nothing else is said: the model's own for each side, or none but its default, as Haystack has it."""
 WINDOW = 256
 """Texts between two steps of a progress bar."""
+_PLACEHOLDERS = ("query", "document")
+"""Prompts that every model has for sentence-transformers, empty where its files have none."""
 _IDLE = frozenset(
     ("batch_size", "show_progress_bar", "convert_to_numpy", "convert_to_tensor", "device", "pool", "chunk_size")
 )
@@ -26,14 +28,17 @@ _IDLE = frozenset(
 def asked(given: Mapping[str, Any], kind: Kind, info: textmill.ModelInfo | None) -> dict[str, Any]:
     """The keywords of `textmill.Model.embed`; ``info`` is the model's, None of a server's."""
     said = dict(given["encode_kwargs"] or {})
-    for name in said.keys() - {"prompt", "prompt_name", "task"} - _IDLE:
+    for name in said.keys() - {"prompt", "prompt_name", "task", "truncate_dim"} - _IDLE:
         warnings.warn(f"nothing is done with {name!r} of encode_kwargs", UserWarning, stacklevel=2)
     made = {name: said[name] for name in ("prompt", "prompt_name") if said.get(name) is not None}
     if not made and not given["prefix"] and given["prompt_policy"] == "model":
         made["kind"] = kind
     if info is None:
-        return {**made, "dimensions": given["truncate_dim"]}
-    scaled = embed_options(info, normalize=given["normalize_embeddings"], truncate_dim=given["truncate_dim"])
+        return {**made, "dimensions": _cut(given)}
+    name = made.get("prompt_name")
+    if name in _PLACEHOLDERS and name not in info.prompts and "prompt" not in made:
+        made = {"prompt": ""}
+    scaled = embed_options(info, normalize=given["normalize_embeddings"], truncate_dim=_cut(given))
     return {**made, "adapter": said.get("task"), **scaled}
 
 
@@ -43,10 +48,16 @@ def made(vectors: npt.NDArray[np.float32], given: Mapping[str, Any]) -> list[lis
     Raises ValueError for bytes of a single vector without ``quantization_ranges``, the smallest and the largest values of each
     dimension.
     """
-    kept = vectors[:, : given["truncate_dim"]]
+    kept = vectors[:, : _cut(given)]
     return cast(
         "list[list[float]]", quantize_embeddings(kept, given["precision"], given["quantization_ranges"]).tolist()
     )
+
+
+def _cut(given: Mapping[str, Any]) -> int | None:
+    """How many dimensions are kept; what is said for the encoding comes before what is said for the model."""
+    own: int | None = (given["encode_kwargs"] or {}).get("truncate_dim")
+    return given["truncate_dim"] if own is None else own
 
 
 def windows(texts: Sequence[str], *, bar: bool) -> Iterator[Sequence[str]]:
