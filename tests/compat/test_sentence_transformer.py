@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -287,6 +289,14 @@ def test_what_code_calls_on_a_torch_module_is_there(folder: Path) -> None:
         with pytest.raises(NotImplementedError):
             model[0]
         assert not hasattr(model, "nothing_of_that_name")
+
+
+def test_a_model_is_loaded_anew_where_it_is_unpickled_or_copied(folder: Path) -> None:
+    with SentenceTransformer(folder, truncate_dim=8, prompts={"mine": "m: "}) as ours:
+        for other in (pickle.loads(pickle.dumps(ours)), copy.deepcopy(ours)):  # noqa: S301 - ours
+            with other:
+                close(other.encode(TEXTS, prompt_name="mine"), ours.encode(TEXTS, prompt_name="mine"))
+                assert other.to("cpu").max_seq_length == ours.max_seq_length
 
 
 def test_keywords_become_options(folder: Path) -> None:

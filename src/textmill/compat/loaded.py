@@ -44,6 +44,7 @@ _OWNERS = {
 }
 """Whose the models are that had no owner on the hub at first, and are still called so."""
 _SETTINGS = "config_sentence_transformers.json"
+_NOT_PICKLED = frozenset(("_model", "_recipe", "_folder", "_lock", "tokenizer"))
 _ELSEWHERE = (
     "textmill runs models and does not {}; do it with sentence-transformers, save the model, and give the folder"
 )
@@ -96,6 +97,16 @@ class Loaded:
         if self.default_prompt_name is not None and self.default_prompt_name not in self.prompts:
             msg = f"default_prompt_name is {self.default_prompt_name!r}, and the prompts are {', '.join(self.prompts) or 'none'}"
             raise ValueError(msg)
+        self.tokenizer = ModelTokenizer(self._recipe.transformer_folder, self._model.info.max_tokens)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what is loaded, which is loaded anew where it is unpickled or copied."""
+        return {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+        self._model, self._recipe, self._folder = self._loaded(self._options)
         self.tokenizer = ModelTokenizer(self._recipe.transformer_folder, self._model.info.max_tokens)
 
     @property
