@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from textmill.compat import (
     Precision,
     SentenceTransformer,
     embed_options,
+    load_nearest,
     load_options,
     nearest_dtype,
     quantize_embeddings,
@@ -62,6 +64,8 @@ def _no_precision_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"cache_folder": "/a", "revision": "b", "local_files_only": True, "token": "t", "threads": 2},
          {"cache_dir": "/a", "revision": "b", "offline": True, "token": "t", "threads": 2}),
         ({"use_auth_token": True, "model_kwargs": {"revision": "inner"}}, {"revision": "inner"}),
+        ({"model_kwargs": {"local_files_only": True, "cache_dir": "/a", "token": "t", "trust_remote_code": True}},
+         {"offline": True, "cache_dir": "/a", "token": "t"}),
         ({"model_kwargs": {"dtype": "auto"}}, {"dtype": "auto"}),
         ({"model_kwargs": {"torch_dtype": TorchLike(), "attn_implementation": "sdpa"}}, {"dtype": "bfloat16"}),
         ({"dtype": "half"}, {"dtype": "float16"}),
@@ -97,6 +101,25 @@ def test_the_environment_chooses_the_precision_before_the_default(monkeypatch: p
     monkeypatch.setenv("TEXTMILL_DTYPE", "bfloat16")
     assert load_options({}, "Cls").options == {}
     assert load_options({"dtype": "float32"}, "Cls").options == {"dtype": "float32"}
+
+
+def test_float32_is_taken_where_there_is_no_float16() -> None:
+    def load(options: Mapping[str, Any]) -> Any:
+        if options["dtype"] == "float16":
+            msg = "there is none"
+            raise ConfigInvalid(msg)
+        return options["dtype"]
+
+    with pytest.warns(UserWarning, match="there is none; float32 is taken"):
+        assert load_nearest(load, {"dtype": "float16"}) == "float32"
+    assert load_nearest(load, {"dtype": "bfloat16"}) == "bfloat16"
+
+    def broken(_: Mapping[str, Any]) -> None:
+        raise ConfigInvalid
+
+    for dtype in ("float16", "float32"):
+        with pytest.raises(ConfigInvalid):
+            load_nearest(broken, {"dtype": dtype})
 
 
 def test_every_option_of_textmill_is_taken_but_the_backend() -> None:

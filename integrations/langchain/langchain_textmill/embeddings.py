@@ -14,7 +14,7 @@ from pydantic import Field, PrivateAttr
 import textmill
 from langchain_textmill.encoding import Encoding, Kind, Policy, unknown
 from langchain_textmill.loaded import Checked, windows
-from langchain_textmill.options import load_options
+from langchain_textmill.options import held, load_options
 from textmill.compat import log_prompt
 
 _log = logging.getLogger("langchain_textmill")
@@ -34,7 +34,7 @@ class TextmillEmbeddings(Checked, Embeddings):
     """
 
     model_name: str = Field(default="sentence-transformers/all-mpnet-base-v2", alias="model")
-    """A folder, a hub id, or a name that an installed package carries."""
+    """A folder, a hub id, which is one of sentence-transformers' where it has no owner, or a name that an installed package carries."""
     cache_folder: str | None = None
     """Where models from the hub are kept; None is the hub's own cache."""
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
@@ -64,9 +64,9 @@ class TextmillEmbeddings(Checked, Embeddings):
         if default in prompts:  # the model's files do not have it
             own["default_prompt"] = prompts[own.pop("default_prompt_name")]
         both = (self._queries, self._documents)
-        for name in unknown({**self.encode_kwargs, **self.query_encode_kwargs}):
-            warnings.warn(f"{caller} does nothing with {name!r} of encode_kwargs", UserWarning, stacklevel=2)
-        self._client = textmill.shared(self.model_name, **load_options(own, self.cache_folder, caller))
+        for each in unknown({**self.encode_kwargs, **self.query_encode_kwargs}):
+            warnings.warn(f"{caller} does nothing with {each!r} of encode_kwargs", UserWarning, stacklevel=2)
+        self._client = held(self.model_name, "sentence-transformers", load_options(own, self.cache_folder, caller))
         for encoding in both:
             log_prompt(_log, self._client, encoding.kind, encoding.asked(self._client.info))
 

@@ -1,4 +1,4 @@
-"""``model_kwargs`` of the classes as options of `textmill.load`."""
+"""``model_kwargs`` of the classes as options of `textmill.load`, and models with them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import textmill
+from textmill.compat import Organisation, full_name, load_nearest, sentence_transformers_home
 from textmill.compat import load_options as read
-from textmill.compat import sentence_transformers_home
+
+
+def held(name: str, organisation: Organisation, options: Mapping[str, Any]) -> textmill.Model:
+    """A hold of the model with these options. Raises what `textmill.shared` raises."""
+    whole = full_name(name, organisation)
+    return load_nearest(lambda chosen: textmill.shared(whole, **chosen), options)
 
 
 def load_options(keywords: Mapping[str, Any], cache_folder: str | None, caller: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr, SecretStr, model_validator
 
 import textmill
 from langchain_textmill.loaded import Checked
-from langchain_textmill.options import load_options
+from langchain_textmill.options import held, load_options
 
 _MODEL = "cross-encoder/ms-marco-MiniLM-L6-v2"
 
@@ -59,7 +59,7 @@ class TextmillRerank(Checked, BaseDocumentCompressor):
         super().__init__(**kwargs)
         if self.url is None:
             options = load_options(self.model_kwargs, self.cache_folder, type(self).__name__)
-            self._client = textmill.shared(self.model_name or _MODEL, **{"task": "rerank", **options})
+            self._client = held(self.model_name or _MODEL, "cross-encoder", {"task": "rerank", **options})
         else:
             key = None if self.api_key is None else self.api_key.get_secret_value()
             self._client = textmill.connect(self.url, self.model_name, api_key=key)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 import textmill
 from langchain_textmill.loaded import Checked, windows
-from langchain_textmill.options import load_options
+from langchain_textmill.options import held, load_options
 
 
 class SparseVector(BaseModel):
@@ -48,7 +48,7 @@ class TextmillSparseEmbeddings(Checked):
         """Load the model, or take hold of it if it is loaded with the same options already."""
         super().__init__(**kwargs)
         options = load_options(self.model_kwargs, self.cache_folder, type(self).__name__)
-        self._client = textmill.shared(self.model_name, **{"task": "embed_sparse", **options})
+        self._client = held(self.model_name, "sparse-encoder", {"task": "embed_sparse", **options})
 
     def embed_documents(self, texts: list[str]) -> list[SparseVector]:
         """A sparse vector for each document, in order."""

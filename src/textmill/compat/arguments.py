@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from textmill.config import ModelOptions, model_options
 from textmill.config.option import options_of
 from textmill.contract import ModelInfo
 from textmill.errors import ConfigInvalid
+
+Loaded = TypeVar("Loaded")
 
 _OWN = frozenset(option.name for option in options_of(ModelOptions)) - {"backend"}
 _RENAMED = {
@@ -30,8 +32,10 @@ _RENAMED = {
 """Names of older releases, and those that `textmill.load` has another one for."""
 _IDLE = frozenset({"trust_remote_code", "model_card_data", "keep_in_fp32_modules", "similarity_fn_name"})
 """Keywords without effect on loading: no code of a repository runs, no model card is written."""
-_IDLE_OF_MODEL = frozenset(("attn_implementation", "low_cpu_mem_usage", "ov_config", "use_safetensors"))
-_IDLE_OF_PROCESSOR = frozenset(("use_fast", "padding_side"))
+_IDLE_OF_MODEL = frozenset(
+    ("attn_implementation", "low_cpu_mem_usage", "ov_config", "trust_remote_code", "use_safetensors")
+)
+_IDLE_OF_PROCESSOR = frozenset(("local_files_only", "padding_side", "trust_remote_code", "use_fast"))
 _ON_TORCH = re.compile(r"(cuda|mps)(:\d+)?")
 _ON_OPENVINO = {"cpu": "cpu", "npu": "npu", "xpu": "gpu"}
 """Devices of torch's by OpenVINO's names for them."""
@@ -145,6 +149,21 @@ def nearest_dtype(file_name: str) -> str:
     """The precision of ours that is nearest to that of a graph by its name: float32 where the name says nothing."""
     stem = PurePosixPath(file_name).stem.lower()
     return next((dtype for tag, dtype in _TAGS if tag in stem), "float32")
+
+
+def load_nearest(load: Callable[[Mapping[str, Any]], Loaded], options: Mapping[str, Any], level: int = 4) -> Loaded:
+    """What ``load`` makes of options of `textmill.load`; in float32, with a warning, where float16 is asked for and not to be had here.
+
+    Raises what ``load`` raises.
+    """
+    try:
+        return load(options)
+    except ConfigInvalid as error:
+        if options.get("dtype") != "float16":
+            raise
+        loaded = load({**options, "dtype": "float32"})
+        warn(f"{error}; float32 is taken", level)
+        return loaded
 
 
 def warn(message: str, level: int = 3) -> None:
@@ -287,4 +306,7 @@ _READERS_OF_MODEL = {
     "provider": _provider,
     "export": _export,
     "revision": _revision,
+    "local_files_only": _local_files_only,
+    "cache_dir": _cache_dir,
+    "token": _token,
 }

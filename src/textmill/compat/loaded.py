@@ -9,10 +9,10 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from textmill.checkpoint.hub import PACKAGED
 from textmill.checkpoint.jsonfile import JsonFile
 from textmill.checkpoint.recipe import Recipe
-from textmill.compat.arguments import device_options, dtype_name, load_options, warn
+from textmill.compat.arguments import device_options, dtype_name, load_nearest, load_options, warn
+from textmill.compat.names import Organisation, full_name
 from textmill.compat.reading import ModelTokenizer
 from textmill.config import model_options, sentence_transformers_home
 from textmill.errors import ConfigInvalid
@@ -21,28 +21,6 @@ from textmill.store.model import Model
 
 _WINDOW = 256
 """Inputs between two steps of a progress bar."""
-_OWNERS = {
-    "google-bert": (
-        "bert-base-cased",
-        "bert-base-chinese",
-        "bert-base-german-cased",
-        "bert-base-multilingual-cased",
-        "bert-base-multilingual-uncased",
-        "bert-base-uncased",
-        "bert-large-cased",
-        "bert-large-uncased",
-    ),
-    "distilbert": (
-        "distilbert-base-cased",
-        "distilbert-base-german-cased",
-        "distilbert-base-multilingual-cased",
-        "distilbert-base-uncased",
-        "distilroberta-base",
-    ),
-    "FacebookAI": ("roberta-base", "roberta-large", "xlm-roberta-base", "xlm-roberta-large"),
-    "albert": tuple(f"albert-{size}-v{number}" for size in ("base", "large", "xlarge", "xxlarge") for number in (1, 2)),
-}
-"""Whose the models are that had no owner on the hub at first, and are still called so."""
 _SETTINGS = "config_sentence_transformers.json"
 _NOT_PICKLED = frozenset(("_model", "_recipe", "_folder", "_lock", "tokenizer"))
 _ELSEWHERE = (
@@ -54,7 +32,9 @@ _REFUSED = {
     **dict.fromkeys(
         ("forward", "parameters", "named_parameters", "state_dict", "compile", "_first_module"), "open them"
     ),
-    **dict.fromkeys(("load_adapter", "set_adapter", "merge", "add_module", "append"), "change them"),
+    **dict.fromkeys(
+        ("load_adapter", "set_adapter", "merge", "add_module", "append", "set_pooling_include_prompt"), "change them"
+    ),
     **dict.fromkeys(("evaluate",), "evaluate them"),
 }
 """What sentence-transformers' models do and these do not."""
@@ -68,7 +48,7 @@ class Loaded:
 
     task = "auto"
     """What the model is loaded for, as `textmill.load` has it."""
-    organisation = ""
+    organisation: Organisation = "sentence-transformers"
     """Whose models a name without an owner means."""
     placeholders: tuple[str, ...] = ()
     """Prompts that every model of the class has, empty where nobody says more."""
@@ -291,22 +271,13 @@ class Loaded:
         before.close()
 
     def _loaded(self, options: Mapping[str, Any]) -> tuple[Model, Recipe, Path]:
+        return load_nearest(self._with, options, level=6)
+
+    def _with(self, options: Mapping[str, Any]) -> tuple[Model, Recipe, Path]:
         chosen = model_options(options)
-        place = locate(self._full_name(), chosen)
+        place = locate(full_name(self._name, self.organisation), chosen)
         recipe = recipe_of(place, chosen)
         return load_model(str(place.folder), chosen, called=place.name), recipe, place.folder
-
-    def _full_name(self) -> str:
-        """The model's id on the hub, where it is given without its owner."""
-        if (
-            "/" in self._name
-            or self._name in PACKAGED
-            or self._name.startswith((".", "~"))
-            or Path(self._name).exists()
-        ):
-            return self._name
-        owner = next((owner for owner, names in _OWNERS.items() if self._name.lower() in names), self.organisation)
-        return f"{owner}/{self._name}"
 
 
 class Device(str):

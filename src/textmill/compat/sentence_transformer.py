@@ -35,7 +35,6 @@ class SentenceTransformer(Encoder):
     """
 
     task = "embed"
-    organisation = "sentence-transformers"
 
     def __init__(self, model_name_or_path: str | Path | None = None, **keywords: Any) -> None:
         truncate = keywords.pop("truncate_dim", None)

@@ -19,10 +19,11 @@ from haystack_integrations.components.embedders.textmill import (
     TextmillSparseTextEmbedder,
     TextmillTextEmbedder,
 )
+from haystack_integrations.components.rankers.textmill import TextmillRanker
 from sentence_transformers import SentenceTransformer, SparseEncoder
 from tests.integrations.haystack.conftest import Closing
 
-from textmill.errors import ConfigInvalid
+from textmill.errors import ConfigInvalid, ModelNotFound
 from textmill.testing.checkpoints import tiny_bert
 from textmill.testing.openai_server import Answer, threaded_openai_server
 
@@ -168,6 +169,20 @@ def test_a_server_embeds_too() -> None:
 
     assert [body["input_type"] for body in server.bodies] == ["query", "query", "document"]
     assert {each.headers["authorization"] for each in server.asked} == {"Bearer secret"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "owner"),
+    [
+        (TextmillDocumentEmbedder, "sentence-transformers"),
+        (TextmillSparseTextEmbedder, "sparse-encoder"),
+        (TextmillRanker, "cross-encoder"),
+    ],
+)
+def test_a_name_without_its_owner_is_one_of_sentence_transformers(kind: Any, owner: str) -> None:
+    offline = {"local_files_only": True} if kind is not TextmillRanker else {"model_kwargs": {"local_files_only": True}}
+    with pytest.raises(ModelNotFound, match=f"^{owner}/no-such-model is not in the cache"):
+        kind(model="no-such-model", **offline).warm_up()
 
 
 def test_what_is_for_this_process_is_warned_of_with_a_server() -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from langchain_textmill import TextmillEmbeddings, TextmillRerank, TextmillSparseEmbeddings
 from langchain_textmill.options import load_options
+
+from textmill.errors import ModelNotFound
 
 
 def test_keywords_and_the_folder_of_the_cache_become_options(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,6 +27,19 @@ def test_models_are_where_sentence_transformers_keeps_its_own(monkeypatch: pytes
     assert load_options({}, "/elsewhere", "Cls")["cache_dir"] == "/elsewhere"
     monkeypatch.setenv("TEXTMILL_CACHE_DIR", "/ours")
     assert "cache_dir" not in load_options({}, None, "Cls")
+
+
+@pytest.mark.parametrize(
+    ("kind", "owner"),
+    [
+        (TextmillEmbeddings, "sentence-transformers"),
+        (TextmillRerank, "cross-encoder"),
+        (TextmillSparseEmbeddings, "sparse-encoder"),
+    ],
+)
+def test_a_name_without_its_owner_is_one_of_sentence_transformers(kind: Any, owner: str) -> None:
+    with pytest.raises(ModelNotFound, match=f"^{owner}/no-such-model is not in the cache"):
+        kind(model_name="no-such-model", model_kwargs={"local_files_only": True})
 
 
 def test_what_has_no_effect_is_warned_of() -> None:

@@ -12,7 +12,7 @@ from haystack import Document, default_from_dict, default_to_dict
 from haystack.utils import Secret
 
 import textmill
-from textmill.compat import load_options, sentence_transformers_home
+from textmill.compat import Organisation, full_name, load_nearest, load_options, sentence_transformers_home
 
 HUB_TOKEN = Secret.from_env_var(["HF_API_TOKEN", "HF_TOKEN"], strict=False)
 """Of the hub, from its usual variables, read when a model is loaded."""
@@ -29,6 +29,8 @@ class Held:
 
     task = "auto"
     """What the model is loaded for, as `textmill.load` has it."""
+    organisation: Organisation = "sentence-transformers"
+    """Whose models a name without an owner means."""
     default_model = ""
     """Where none is named."""
 
@@ -100,7 +102,8 @@ class Held:
         )
         for remark in remarks:
             warnings.warn(remark, UserWarning, stacklevel=4)
-        return textmill.shared(given["model"] or self.default_model, task=self.task, **options)
+        name = full_name(given["model"] or self.default_model, self.organisation)
+        return load_nearest(lambda chosen: textmill.shared(name, **chosen), {"task": self.task, **options}, level=5)
 
     def _text(self, text: str) -> str:
         """What stands for a text."""

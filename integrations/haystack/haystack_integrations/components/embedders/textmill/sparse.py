@@ -23,6 +23,7 @@ class Sparse(Held):
     """What both embedders do."""
 
     task = "embed_sparse"
+    organisation = "sparse-encoder"
     default_model = _MODEL
     kind: Kind
 

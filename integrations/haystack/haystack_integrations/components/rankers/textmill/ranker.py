@@ -23,6 +23,7 @@ class TextmillRanker(Held):
     """
 
     task = "rerank"
+    organisation = "cross-encoder"
     default_model = _MODEL
 
     def __init__(
