@@ -233,6 +233,14 @@ def test_models_are_found_where_sentence_transformers_keeps_its_own(
         SentenceTransformer("tiny", cache_folder=str(tmp_path / "other"), local_files_only=True)
 
 
+def test_a_model_is_loaded_anew_where_it_is_unpickled_or_copied(folder: Path) -> None:
+    with SentenceTransformer(folder, truncate_dim=8, prompts={"mine": "m: "}) as ours:
+        for other in (pickle.loads(pickle.dumps(ours)), copy.deepcopy(ours)):  # noqa: S301 - ours
+            with other:
+                close(other.encode(TEXTS, prompt_name="mine"), ours.encode(TEXTS, prompt_name="mine"))
+                assert other.to("cpu").max_seq_length == ours.max_seq_length
+
+
 def test_a_measure_of_the_files_that_is_not_of_the_class_is_the_usual_one(tmp_path: Path) -> None:
     folder = tiny_bert(tmp_path / "tiny")
     settings = folder / "config_sentence_transformers.json"
@@ -289,14 +297,6 @@ def test_what_code_calls_on_a_torch_module_is_there(folder: Path) -> None:
         with pytest.raises(NotImplementedError):
             model[0]
         assert not hasattr(model, "nothing_of_that_name")
-
-
-def test_a_model_is_loaded_anew_where_it_is_unpickled_or_copied(folder: Path) -> None:
-    with SentenceTransformer(folder, truncate_dim=8, prompts={"mine": "m: "}) as ours:
-        for other in (pickle.loads(pickle.dumps(ours)), copy.deepcopy(ours)):  # noqa: S301 - ours
-            with other:
-                close(other.encode(TEXTS, prompt_name="mine"), ours.encode(TEXTS, prompt_name="mine"))
-                assert other.to("cpu").max_seq_length == ours.max_seq_length
 
 
 def test_keywords_become_options(folder: Path) -> None:

@@ -75,22 +75,6 @@ def test_each_measure_is_that_of_sentence_transformers(both: tuple[SparseEncoder
     assert ours.similarity_pairwise(lists[1][0], lists[1][2]).shape == ()
 
 
-def test_entries_are_told_as_by_sentence_transformers(both: tuple[SparseEncoder, Any]) -> None:
-    ours, theirs = both
-    tensor = theirs.encode(TEXTS)
-
-    assert ours.decode(tensor, top_k=3) == theirs.decode(tensor, top_k=3)
-    assert dict(ours.decode(tensor[0])) == dict(theirs.decode(tensor[0]))
-    rows = ours.encode(TEXTS, convert_to_tensor=False)
-    assert [[word for word, _ in each] for each in ours.decode(rows, top_k=3)] == [
-        [word for word, _ in each] for each in theirs.decode(tensor, top_k=3)
-    ]
-    assert ours.sparsity(tensor) == pytest.approx(theirs.sparsity(tensor))
-    assert ours.get_embedding_dimension() == theirs.get_embedding_dimension()
-    with pytest.raises(ValueError, match="top_k is 0"):
-        ours.decode(tensor, top_k=0)
-
-
 def test_entries_that_are_shared_are_those_of_sentence_transformers(both: tuple[SparseEncoder, Any]) -> None:
     ours, theirs = both
     tensor, rows = theirs.encode(TEXTS), ours.encode(TEXTS, convert_to_tensor=False)
@@ -113,6 +97,22 @@ def test_as_many_entries_are_kept_as_the_files_say(tmp_path: Path) -> None:
         assert ours.max_active_dims == 4
         np.testing.assert_allclose(dense(ours.encode(TEXTS)), dense(theirs.encode(TEXTS)), atol=1e-5)
         assert ours.encode(TEXTS[0], convert_to_tensor=False, max_active_dims=2).indices.shape == (2,)
+
+
+def test_entries_are_told_as_by_sentence_transformers(both: tuple[SparseEncoder, Any]) -> None:
+    ours, theirs = both
+    tensor = theirs.encode(TEXTS)
+
+    assert ours.decode(tensor, top_k=3) == theirs.decode(tensor, top_k=3)
+    assert dict(ours.decode(tensor[0])) == dict(theirs.decode(tensor[0]))
+    rows = ours.encode(TEXTS, convert_to_tensor=False)
+    assert [[word for word, _ in each] for each in ours.decode(rows, top_k=3)] == [
+        [word for word, _ in each] for each in theirs.decode(tensor, top_k=3)
+    ]
+    assert ours.sparsity(tensor) == pytest.approx(theirs.sparsity(tensor))
+    assert ours.get_embedding_dimension() == theirs.get_embedding_dimension()
+    with pytest.raises(ValueError, match="top_k is 0"):
+        ours.decode(tensor, top_k=0)
 
 
 def test_a_dense_model_is_weighed_only_where_it_can_be(tmp_path: Path) -> None:
