@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from time import time
+from time import time, tzset
 
 import pytest
 
@@ -18,6 +19,8 @@ from textmill.providers.retry_hints import is_spent, may_repeat, retry_after, to
         ({"retry-after": "99999"}, 3600),
         ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0),
         ({"retry-after": "soon"}, None),
+        ({"retry-after": "Mon, 01 Jan 2024 00:00:00 +99999999999999999999"}, None),
+        ({"retry-after": "Mon, 99999999999999999999 Jan 2024 00:00:00 GMT"}, None),
         ({"retry-after-ms": "nan"}, None),
         ({"retry-after-ms": "-5"}, None),
         ({"retry-after": "\u0663"}, None),
@@ -28,8 +31,20 @@ def test_what_retry_after_says(headers: dict[str, str], wait: float | None) -> N
     assert retry_after(headers) == wait
 
 
-def test_retry_after_may_be_a_date() -> None:
-    when = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose clock is not UTC's."""
+    monkeypatch.setenv("TZ", "XXX-5")
+    tzset()
+    yield
+    monkeypatch.undo()
+    tzset()
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize("zone", ["GMT", "+0000", "-0000"])
+def test_retry_after_may_be_a_date(zone: str) -> None:
+    when = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True).replace("GMT", zone)
     assert retry_after({"retry-after": when}) == pytest.approx(100, abs=3)
 
 

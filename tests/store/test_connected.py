@@ -122,6 +122,12 @@ def test_sparse_vectors_say_their_side_and_keep_the_largest(scripted: OpenAIServ
         scripted.script = lambda _: Answer(body=[[{"index": 7}]])
         with pytest.raises(ForwardFailed, match="its value must be a finite number"):
             there.embed_sparse("a")
+        scripted.script = lambda _: Answer(body=[[{"index": 2**40, "value": 1.0}]])
+        with pytest.raises(ForwardFailed, match="an index above 2,147,483,647"):
+            there.embed_sparse("a")
+        scripted.script = lambda _: Answer(body=[[{"index": 7, "value": 1e300}]])
+        with pytest.raises(ForwardFailed, match="too large for float32"):
+            there.embed_sparse("a")
 
     assert (every.indices.tolist(), every.values.tolist()) == ([2, 4, 7], [1.5, 1.0, 0.5])
     assert (most.indices.tolist(), most.values.tolist()) == ([2, 4], [1.5, 1.0])
@@ -358,6 +364,7 @@ def test_a_password_in_the_url_is_never_told() -> None:
         "http://[host",
         "http://host:99999",
         "http://host/v1?key=hush",
+        "http://host:x",
         "http://ho\nst",
     ],
 )

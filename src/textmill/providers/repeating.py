@@ -19,8 +19,9 @@ _FIRST_S, _LONGEST_S = 0.5, 8.0
 async def ask(wire: Wire, request: Request, retries: Retries) -> Any:
     """The JSON that answers a request, after as many attempts as are allowed.
 
-    It goes out again where the server could not be reached, broke off, or answered with 408, 409, 429 or one from 500 on, after the
-    wait that it tells, else after half a second, one, two and so on. A longer wait than is left of ``retries.seconds`` is not made.
+    It goes out again where the server could not be reached, broke off, or answered with 408, 409, 429 or one from 500 on but 501
+    and 505, after the wait that it tells, else after half a second, one, two and so on. A longer wait than is left of
+    ``retries.seconds`` is not made.
     Raises as `Wire` does: of several attempts, what the last one met.
     """
     left, backoff = retries.seconds, _FIRST_S

@@ -14,8 +14,9 @@ import orjson
 _MOST_S = 3600.0
 _OVERLOADED, _FAILED = 429, 500
 _AGAIN = (408, 409, _OVERLOADED)
-"""Statuses below 500 of requests that may go out again as they are; so may those of all from 500 but 501."""
+"""Statuses below 500 of requests that may go out again as they are; so may those of all from 500, but for two."""
 _NEVER = (501, 505)
+"""What a server does not know how to do it will not know the next time."""
 _SPENT = (b"insufficient_quota", b"billing_hard_limit_reached")
 """What OpenAI says in a 429 that no waiting mends."""
 _NUMBER = re.compile(r"\d{1,20}(?:\.\d{1,20})?", re.ASCII)
@@ -34,9 +35,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     value = headers.get("retry-after", "").strip()
     if _NUMBER.fullmatch(value):
         return _bounded(float(value))
-    with suppress(ValueError):
+    with suppress(ValueError, OverflowError):
         when = parsedate_to_datetime(value)
-        return _bounded((when - datetime.now(UTC if when.tzinfo else None)).total_seconds())
+        when = when if when.tzinfo else when.replace(tzinfo=UTC)  # -0000 says that much, and no zone
+        return _bounded((when - datetime.now(UTC)).total_seconds())
     return None
 
 

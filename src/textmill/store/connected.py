@@ -43,6 +43,7 @@ TIMEOUT_S = 60.0
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
 """Of those that a server asks for; whoever is to wait longer is told instead."""
+_LAST_INDEX = 2**31 - 1
 _BUSY = 429
 _AGAIN = frozenset((_BUSY, 502, 503, 504))
 _ERRORS: Mapping[int, type[TextmillError]] = {
@@ -392,8 +393,15 @@ def _rows(answer: Any) -> Sequence[Any]:
 def _sparse_vector(row: Any, top: int | None) -> SparseVector:
     read = [(count(entry, "index"), finite(entry.get("value"), "value")) for entry in objects_of(row)]
     entries = sorted(sorted(read, key=lambda entry: (-entry[1], entry[0]))[:top])
-    indices = np.array([index for index, _ in entries], np.int32)
-    return SparseVector(indices, np.array([value for _, value in entries], np.float32))
+    if any(index > _LAST_INDEX for index, _ in entries):
+        msg = f"gave an index above {_LAST_INDEX:,}"
+        raise Unfit(msg)
+    with np.errstate(over="ignore"):
+        values = np.array([value for _, value in entries], np.float32)
+    if not np.isfinite(values).all():
+        msg = "gave a value that is too large for float32"
+        raise Unfit(msg)
+    return SparseVector(np.array([index for index, _ in entries], np.int32), values)
 
 
 def _ranked(answer: Any, texts: Sequence[str], top: int | None, url: str) -> list[Ranked]:
