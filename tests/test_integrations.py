@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
+import sys
+import tomllib
 from collections.abc import Iterator
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,11 @@ ROOT = Path(__file__).parents[1] / "integrations"
 FILES = sorted(ROOT.rglob("*.py"))
 PUBLIC = ("textmill", "textmill.contract", "textmill.compat")
 """What library.md names."""
+
+
+def _normal(requirement: str) -> str:
+    """The name of a distribution, as PyPI compares them."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", requirement, maxsplit=1)[0]).lower()
 
 
 # Read while tests are collected: in one of them, the garbage of others may be collected meanwhile, which Python 3.11's parser takes ill.
@@ -50,10 +58,37 @@ def test_what_is_not_public_is_found() -> None:
     assert list(strangers(STRANGE)) == ["textmill.store", "textmill.engine.engine", "textmill.errors"]
 
 
-@pytest.mark.parametrize("name", ["project.dependencies", "py.typed"])
-def test_each_is_a_distribution_of_its_own(name: str) -> None:
-    for project in ROOT.glob("*/pyproject.toml"):
-        if name == "py.typed":
-            assert list(project.parent.rglob("py.typed")), project
-        else:
-            assert '"textmill>=' in project.read_text(), project
+PROJECTS = sorted(ROOT.glob("*/pyproject.toml"))
+DISTRIBUTIONS = {module: set(map(_normal, names)) for module, names in metadata.packages_distributions().items()}
+
+
+@pytest.mark.parametrize("project", PROJECTS, ids=lambda file: file.parent.name)
+def test_each_is_a_distribution_that_is_whole(project: Path) -> None:
+    packages = {file.parent for file in project.parent.rglob("__init__.py")}
+
+    assert packages
+    assert all((package / "py.typed").exists() for package in packages)
+    assert (project.parent / "LICENSE").read_bytes() == (ROOT.parent / "LICENSE").read_bytes()
+    assert (project.parent / "README.md").exists()
+
+
+@pytest.mark.parametrize("project", PROJECTS, ids=lambda file: file.parent.name)
+def test_each_asks_for_what_it_imports_and_for_nothing_else(project: Path) -> None:
+    told = tomllib.loads(project.read_text())["project"]
+    extras = [each for some in told.get("optional-dependencies", {}).values() for each in some]
+    asked, more = set(map(_normal, told["dependencies"])), set(map(_normal, extras))
+    imported = {module for file, tree in TREES.items() if file.is_relative_to(project.parent) for module in roots(tree)}
+    imported -= {path.name for path in project.parent.iterdir()} - {"llama_index"}
+
+    makers = {module: DISTRIBUTIONS.get(module, {module}) for module in imported}  # of textmill here, it is its name
+    assert "textmill" in asked
+    assert [module for module, names in makers.items() if not names & (asked | more)] == []
+    assert asked - set().union(*makers.values()) == set()
+
+
+def roots(tree: ast.AST) -> Iterator[str]:
+    """The modules of others that a program imports, by their first names."""
+    for node in ast.walk(tree):
+        modules = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+        modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        yield from {each.partition(".")[0] for each in modules} - sys.stdlib_module_names
