@@ -193,6 +193,7 @@ async def test_what_it_does_not_do_is_refused(letters: tuple[CustomModel, Letter
         (Letters(), {"dimensions": 3.0}, "dimensions of Letters is of type float, and it must be int"),
         (Letters(), {"threads": True}, "threads of Letters is of type bool, and it must be int"),
         (Letters(), {"dimensions": 0}, "dimensions of Letters is 0; it must be at least 1"),
+        (Letters(), {"batch_size": 0}, "batch_size of Letters is 0; it must be at least 1"),
         (Letters(), {"prompts": ["query: "]}, "prompts of Letters is of type list, and it must be Mapping"),
         (Letters(), {"prompts": {"query": 3}}, "prompts of Letters must be texts"),
         (type("Odd", (), {"classify": lambda *given: given, "labels": [1, 2]})(), {}, "labels of Odd must be texts"),
