@@ -5,6 +5,8 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CONTRACTS = {contract["name"]: contract for contract in PROJECT["tool"]["importlinter"]["contracts"]}
@@ -33,3 +35,23 @@ def test_no_room_but_the_runtimes_may_import_a_framework() -> None:
 
     assert rooms() - locked == {"textmill.runtimes"}
     assert "textmill.runtimes.runtime" in locked
+
+
+def test_no_room_imports_the_fakes() -> None:
+    assert set(CONTRACTS["the shipped fakes serve tests only"]["source_modules"]) == rooms()
+
+
+def test_opentelemetry_is_known_in_its_file_only() -> None:
+    locked = set(CONTRACTS["OpenTelemetry stays in its file"]["source_modules"])
+    files = {f"textmill.telemetry.{file.stem}" for file in (ROOT / "src/textmill/telemetry").glob("[!_]*.py")}
+
+    assert rooms() - locked == {"textmill.telemetry"}
+    assert files - locked == {"textmill.telemetry.otlp"}
+
+
+@pytest.mark.parametrize(("own", "other"), [("PyTorch", "OpenVINO"), ("OpenVINO", "PyTorch")])
+def test_each_runtime_is_kept_from_every_file_of_the_other(own: str, other: str) -> None:
+    kept_from = set(CONTRACTS[f"the runtime of {own} does not know {other}'s"]["forbidden_modules"])
+    files = set(CONTRACTS[f"the runtime of {other} does not know {own}'s"]["source_modules"])
+
+    assert files <= kept_from
