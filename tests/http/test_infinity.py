@@ -59,3 +59,10 @@ async def test_a_model_without_labels_says_what_it_can(client: httpx.AsyncClient
     answer = await client.post("/classify", json={"input": "a"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "wrong_task")
     assert "it can embed" in answer.json()["detail"]
+
+
+async def test_a_score_that_is_no_number_is_the_models_failure(
+    client: httpx.AsyncClient, model: RecordingModel
+) -> None:
+    model.scores = float("nan")
+    assert (await client.post("/classify", json={"input": "a"})).status_code == 500

@@ -47,6 +47,15 @@ async def test_many_documents_keep_their_order(client: httpx.AsyncClient) -> Non
     assert [each["document"] for each in answer.json()["scores"]] == documents
 
 
+@pytest.mark.parametrize(("fields", "status"), [(TEXTS, 424), (DOCUMENTS, 500), (WEAVIATES, 500)])
+async def test_a_score_that_is_no_number_is_the_models_failure_for_all(
+    fields: dict[str, Any], status: int, client: httpx.AsyncClient, model: RecordingModel
+) -> None:
+    model.scores = float("nan")
+    answer = await client.post("/rerank", json=fields)
+    assert answer.status_code == status
+
+
 @pytest.mark.parametrize("fields", [DOCUMENTS, WEAVIATES])
 async def test_only_tei_insists_on_the_type_of_json(fields: dict[str, Any], client: httpx.AsyncClient) -> None:
     def content(value: dict[str, Any]) -> bytes:
