@@ -168,9 +168,16 @@ async def test_without_messages_the_model_loads_or_leaves(client: httpx.AsyncCli
         ({"messages": [{"role": "wizard", "content": "x"}]}, "wizard"),
         ({"messages": [{"role": "user", "content": "x", "images": ["aGk="]}]}, "images"),
         ({"messages": [{"role": "user", "tool_calls": [{"function": {"name": "x"}}]}]}, "assistant"),
-        (
-            {"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "x", "arguments": "[1]"}}]}]},
-            "JSON",
+        *(
+            (
+                {"messages": [{"role": "assistant", "tool_calls": [{"function": {"name": "x", "arguments": given}}]}]},
+                said,
+            )
+            for given, said in (
+                ("[1]", "JSON"),
+                (f'{{"n": 1{"0" * 30}}}', "64 bits"),
+                ('{"n": ' + "[" * 99 + "]" * 99 + "}", "deep"),
+            )
         ),
         ({"messages": "x"}, "messages"),
         ({"tools": [{"type": "retrieval"}]}, "retrieval"),
