@@ -1,12 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import httpx
 
+from textmill.contract import Known, ModelInfo
+from textmill.http.app import create_app
+from textmill.http.settings import HttpSettings
+from textmill.telemetry import Telemetry
 from textmill.testing.gguf_templates import REASONING
-from textmill.testing.served import RecordingModel
+from textmill.testing.served import RecordingModel, RecordingStore
 
 Connect = Callable[..., httpx.AsyncClient]
 
@@ -33,6 +37,24 @@ async def test_the_models_are_listed(client: httpx.AsyncClient) -> None:
         "capabilities": CAN,
     }
     assert (await client.head("/api/tags")).status_code == 200
+
+
+class NotLoaded(RecordingStore):
+    """A model that can be loaded, and one that cannot be served."""
+
+    def known(self, *, everything: bool = False) -> Sequence[tuple[Known, ModelInfo | None, RecordingModel | None]]:
+        del everything
+        broken = Known(name="broken", source="b", refusal="its file is damaged")
+        return [(Known(name="later", source="l", tasks=("embed",)), None, None), (broken, None, None)]
+
+
+async def test_models_that_cannot_be_served_are_no_tags(settings: HttpSettings) -> None:
+    transport = httpx.ASGITransport(create_app(NotLoaded(), settings, Telemetry()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        [found] = (await client.get("/api/tags")).json()["models"]
+        assert (await client.get("/api/ps")).json() == {"models": []}
+    assert (found["name"], found["size"], found["capabilities"]) == ("later", 0, ["embedding"])
+    assert len(bytes.fromhex(found["digest"])) == 32
 
 
 async def test_the_loaded_ones_are_listed(client: httpx.AsyncClient, model: RecordingModel) -> None:
