@@ -8,9 +8,35 @@ import httpx
 import msgspec
 import pytest
 
+from textmill.http import (
+    azure,
+    chat,
+    cohere,
+    completions,
+    edits,
+    infinity,
+    localai,
+    localai_gallery,
+    models,
+    ollama,
+    openai,
+    pipelines,
+    probes,
+    rerank,
+    rerank_root,
+    tei,
+    tokens,
+    weaviate,
+)
 from textmill.http.embeddings_request import EmbeddingsRequest
-from textmill.http.openai import EmbeddingsAnswer
+from textmill.http.operation import Operation
 from textmill.http.tei_embed import EmbedRequest
+
+ROOMS: tuple[Any, ...] = (
+    *(azure, chat, cohere, completions, edits, infinity, localai, localai_gallery, models, ollama, openai, pipelines),
+    *(probes, rerank, rerank_root, tei, tokens, weaviate),
+)
+OPERATIONS: list[Operation[Any]] = [each for room in ROOMS for each in room.OPERATIONS]
 
 
 @pytest.fixture
@@ -153,8 +179,22 @@ async def test_the_examples_are_true(document: dict[str, Any], client: httpx.Asy
         example = operation["requestBody"]["content"]["application/json"]["example"]
         msgspec.convert(example, struct)
         assert (await client.post(path, json=example)).status_code == 200
-    answers = document["paths"]["/v1/embeddings"]["post"]["responses"]["200"]["content"]["application/json"]
-    msgspec.convert(answers["example"], EmbeddingsAnswer)
+
+
+def strangers(example: Any, kind: Any) -> set[str]:
+    """The fields of an example that its type does not have."""
+    if not isinstance(example, dict) or not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+        return set()
+    return set(example) - {field.encode_name for field in msgspec.structs.fields(kind)}
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.paths[0]}")
+def test_every_example_is_what_its_route_takes_and_gives(operation: Operation[Any]) -> None:
+    pairs = [(operation.example, operation.documented or operation.takes), (operation.answers_with, operation.gives)]
+    for example, kind in pairs:
+        if example is not None and not isinstance(kind, str | None):
+            msgspec.json.decode(msgspec.json.encode(example), type=kind)
+            assert strangers(example, kind) == set()
 
 
 async def test_failures_show_the_dialects_error_body(document: dict[str, Any]) -> None:

@@ -50,7 +50,7 @@ class Usage(Struct, frozen=True):
 
 
 class EmbeddingsAnswer(Struct, frozen=True):
-    """The vectors, in the order of the inputs, each of length one."""
+    """The vectors, in the order of the inputs; each of length one, unless `normalized` is false or the model's file says otherwise."""
 
     object: Literal["list"]
     data: list[EmbeddingItem]
