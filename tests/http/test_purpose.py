@@ -46,6 +46,12 @@ def test_a_word_becomes_the_prompt_for_it_or_a_side(
         assert purpose.options(prompts) == found
 
 
+def test_two_words_that_agree_have_the_prompts_of_both() -> None:
+    both = purpose_of("code.query", "query", None)
+    assert both is not None
+    assert both.options(["query", "code_query"]) == ("code_query", None)
+
+
 @pytest.mark.parametrize("nothing", [None, ""])
 def test_nothing_said_is_no_purpose(nothing: str | None) -> None:
     assert purpose_of(nothing, nothing, None) is None

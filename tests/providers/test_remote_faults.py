@@ -136,6 +136,22 @@ async def test_a_wait_that_is_too_long_is_passed_on(tmp_path: Path) -> None:
         assert raised.value.retry_after == 90
 
 
+async def test_all_waits_together_stay_within_what_they_may_take(tmp_path: Path) -> None:
+    async with opened(tmp_path, "cohere", "retries:9", "retry_seconds:0.25") as (model, server):
+        server.script = lambda _: limited(retry_after_ms="100")
+        with pytest.raises(Overloaded):
+            await embedded(model, TEXTS[:2])
+        assert len(server.asked) == 3
+
+
+async def test_waits_of_which_nothing_is_told_grow(tmp_path: Path) -> None:
+    async with opened(tmp_path, "cohere", "retries:9", "retry_seconds:1.2") as (model, server):
+        server.script = lambda _: Answer(status=500, body={"message": "oh"})
+        with pytest.raises(ForwardFailed):
+            await embedded(model, TEXTS[:2])
+        assert len(server.asked) == 2  # after half a second; the next wait would be a whole one
+
+
 async def test_attempts_are_counted(tmp_path: Path) -> None:
     async with opened(tmp_path, "cohere", "retries:3") as (model, server):
         server.script = lambda _: limited(**SOON)
@@ -242,6 +258,13 @@ async def test_answers_of_every_protocol_are_checked(backend: str, body: Any, tm
     async with opened_to_embed(tmp_path, backend) as (model, server):
         server.script = lambda _: Answer(body=body)
         with pytest.raises(ForwardFailed, match=rf"{backend} at 127\.0\.0\.1:\d+ gave"):
+            await embedded(model, TEXTS[:2])
+
+
+async def test_vectors_of_tokens_are_told_from_other_nonsense(tmp_path: Path) -> None:
+    async with opened_to_embed(tmp_path, "huggingface-inference") as (model, server):
+        server.script = lambda _: Answer(body=[[[1.0] * 8] * 3] * 2)
+        with pytest.raises(ForwardFailed, match="vectors of tokens in its list; take a model of sentence-transformers"):
             await embedded(model, TEXTS[:2])
 
 

@@ -15,7 +15,9 @@ from textmill.contract import ChatOptions, EmbedOptions, Kind, Message, Piece, R
 from textmill.errors import ConfigInvalid, InvalidInput, Unavailable
 from textmill.folder.model import ModelFile
 from textmill.folder.scan import scan
+from textmill.providers.gemini import Gemini
 from textmill.providers.remote import open_remote
+from textmill.providers.remote_dialect import EmbedPiece
 from textmill.providers.remote_model import RemoteModel
 from textmill.testing.openai_server import Answer, Asked, OpenAIServer, openai_server, saying
 from textmill.testing.providers import SERVICES, WIDTH, score_of, service, vector_of
@@ -249,6 +251,15 @@ async def test_roles_of_a_server_that_is_not_listed_stand_in_its_options(tmp_pat
         assert server.bodies[-1] == {"model": "m", "input": ["passage: a"]}
         await model.embed_inputs(["a"], EmbedOptions(kind="document", prompt="mine: "))
         assert server.bodies[-1]["input"] == ["mine: a"]
+        await model.embed_inputs(["a"], EmbedOptions(prompt_name="query", prompt="mine: "))
+        assert server.bodies[-1] == {"model": "m", "input": ["mine: a"]}
+
+
+@pytest.mark.parametrize(("name", "path"), [("e-1", "models/e-1"), ("tunedModels/e-1", "tunedModels/e-1")])
+def test_geminis_models_are_named_with_their_kind(name: str, path: str) -> None:
+    request = Gemini().embed(EmbedPiece(model=name, inputs=["a"], fields={}))
+    assert request.path == f"/{path}:batchEmbedContents"
+    assert [each["model"] for each in request.body["requests"]] == [path]
 
 
 async def test_a_model_that_is_named_with_its_role_has_no_other(tmp_path: Path) -> None:

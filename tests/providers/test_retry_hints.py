@@ -53,6 +53,7 @@ def test_retry_after_may_be_a_date(zone: str) -> None:
     [
         ({"x-ratelimit-reset-requests": "1s", "x-ratelimit-reset-tokens": "6m0s"}, b"", 1),
         ({"x-ratelimit-reset-requests": "1s", "x-ratelimit-reset-tokens": "6m0s", "x-ratelimit-remaining-tokens": "0"}, b"", 360),
+        ({"x-ratelimit-reset-a": "9s", "x-ratelimit-remaining-a": "0", "x-ratelimit-reset-b": "1s", "x-ratelimit-remaining-b": "0"}, b"", 9),
         ({"x-ratelimit-reset": "120ms"}, b"", 0.12),
         ({"ratelimit-reset": "30"}, b"", 30),
         ({"x-ratelimit-reset": "1h2m3.5s"}, b"", 3600),
