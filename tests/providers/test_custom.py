@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import textmill
-from textmill.contract import ClassifyOptions, EmbedOptions, Ranked, RerankOptions
+from textmill.contract import ClassifyOptions, EmbedDefaults, EmbedOptions, Ranked, RerankOptions
 from textmill.errors import (
     ConfigInvalid,
     EmptyInput,
@@ -21,7 +21,8 @@ from textmill.errors import (
     Unavailable,
     WrongTask,
 )
-from textmill.providers.custom import CustomModel
+from textmill.providers.custom import Custom, CustomModel
+from textmill.providers.custom_object import CustomObject
 from textmill.providers.worker import Worker
 
 
@@ -32,14 +33,14 @@ class Letters:
 
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
-        self.closed = False
+        self.closed = 0
 
     def embed(self, texts: list[str]) -> list[list[float]]:
         self.calls.append(texts)
         return [[text.count("a"), text.count("b"), 1.0] for text in texts]
 
     def close(self) -> None:
-        self.closed = True
+        self.closed += 1
 
 
 class All:
@@ -268,12 +269,43 @@ async def test_calls_come_one_at_a_time_and_others_have_their_turn_between_batch
     assert seen == ["long 1", "short", "long 2"]
 
 
+class BehindTheTexts:
+    def embed(self, texts: Sequence[str], prompt: str = "", /) -> list[list[float]]:
+        return [[len(prompt + text), 1.0] for text in texts]
+
+
+def test_a_prompt_that_has_no_name_to_be_given_by_goes_in_front_of_the_texts() -> None:
+    with textmill.custom(BehindTheTexts(), prompts={"query": "four"}) as model:
+        assert model.embed("a", kind="query", normalize=False).tolist() == [[5, 1]]
+
+
+def test_a_model_that_fails_at_its_first_text_leaves_no_thread() -> None:
+    def fails(texts: Sequence[str]) -> None:
+        raise ValueError(texts[0])
+
+    with pytest.raises(ForwardFailed, match="raised ValueError"):
+        textmill.custom(fails, "fails")
+    left = [thread for thread in threading.enumerate() if thread.name.startswith("textmill-fails")]
+    for thread in left:
+        thread.join(5)
+    assert not any(thread.is_alive() for thread in left)
+
+
+def test_a_fingerprint_tells_how_vectors_are_scaled() -> None:
+    given = CustomObject(Letters(), "Letters")
+    prints = set()
+    for norm in (1, 2):
+        with CustomModel(given, "letters", Custom(dimensions=3), EmbedDefaults(norm=norm)) as model:
+            prints.add(model.info.fingerprint)
+    assert len(prints) == 2
+
+
 def test_a_closed_model_is_unavailable(letters: tuple[CustomModel, Letters]) -> None:
     model, given = letters
     model.close()
     model.close()
 
-    assert given.closed
+    assert given.closed == 1
     assert not model.ready
     with pytest.raises(Unavailable, match="letters is closed"):
         model.embed("a")
@@ -291,4 +323,7 @@ def test_what_hangs_keeps_nobody_from_closing() -> None:
     worker.close(0.01)
     with pytest.raises(Unavailable, match="closed before this was done"):
         waiting.result(10)
+    [thread] = [each for each in threading.enumerate() if each.name == "textmill-slow-0"]
     go.set()
+    thread.join(10)
+    assert not thread.is_alive()

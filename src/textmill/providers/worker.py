@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from threading import Lock, Thread
 from typing import Any
 
@@ -70,13 +71,13 @@ class Worker:
                 self._works.put(None)
         for thread in self._threads:
             thread.join(drain_s / len(self._threads))
-        while True:
-            try:
+        with suppress(queue.Empty):
+            while True:
                 left = self._works.get_nowait()
-            except queue.Empty:
-                return
-            if left is not None:
-                self._fail(left)
+                if left is not None:
+                    self._fail(left)
+        for _ in self._threads:  # whoever has not come to its end yet finds it, though this took it out
+            self._works.put(None)
 
     def _fail(self, left: _Work) -> None:
         msg = f"{self._name} was closed before this was done"
