@@ -27,16 +27,26 @@ def vector_of(text: str, role: str = "", width: int = WIDTH) -> list[float]:
     return [float(each) for each in np.asarray(values / np.linalg.norm(values), np.float32)]
 
 
+_BEARER = ("authorization", "Bearer ")
+_KEYS = {
+    "azure": ("api-key", ""),
+    "elasticsearch": ("authorization", "ApiKey "),
+    "gemini": ("x-goog-api-key", ""),
+}
+"""Where services that do not want it as a bearer token have their key, and what stands in front of it there."""
+
+
 class _Refused(Exception):
     """The request is wrong; the message says how."""
 
 
 def service(name: str, *, key: str = "") -> Script:
-    """The service of that name, as `textmill.folder.remote_presets` has it; with a ``key`` it refuses requests without."""
+    """The service of that name, as `textmill.folder.remote_presets` has it; with a ``key`` it refuses requests that do not have it where it wants it."""
     answer = SERVICES[name]
 
     def script(asked: Asked) -> Answer:
-        if key and key not in (*asked.headers.values(), *(each.partition(" ")[2] for each in asked.headers.values())):
+        header, before = _KEYS.get(name, _BEARER)
+        if key and asked.headers.get(header) != before + key:
             return Answer(status=401, body=_error(name, "no such key"))
         try:
             return Answer(body=answer(asked))
