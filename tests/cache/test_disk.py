@@ -132,6 +132,14 @@ def test_the_limit_is_kept_where_much_is_written_at_once(path: Path, count: int,
     file.close()
 
 
+def test_no_more_waits_to_be_written_than_may(opened: Open) -> None:
+    disk = opened(100 * MB)
+    kept = {number.to_bytes(32, "big"): bytes(2 * MB) for number in range(20)}
+    disk.keep(kept.items())  # at once: the thread that writes waits for the same lock
+
+    assert len(disk.find(list(kept))) == 17  # the first beyond 32 MiB is the last
+
+
 def test_the_limit_is_kept_where_much_was_used(path: Path) -> None:
     file = ValueFile(path, 2 * MB)
     kept = values(1000)

@@ -299,6 +299,22 @@ def test_what_code_calls_on_a_torch_module_is_there(folder: Path) -> None:
         assert not hasattr(model, "nothing_of_that_name")
 
 
+def test_a_change_loads_the_model_anew_and_closes_the_one_before(folder: Path) -> None:
+    with SentenceTransformer(folder) as model:
+        first = model._model
+        model.max_seq_length = 20
+        second = model._model
+        model.max_seq_length = 20
+        assert model._model is second
+        assert (first.ready, second.ready, second.info.max_tokens) == (False, True, 20)
+
+
+def test_a_name_without_an_owner_is_one_of_sentence_transformers() -> None:
+    for name, full in (("no-such-model", "sentence-transformers/no-such-model"), ("me/no-such", "me/no-such")):
+        with pytest.raises(ModelNotFound, match=f"'?{full}"):
+            SentenceTransformer(name, local_files_only=True)
+
+
 def test_keywords_become_options(folder: Path) -> None:
     keywords = {"model_kwargs": {"torch_dtype": torch.bfloat16}, "tokenizer_kwargs": {"model_max_length": 20}}
     with SentenceTransformer(folder, backend="onnx", **keywords) as model:
@@ -334,6 +350,8 @@ def test_what_cannot_be_is_refused(ours: SentenceTransformer, folder: Path) -> N
         ours.encode("a", truncate_dim=-3)
     with pytest.raises(ValueError, match="encode takes no 'colour'"):
         ours.encode("a", colour=1)
+    with pytest.raises(InvalidInput, match="adapter"):
+        ours.encode("a", task="retrieval.query")
     with pytest.raises(InvalidInput, match="input 1 is None"):
         ours.encode(["a", None])
     with pytest.raises(TypeError, match="there are no inputs"):

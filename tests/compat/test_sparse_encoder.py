@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 import sentence_transformers
 import torch  # noqa: TID253 - the reference runs on it
+from sentence_transformers.base.modules import Router
+from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding
 
 from textmill.compat import SparseEncoder
 from textmill.contract import SparseVector
+from textmill.errors import ModelBroken
+from textmill.testing.checkpoints import tiny_bert
 from textmill.testing.heads import tiny_splade
 
 pytestmark = pytest.mark.filterwarnings("ignore:Sparse")  # torch warns of its own
@@ -115,6 +119,30 @@ def test_entries_are_told_as_by_sentence_transformers(both: tuple[SparseEncoder,
         ours.decode(tensor, top_k=0)
 
 
-def test_a_dense_model_is_weighed_only_where_it_can_be(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="batch_size"), SparseEncoder(tiny_splade(tmp_path / "tiny")) as model:
-        model.encode(TEXTS, batch_size=-1)
+def test_the_constructor_may_say_how_many_weights_are_kept(tmp_path: Path) -> None:
+    with SparseEncoder(tiny_splade(tmp_path / "tiny"), max_active_dims=3) as model:
+        assert {len(row.indices) for row in model.encode(TEXTS, convert_to_tensor=False)} == {3}
+        assert len(model.encode("a stone", convert_to_tensor=False, max_active_dims=5).indices) == 5
+
+
+def test_the_sides_of_a_search_may_have_models_of_their_own(tmp_path: Path) -> None:
+    whole = sentence_transformers.SparseEncoder(str(tiny_splade(tmp_path / "tiny")), device="cpu")
+    weights = torch.rand(len(whole.tokenizer.get_vocab()), generator=torch.Generator().manual_seed(1))
+    queries = [SparseStaticEmbedding(tokenizer=whole.tokenizer, weight=weights)]
+    router = Router.for_query_document(query_modules=queries, document_modules=list(whole))
+    theirs = sentence_transformers.SparseEncoder(modules=[router], device="cpu")
+    theirs.save(str(tmp_path / "router"))
+    with SparseEncoder(tmp_path / "router") as ours:
+        for verb in ("encode_query", "encode_document", "encode"):
+            mine, reference = (getattr(model, verb)(TEXTS) for model in (ours, theirs))
+            np.testing.assert_allclose(dense(mine), dense(reference), atol=1e-5)
+
+
+def test_what_cannot_be_is_refused(both: tuple[SparseEncoder, Any], tmp_path: Path) -> None:
+    ours, _ = both
+    with pytest.raises(ValueError, match="batch_size is -1"):
+        ours.encode(TEXTS, batch_size=-1)
+    with pytest.raises(ValueError, match="encode takes no 'colour'"):
+        ours.encode(TEXTS, colour=1)
+    with pytest.raises(ModelBroken, match="SPLADE pooling needs a model trained as a masked language model"):
+        SparseEncoder(tiny_bert(tmp_path / "dense"))

@@ -321,7 +321,7 @@ def listed(inputs: Any) -> tuple[list[Any], bool]:
 
 
 def named(inputs: Any, keywords: dict[str, Any], *older: str) -> Any:
-    """The inputs, by any of the names that their argument has had. Raises TypeError where there are none, or too many keywords."""
+    """The inputs, by any of the names that their argument has had. Raises TypeError where there are none."""
     for name in older:
         if name in keywords:
             value = keywords.pop(name)
