@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import sentence_transformers
 import torch  # noqa: TID253 - the reference runs on it
-from sentence_transformers.base.modules import Router
-from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding
+from tests.compat.sided import sided_splade
 
 from textmill.compat import SparseEncoder
 from textmill.contract import SparseVector
@@ -126,13 +125,8 @@ def test_the_constructor_may_say_how_many_weights_are_kept(tmp_path: Path) -> No
 
 
 def test_the_sides_of_a_search_may_have_models_of_their_own(tmp_path: Path) -> None:
-    whole = sentence_transformers.SparseEncoder(str(tiny_splade(tmp_path / "tiny")), device="cpu")
-    weights = torch.rand(len(whole.tokenizer.get_vocab()), generator=torch.Generator().manual_seed(1))
-    queries = [SparseStaticEmbedding(tokenizer=whole.tokenizer, weight=weights)]
-    router = Router.for_query_document(query_modules=queries, document_modules=list(whole))
-    theirs = sentence_transformers.SparseEncoder(modules=[router], device="cpu")
-    theirs.save(str(tmp_path / "router"))
-    with SparseEncoder(tmp_path / "router") as ours:
+    theirs = sided_splade(tmp_path)
+    with SparseEncoder(tmp_path / "sided") as ours:
         for verb in ("encode_query", "encode_document", "encode"):
             mine, reference = (getattr(model, verb)(TEXTS) for model in (ours, theirs))
             np.testing.assert_allclose(dense(mine), dense(reference), atol=1e-5)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from haystack import Document
-from haystack.utils import Secret
+from haystack.utils import ComponentDevice, Secret
 from haystack_integrations.components.embedders.textmill import (
     TextmillDocumentEmbedder,
     TextmillSparseDocumentEmbedder,
@@ -21,6 +21,8 @@ from haystack_integrations.components.embedders.textmill import (
 )
 from haystack_integrations.components.rankers.textmill import TextmillRanker
 from sentence_transformers import SentenceTransformer, SparseEncoder
+from sentence_transformers.util import quantize_embeddings as theirs_quantize
+from tests.compat.sided import sided_splade
 from tests.integrations.haystack.conftest import Closing
 
 from textmill.errors import ConfigInvalid, ModelNotFound
@@ -111,6 +113,43 @@ def test_sparse_vectors_are_those_of_sentence_transformers(splade: str, opened: 
     assert one["sparse_embedding"].indices == awaited["sparse_embedding"].indices
 
 
+def test_queries_and_documents_may_be_embedded_in_their_own_ways(tmp_path: Path, opened: Closing) -> None:
+    theirs, model = sided_splade(tmp_path), str(tmp_path / "sided")
+    text, documents = (
+        opened(TextmillSparseTextEmbedder, model=model),
+        opened(TextmillSparseDocumentEmbedder, model=model),
+    )
+
+    def entries(encode: Any) -> list[int]:
+        return [int(index) for index in np.flatnonzero(encode([TEXTS[2]], convert_to_sparse_tensor=False).numpy()[0])]
+
+    [embedded] = documents.run(DOCUMENTS[2:3])["documents"]
+    assert text.run(TEXTS[2])["sparse_embedding"].indices == entries(theirs.encode_query)
+    assert embedded.sparse_embedding.indices == entries(theirs.encode_document)
+
+
+def test_a_prefix_takes_the_place_of_the_models_own_prompt(plain: str, opened: Closing) -> None:
+    wanted = SentenceTransformer(plain, device="cpu").encode("say: hello", prompt="")
+    close(opened(TextmillTextEmbedder, model=plain, prefix="say: ").run("hello")["embedding"], wanted)
+
+
+def test_bytes_of_a_text_have_the_ranges_that_are_given(plain: str, opened: Closing) -> None:
+    vector = SentenceTransformer(plain, device="cpu").encode(["hello"], prompt_name="query")
+    ranges = np.stack([np.full(32, -2.0, np.float32), np.full(32, 2.0, np.float32)])
+    how = {"model": plain, "precision": "int8", "quantization_ranges": ranges.tolist()}
+    got = opened(TextmillTextEmbedder, **how).run("hello")["embedding"]
+    assert np.abs(np.array(got) - theirs_quantize(vector, "int8", ranges)[0]).max() <= 1  # a value may lie on an edge
+    with pytest.raises(ValueError, match="needs the range of several vectors"):
+        opened(TextmillTextEmbedder, model=plain, precision="int8").run("hello")
+
+
+def test_what_a_document_does_not_have_stands_for_nothing(plain: str, opened: Closing) -> None:
+    ours = opened(TextmillDocumentEmbedder, model=plain, meta_fields_to_embed=["page", "part"], progress_bar=False)
+    bare, empty = Document(content="hello"), Document(content="hello", meta={"page": None})
+    first, second = ours.run([bare, empty])["documents"]
+    assert first.embedding == second.embedding
+
+
 @pytest.mark.parametrize("kind", EMBEDDERS)
 def test_inputs_of_another_kind_are_type_errors(kind: Any) -> None:
     embedder = kind(model="not loaded")
@@ -161,6 +200,7 @@ def test_a_server_embeds_too() -> None:
     row = {"data": [{"embedding": [0.5, 0.25]}]}
     with threaded_openai_server(lambda _: Answer(body=row)) as server:
         how = {"url": server.base_url, "model": "m", "api_key": Secret.from_token("secret"), "progress_bar": False}
+        how |= {"truncate_dim": 2}
         text, documents = (kind(**how) for kind in DENSE)
         assert text.run("hello") == asyncio.run(text.run_async("hello")) == {"embedding": [0.5, 0.25]}
         assert documents.run(DOCUMENTS[:1])["documents"][0].embedding == [0.5, 0.25]
@@ -168,6 +208,7 @@ def test_a_server_embeds_too() -> None:
             each.close()
 
     assert [body["input_type"] for body in server.bodies] == ["query", "query", "document"]
+    assert [body["dimensions"] for body in server.bodies] == [2, 2, 2]
     assert {each.headers["authorization"] for each in server.asked} == {"Bearer secret"}
 
 
@@ -191,5 +232,7 @@ def test_what_is_for_this_process_is_warned_of_with_a_server() -> None:
 
 
 def test_what_is_impossible_is_refused(plain: str) -> None:
+    with pytest.raises(ConfigInvalid, match="no device 'mps'"):
+        TextmillTextEmbedder(model=plain, device=ComponentDevice.from_str("mps")).run("hello")
     with pytest.raises(ConfigInvalid, match="dtype"):
         TextmillTextEmbedder(model=plain, model_kwargs={"dtype": "float12"}).run("hello")

@@ -45,6 +45,19 @@ def test_documents_come_in_the_order_of_the_cross_encoders_scores(reranker: str,
     assert DOCUMENTS[0].score is None
 
 
+def test_of_documents_with_the_same_id_the_one_with_the_best_score_is_ranked(reranker: str, opened: Closing) -> None:
+    scores = {"a": 0.1, "b": 0.9, "c": 0.5}
+    given = [Document(content=text, id="same", score=score) for text, score in scores.items()]
+    [found] = opened(TextmillRanker, model=reranker).run(query="q", documents=given)["documents"]
+    assert found.content == "b"
+
+
+def test_a_call_may_want_another_number_than_the_ranker_was_made_with(reranker: str, opened: Closing) -> None:
+    ranker = opened(TextmillRanker, model=reranker, top_k=1)
+    assert len(ranker.run(query="q", documents=DOCUMENTS)["documents"]) == 1
+    assert len(ranker.run(query="q", documents=DOCUMENTS, top_k=3)["documents"]) == 3
+
+
 @pytest.mark.parametrize(
     ("asked", "error"),
     [

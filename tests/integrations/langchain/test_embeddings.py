@@ -240,6 +240,11 @@ def test_impossible_values_are_named(plain: str) -> None:
         TextmillEmbeddings(model=plain, model_kwargs={"dtype": "float12"})
     with pytest.raises(InvalidInput, match="input 1 is None"):
         TextmillEmbeddings(model=plain).embed_documents(["a", None])  # type: ignore[list-item]
+    with (
+        pytest.raises(InvalidInput, match="adapter"),
+        TextmillEmbeddings(model=plain, encode_kwargs={"task": "x"}) as ours,
+    ):
+        ours.embed_query("hello")
     with pytest.raises(ModelNotFound):
         TextmillEmbeddings(model="no/such-model", model_kwargs={"local_files_only": True})
 

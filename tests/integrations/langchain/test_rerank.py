@@ -45,6 +45,17 @@ def test_documents_come_in_the_order_of_the_cross_encoders_scores(
     assert asyncio.run(ours.acompress_documents(DOCUMENTS, "river")) == kept
 
 
+def test_scores_may_be_the_models_own(reranker: str, opened: Opened) -> None:
+    usual, ours = opened(TextmillRerank, model=reranker), opened(TextmillRerank, model=reranker, scoring="raw")
+    between, raw = (
+        np.array([each.metadata["relevance_score"] for each in ranker.compress_documents(DOCUMENTS, "river")])
+        for ranker in (usual, ours)
+    )
+    np.testing.assert_allclose(1 / (1 + np.exp(-raw)), between, rtol=0, atol=1e-6)
+    assert not np.allclose(raw, between)
+    assert asyncio.run(ours.acompress_documents(DOCUMENTS, "river")) == ours.compress_documents(DOCUMENTS, "river")
+
+
 def test_as_many_are_kept_as_are_wanted(reranker: str, opened: Opened) -> None:
     assert len(opened(TextmillRerank, model=reranker).compress_documents(DOCUMENTS, "river")) == 3
     one = opened(TextmillRerank, model=reranker, top_n=1, scoring="raw")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import numpy as np
 from langchain_textmill import SparseVector, TextmillSparseEmbeddings
 from sentence_transformers import SparseEncoder
+from tests.compat.sided import sided_splade
 from tests.integrations.langchain.conftest import Opened
 
 TEXTS = ["hello world", "", "the small river stone, and water."]
@@ -34,3 +36,17 @@ def test_vectors_are_those_of_sentence_transformers(splade: str, opened: Opened)
 def test_only_the_largest_values_are_kept(splade: str, opened: Opened) -> None:
     ours = opened(TextmillSparseEmbeddings, model=splade, top=2, show_progress=True)
     assert [len(vector.values) for vector in ours.embed_documents(TEXTS[:1])] == [2]
+
+
+def test_queries_and_documents_may_be_embedded_in_their_own_ways(tmp_path: Path, opened: Opened) -> None:
+    theirs = sided_splade(tmp_path)
+    ours = opened(TextmillSparseEmbeddings, model=str(tmp_path / "sided"))
+    queries, documents = (
+        encode(TEXTS, convert_to_sparse_tensor=False).numpy()
+        for encode in (theirs.encode_query, theirs.encode_document)
+    )
+    width = queries.shape[1]
+    awaited = [asyncio.run(ours.aembed_query(text)) for text in TEXTS]
+    for made, wanted in (([ours.embed_query(text) for text in TEXTS], queries), (awaited, queries)):
+        np.testing.assert_allclose(dense(made, width), wanted, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(dense(ours.embed_documents(TEXTS), width), documents, rtol=0, atol=1e-5)
