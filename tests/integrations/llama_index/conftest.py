@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 from llama_index.core import Settings
+from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined] # theirs, under this name
+from llama_index.core.instrumentation.event_handlers import BaseEventHandler
+from llama_index.core.instrumentation.events import BaseEvent
 from llama_index.embeddings.textmill import TextmillEmbedding
 from tests.http.live import serving
 
@@ -151,3 +154,21 @@ def scripted() -> Iterator[Scripted]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+class Heard(BaseEventHandler):
+    """Keeps the events that it is told of."""
+
+    events: list[Any]
+
+    def handle(self, event: BaseEvent, **_: Any) -> None:
+        self.events.append(event)
+
+
+@pytest.fixture
+def heard() -> Iterator[list[Any]]:
+    """The events that LlamaIndex's instrumentation tells of."""
+    handler, dispatcher = Heard(events=[]), get_dispatcher()
+    dispatcher.add_event_handler(handler)
+    yield handler.events
+    dispatcher.event_handlers.remove(handler)

@@ -49,6 +49,17 @@ def test_all_that_reaches_sentence_transformers_is_taken(tiny: Path) -> None:
     assert model._model.max_seq_length == 16
 
 
+@pytest.mark.parametrize("name", ["tokenizer_kwargs", "processor_kwargs"])
+def test_what_the_tokenizer_is_told_goes_by_its_older_and_its_newer_name(name: str, tiny: Path) -> None:
+    given: dict[str, Any] = {name: {"model_max_length": 9}}
+    model = TextmillEmbedding(str(tiny), **given)
+    assert (model.max_length, model.tokenizer_kwargs) == (9, {"model_max_length": 9})
+
+
+def test_a_dump_leaves_the_length_open_that_nobody_gave(tiny: Path) -> None:
+    assert TextmillEmbedding(str(tiny)).to_dict()["max_length"] is None
+
+
 def test_what_is_unknown_or_without_effect_is_a_warning(tiny: Path) -> None:
     with pytest.warns(UserWarning, match="no use for modules, prompts"):
         TextmillEmbedding(str(tiny), modules=[], prompts={})

@@ -9,9 +9,6 @@ import pytest
 from llama_index.core import Document, Settings, StorageContext, VectorStoreIndex, load_index_from_storage
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
 from llama_index.core.ingestion import IngestionPipeline
-from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined] # theirs, under this name
-from llama_index.core.instrumentation.event_handlers import BaseEventHandler
-from llama_index.core.instrumentation.events import BaseEvent
 from llama_index.core.instrumentation.events.embedding import EmbeddingEndEvent
 from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.schema import TextNode
@@ -71,23 +68,8 @@ def test_callbacks_hear_of_every_batch(tiny: Path) -> None:
     assert [len(payload["chunks"]) for payload in payloads if payload] == [10, 10, 5]
 
 
-class Heard(BaseEventHandler):
-    """Keeps the events that it is told of."""
+def test_instrumentation_hears_of_every_batch(model: TextmillEmbedding, heard: list[Any]) -> None:
+    model.get_text_embedding_batch(["a", "b"])
 
-    events: list[Any]
-
-    def handle(self, event: BaseEvent, **_: Any) -> None:
-        self.events.append(event)
-
-
-def test_instrumentation_hears_of_every_batch(model: TextmillEmbedding) -> None:
-    heard = Heard(events=[])
-    dispatcher = get_dispatcher()
-    dispatcher.add_event_handler(heard)
-    try:
-        model.get_text_embedding_batch(["a", "b"])
-    finally:
-        dispatcher.event_handlers.remove(heard)
-
-    [ended] = [event for event in heard.events if isinstance(event, EmbeddingEndEvent)]
+    [ended] = [event for event in heard if isinstance(event, EmbeddingEndEvent)]
     assert ended.chunks == ["a", "b"]

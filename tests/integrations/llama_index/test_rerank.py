@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
+from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from llama_index.postprocessor.textmill import TextmillRerank
 
@@ -52,6 +54,15 @@ def test_callbacks_hear_of_it(reranker: Path) -> None:
     assert start.payload is not None
     assert end.payload is not None
     assert (start.payload["top_k"], len(end.payload["nodes"])) == (2, 2)
+
+
+def test_instrumentation_hears_of_it(reranker: Path, heard: list[Any]) -> None:
+    found = TextmillRerank(model=str(reranker)).postprocess_nodes(nodes(), query_str="mill")
+
+    [started] = [event for event in heard if isinstance(event, ReRankStartEvent)]
+    [ended] = [event for event in heard if isinstance(event, ReRankEndEvent)]
+    assert (started.top_n, len(started.nodes)) == (2, 3)
+    assert ended.nodes == found
 
 
 def test_nothing_to_rank_is_nothing_and_no_query_an_error(reranker: Path) -> None:
