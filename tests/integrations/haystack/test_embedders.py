@@ -113,6 +113,7 @@ def test_sparse_vectors_are_those_of_sentence_transformers(splade: str, opened: 
     assert one["sparse_embedding"].indices == awaited["sparse_embedding"].indices
 
 
+@pytest.mark.filterwarnings("ignore:Sparse")  # torch warns of its own
 def test_queries_and_documents_may_be_embedded_in_their_own_ways(tmp_path: Path, opened: Closing) -> None:
     theirs, model = sided_splade(tmp_path), str(tmp_path / "sided")
     text, documents = (

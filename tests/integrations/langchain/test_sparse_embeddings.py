@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 import numpy as np
+import pytest
 from langchain_textmill import SparseVector, TextmillSparseEmbeddings
 from sentence_transformers import SparseEncoder
 from tests.compat.sided import sided_splade
@@ -38,6 +39,7 @@ def test_only_the_largest_values_are_kept(splade: str, opened: Opened) -> None:
     assert [len(vector.values) for vector in ours.embed_documents(TEXTS[:1])] == [2]
 
 
+@pytest.mark.filterwarnings("ignore:Sparse")  # torch warns of its own
 def test_queries_and_documents_may_be_embedded_in_their_own_ways(tmp_path: Path, opened: Opened) -> None:
     theirs = sided_splade(tmp_path)
     ours = opened(TextmillSparseEmbeddings, model=str(tmp_path / "sided"))

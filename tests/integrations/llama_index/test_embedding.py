@@ -104,8 +104,10 @@ def test_an_instruction_counts_before_the_models_prompt(tiny: Path) -> None:
         model._model.encode(["a"], prompt_name="query").tolist() == model._model.encode(["a"], prompt="find ").tolist()
     )
     assert model.get_text_embedding("a") == model._model.encode("a", prompt="", normalize_embeddings=True).tolist()
-    assert model._model.encode_query("a").shape == (32,)
-    assert model._model.encode_document(["a", "b"]).shape == (2, model._model.get_embedding_dimension())
+    assert np.array_equal(model._model.encode_query("a"), model._model.encode("a", prompt="find "))
+    documents = model._model.encode_document(["a", "b"])
+    assert np.array_equal(documents, model._model.encode(["a", "b"], prompt=""))
+    assert documents.shape == (2, model._model.get_embedding_dimension())
 
 
 def test_a_dump_has_everything_but_secrets(tiny: Path) -> None:

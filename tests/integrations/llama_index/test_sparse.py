@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from llama_index.sparse_embeddings.textmill import TextmillSparseEmbedding
+from tests.compat.sided import sided_splade
 
 import textmill
 
@@ -24,6 +27,20 @@ async def test_in_the_process_and_on_a_server_weights_are_those_of_the_model(spl
             assert [weights[index] for index in sorted(weights)] == pytest.approx(row.values.tolist(), abs=1e-5)
         assert encoder.get_query_embedding("a") == pytest.approx(await encoder.aget_query_embedding("a"))
         await encoder.aclose()
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")  # torch warns of its own
+async def test_queries_and_documents_may_be_embedded_in_their_own_ways(tmp_path: Path) -> None:
+    theirs = sided_splade(tmp_path)
+    ours = TextmillSparseEmbedding(str(tmp_path / "sided"), load_kwargs={"dtype": "float32"})
+
+    def entries(encode: Any) -> list[int]:
+        return [int(index) for index in np.flatnonzero(encode(TEXTS[:1], convert_to_sparse_tensor=False).numpy()[0])]
+
+    for query in (ours.get_query_embedding(TEXTS[0]), await ours.aget_query_embedding(TEXTS[0])):
+        assert sorted(query) == entries(theirs.encode_query)
+    for text in (ours.get_text_embedding(TEXTS[0]), await ours.aget_text_embedding(TEXTS[0])):
+        assert sorted(text) == entries(theirs.encode_document)
 
 
 def test_the_largest_weights_alone(splade: Path, url: str) -> None:
