@@ -183,7 +183,9 @@ def test_ids_may_be_numpys_integers(kind: type[np.integer[Any]], tmp_path: Path)
 
 def test_a_model_without_room_for_text_is_broken(tmp_path: Path) -> None:
     folder = tiny_bert(tmp_path)
-    with pytest.raises(ModelBroken, match="takes 2 tokens, but its special tokens alone are 2"):
+    with pytest.raises(
+        ModelBroken, match="have 2 tokens at most, but the special tokens alone are 2; give a larger max_seq_length"
+    ):
         Tokenizer(folder, vocabulary=vocabulary(folder), max_tokens=2)
     assert Tokenizer(folder, vocabulary=vocabulary(folder), max_tokens=3)
 

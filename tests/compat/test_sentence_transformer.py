@@ -128,13 +128,14 @@ def test_minilm_gives_the_vectors_of_sentence_transformers(minilm: tuple[Sentenc
     )
 
 
-def test_a_shorter_length_cuts_as_in_sentence_transformers(folder: Path) -> None:
+def test_another_length_cuts_as_in_sentence_transformers(folder: Path) -> None:
     theirs = sentence_transformers.SentenceTransformer(str(folder), device="cpu")
-    theirs.max_seq_length = 12
+    assert 12 < theirs.max_seq_length < 50
     with SentenceTransformer(folder) as ours:
-        ours.max_seq_length = 12
-        close(ours.encode(TEXTS), theirs.encode(TEXTS))
-        with pytest.warns(UserWarning, match="allow .* tokens, so max_seq_length is that and not 100000"):
+        for length in (12, 50):
+            theirs.max_seq_length = ours.max_seq_length = length
+            close(ours.encode([*TEXTS, "a long text " * 20]), theirs.encode([*TEXTS, "a long text " * 20]))
+        with pytest.warns(UserWarning, match="takes 64 tokens at most, so max_seq_length is that and not 100000"):
             ours.max_seq_length = 100_000
         assert ours.max_seq_length == ours.tokenizer.model_max_length > 12
 

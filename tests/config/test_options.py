@@ -53,6 +53,7 @@ def test_a_model_gets_its_own_options_and_no_other() -> None:
         "max_queue_tokens": 999,
         "max_batch_requests": 9,
         "fit_batches": True,
+        "max_seq_length": 98,
         "max_input_length": 99,
         "tokenization_workers": 3,
         "default_prompt": "query: ",

@@ -336,6 +336,19 @@ def test_inputs_can_be_kept_shorter_than_the_model_takes(folder: Path, caplog: p
         assert model.info.max_tokens == 32
 
 
+def test_inputs_can_be_longer_than_the_files_say_as_far_as_there_are_positions(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with load(str(folder), dtype="float32", threads=1, max_seq_length=64) as model:
+        assert model.info.max_tokens == 64
+        words = " ".join("abcdefghij" * 4)
+        assert not np.allclose(model.embed([words]), model.embed([words[:50]]), atol=1e-3)
+    assert "tokens at most" not in caplog.text
+    with load(str(folder), dtype="float32", threads=1, max_seq_length=512) as model:
+        assert model.info.max_tokens == 64
+    assert "takes 64 tokens at most, so inputs are cut there and not at 512" in caplog.text
+
+
 def test_batches_have_the_rows_and_tokens_that_are_asked_for(folder: Path) -> None:
     reports: list[BatchReport] = []
     texts = [f"text {number}" for number in range(40)]

@@ -85,7 +85,8 @@ def read_recipe(folder: Path, ask: Ask | None = None) -> Recipe:
 
     Raises ModelBroken, naming the file, for whatever is missing, ill-typed, or not something that textmill runs.
     """
-    source = open_source(folder, ask or Ask())
+    asked = ask or Ask()
+    source = open_source(folder, asked)
     prompts, default = _prompts(source.model)
     static = source.architecture.__name__.endswith(".static")
     return Recipe(
@@ -98,9 +99,7 @@ def read_recipe(folder: Path, ask: Ask | None = None) -> Recipe:
         truncate_dimensions=_truncate_dimensions(source),
         prompts=prompts,
         default_prompt_name=default,
-        max_tokens=tables.max_tokens(source.inside)
-        if static
-        else max_tokens(source.config, source.parsed.positions, source.settings, source.tokenizer),
+        max_tokens=_max_tokens(source, asked.max_seq_length, static=static),
         truncate_side="left" if source.tokenizer.get("truncation_side", str, "right") == "left" else "right",
         lowercase=source.settings.get("do_lower_case", bool, default=False),
         adapters=tuple(getattr(source.parsed, "adapters", ())),
@@ -128,6 +127,19 @@ def load_tensors(recipe: Recipe) -> dict[str, Tensor]:
 def _transformer(recipe: Recipe) -> dict[str, Tensor]:
     folder = recipe.transformer_folder
     return dict(tables.open_table(folder)) if recipe.static else open_tensors(folder)
+
+
+def _max_tokens(source: Source, asked: int | None, *, static: bool) -> int:
+    """The most tokens of an input: what the files say, or what is asked for as far as the model has positions for it."""
+    if static:
+        most: int | None = tables.max_tokens(source.inside)
+    elif asked is None:
+        most = max_tokens(source.config, source.parsed.positions, source.settings, source.tokenizer)
+    elif source.artefact is not None:  # a graph does not say how long its table is
+        most = max_tokens(source.config, None, JsonFile(source.settings.path, {}), source.tokenizer)
+    else:
+        most = source.parsed.positions
+    return min(limit for limit in (asked, most) if limit is not None)
 
 
 def _truncate_dimensions(source: Source) -> int | None:

@@ -29,7 +29,7 @@ class Ask:
 
     ``task`` is a verb; ``pooling`` a way to pool tokens, by the name that heads have for it, or ``splade``. ``backend`` and
     ``file`` choose among what a repository ships; see `textmill.checkpoint.artefacts`. ``dense_path`` is the folder of the
-    Dense module to run in place of the only one in modules.json.
+    Dense module to run in place of the only one in modules.json, ``max_seq_length`` how many tokens an input has at most.
     """
 
     task: str | None = None
@@ -37,6 +37,7 @@ class Ask:
     backend: str = "auto"
     file: str | None = None
     dense_path: str | None = None
+    max_seq_length: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,8 +125,8 @@ class Tokenizer:
         self._check_vocabulary(said)
         if max_tokens is not None and max_tokens <= self._specials:
             msg = (
-                f"{folder} says that the model takes {max_tokens} tokens, but its special tokens alone are {self._specials}; "
-                "correct max_seq_length in sentence_bert_config.json"
+                f"inputs of {folder} have {max_tokens} tokens at most, but the special tokens alone are {self._specials}; "
+                "give a larger max_seq_length, as an option or in sentence_bert_config.json"
             )
             raise ModelBroken(msg)
 

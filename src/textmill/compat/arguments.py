@@ -27,7 +27,7 @@ _RENAMED = {
     "cache_folder": "cache_dir",
     "torch_dtype": "dtype",
     "file_name": "file",
-    "max_length": "max_input_length",
+    "max_length": "max_seq_length",
 }
 """Names of older releases, and those that `textmill.load` has another one for."""
 _IDLE = frozenset({"trust_remote_code", "model_card_data", "keep_in_fp32_modules", "similarity_fn_name"})
@@ -109,7 +109,7 @@ def load_options(
     _place(said)
     _graph(said)
     if said.length is not None:
-        said.options.setdefault("max_input_length", said.length)
+        said.options.setdefault("max_seq_length", said.length)
     if "dtype" not in said.options and model_options(said.options).dtype == "auto":
         said.options["dtype"] = dtype
     return LoadOptions(said.options, tuple(said.remarks))

@@ -101,15 +101,15 @@ class Loaded:
 
     @property
     def max_seq_length(self) -> int:
-        """Tokens of an input at most, special tokens included. Setting it loads the model anew; what its files allow is the most."""
+        """Tokens of an input at most, special tokens included. Setting it loads the model anew; its table of positions bounds it."""
         return self._model.info.max_tokens
 
     @max_seq_length.setter
     def max_seq_length(self, value: int) -> None:
         """Take inputs of so many tokens at most."""
-        self._again(max_input_length=value)
+        self._again(max_seq_length=value)
         if self.max_seq_length < value:
-            warn(f"the model's files allow {self.max_seq_length} tokens, so max_seq_length is that and not {value}")
+            warn(f"the model takes {self.max_seq_length} tokens at most, so max_seq_length is that and not {value}")
         self.tokenizer.model_max_length = self.max_seq_length
 
     def get_max_seq_length(self) -> int:

@@ -71,6 +71,13 @@ class ModelOptions(_Options, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     dense_path: Annotated[
         Word | None, Meta(description="Folder of the Dense module to use in place of that in modules.json.")
     ] = None
+    max_seq_length: Annotated[
+        Count | None,
+        Meta(
+            description="Tokens of an input at most, special tokens included, in place of what the model's files say; "
+            "more than they say only where its table of positions has them."
+        ),
+    ] = None
     max_input_length: Annotated[
         Count | None,
         Meta(description="Tokens of an input at most, special tokens included; by default what the model takes."),

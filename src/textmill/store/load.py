@@ -157,6 +157,7 @@ def _ask(options: ModelOptions) -> Ask:
         backend=options.backend,
         file=options.file,
         dense_path=options.dense_path,
+        max_seq_length=options.max_seq_length,
     )
 
 

@@ -27,7 +27,12 @@ def prompted(recipe: Recipe, options: ModelOptions) -> Recipe:
 
 
 def bounded(recipe: Recipe, options: ModelOptions) -> Recipe:
-    """The recipe with inputs as short as the options have them."""
+    """The recipe with inputs as short as the options have them. The log says where they are shorter than what is asked for."""
+    asked = options.max_seq_length
+    if asked is not None and asked > recipe.max_tokens:
+        _log.warning(
+            "%s takes %d tokens at most, so inputs are cut there and not at %d", recipe.folder, recipe.max_tokens, asked
+        )
     limit = options.max_input_length
     if limit is None or limit >= recipe.max_tokens:
         return recipe

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from llama_index.embeddings.textmill.arguments import meaning, without_secrets
+from llama_index.embeddings.textmill.arguments import device_name, meaning, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -44,3 +46,19 @@ def test_tokens_are_taken_out(name: str) -> None:
     assert without_secrets({name: "hf", "a": 1}) == ({"a": 1}, "hf")
     assert without_secrets({name: True, "dtype": np.dtype("float32")}) == ({"dtype": "float32"}, None)
     assert without_secrets(None) == ({}, None)
+
+
+def test_what_is_kept_can_be_written_down() -> None:
+    class Measure(Enum):
+        DOT = "dot"
+
+    given = {"file_name": Path("onnx/model.onnx"), "similarity_fn_name": Measure.DOT, "revision": None}
+
+    assert without_secrets(given) == ({"file_name": "onnx/model.onnx", "similarity_fn_name": "dot"}, None)
+
+
+@pytest.mark.parametrize(
+    ("device", "name"), [(None, None), ("", None), ("cpu", "cpu"), (1, "cuda:1"), (np.dtype("float32"), "float32")]
+)
+def test_a_device_is_taken_by_its_name(device: Any, name: str | None) -> None:
+    assert device_name(device) == name

@@ -67,6 +67,22 @@ def test_what_is_unknown_or_without_effect_is_a_warning(tiny: Path) -> None:
         TextmillEmbedding(str(tiny), trust_remote_code=True, config_kwargs={"rope": 1})
 
 
+def test_values_that_sentence_transformers_takes_in_other_forms(tiny: Path, tmp_path: Path) -> None:
+    import torch
+    from sentence_transformers import SimilarityFunction  # noqa: PLC0415 - it imports PyTorch
+
+    given: dict[str, Any] = {
+        "device": torch.device("cpu"), "cache_folder": tmp_path, "similarity_fn_name": SimilarityFunction.DOT_PRODUCT,
+        "target_devices": [torch.device("cpu")], "max_length": 0, "trust_remote_code": None, "local_files_only": None,
+        "backend": None, "revision": None, "model_kwargs": None, "tokenizer_kwargs": {"model_max_length": 40},
+    }  # fmt: skip
+    model = TextmillEmbedding(tiny, **given)  # type: ignore[arg-type]
+
+    assert (model.device, model.cache_folder, model.target_devices) == ("cpu", str(tmp_path), ["cpu"])
+    assert (model.similarity_fn_name, model.backend, model.max_length) == ("dot", "torch", 40)
+    assert TextmillEmbedding.from_json(model.to_json()).to_dict() == model.to_dict()
+
+
 @pytest.mark.parametrize("name", ["tokenizer_name", "pooling", "model", "tokenizer"])
 def test_what_they_have_deprecated_is_refused_as_they_do(name: str, tiny: Path) -> None:
     given: dict[str, Any] = {name: None}

@@ -67,7 +67,17 @@ def test_of_minilm_with_the_prompt_that_they_have_for_its_name(hub_names: Path) 
     assert np.abs(np.subtract(ours.get_query_embedding(TEXTS[1]), ours.get_text_embedding(TEXTS[1]))).max() > 1e-3
 
 
-@pytest.mark.parametrize("arguments", [{"truncate_dim": 8}, {"max_length": 7}, {"query_instruction": "find: "}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"truncate_dim": 8},
+        {"max_length": 7},
+        {"max_length": 50},  # the model's files say 32, and have positions for 64
+        {"max_length": 0},
+        {"tokenizer_kwargs": {"model_max_length": 50}},
+        {"query_instruction": "find: "},
+    ],
+)
 def test_with_arguments(arguments: dict[str, Any], tiny: Path) -> None:
     assert_same(*both(str(tiny), **arguments))
 

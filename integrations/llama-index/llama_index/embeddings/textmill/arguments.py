@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from textmill.compat import load_options, nearest_dtype
@@ -24,8 +26,11 @@ class Meaning:
 
 
 def without_secrets(given: Mapping[str, Any] | None) -> tuple[dict[str, Any], str | None]:
-    """Keywords that may be written down, precisions among them as words, and the token for the hub that was among them."""
-    kept = {name: _plain(value) if name in ("dtype", "torch_dtype") else value for name, value in (given or {}).items()}
+    """Keywords that may be written down, with precisions, paths and choices as words, and the token for the hub that was among them.
+
+    What is None is left out, as if it had not been said.
+    """
+    kept = {name: _plain(name, value) for name, value in (given or {}).items() if value is not None}
     secrets = [kept.pop(name) for name in _SECRETS if name in kept]
     return kept, next((secret for secret in secrets if isinstance(secret, str) and secret), None)
 
@@ -59,6 +64,15 @@ def _otherwise(own: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, 
     return {**options, "dtype": "auto"} if own.get("dtype") in ("float16", "bfloat16") else None
 
 
-def _plain(dtype: Any) -> str:
-    """A precision as a word: torch's own print as ``torch.float16``."""
-    return str(dtype).removeprefix("torch.")
+def device_name(device: Any) -> str | None:
+    """A device by its name: PyTorch's own objects print as ``cuda:0``, a number is that of a GPU, and an empty one is none."""
+    if isinstance(device, int) and not isinstance(device, bool):
+        return f"cuda:{device}"
+    return str(device) if device is not None and str(device) else None
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A value as a word: torch's own precisions print as ``torch.float16``, sentence-transformers' measures are an enumeration."""
+    if name in ("dtype", "torch_dtype"):
+        return str(value).removeprefix("torch.")
+    return os.fspath(value) if isinstance(value, os.PathLike) else value.value if isinstance(value, Enum) else value

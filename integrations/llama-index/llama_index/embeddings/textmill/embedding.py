@@ -14,7 +14,7 @@ from llama_index.core.callbacks import CallbackManager
 from llama_index.core.embeddings.multi_modal_base import MultiModalEmbedding
 from llama_index.core.schema import ImageType
 from llama_index.core.utils import get_tqdm_iterable
-from llama_index.embeddings.textmill.arguments import known, meaning, without_secrets
+from llama_index.embeddings.textmill.arguments import device_name, known, meaning, without_secrets
 from llama_index.embeddings.textmill.encoder import Encoder
 from llama_index.embeddings.textmill.engines import opened
 from llama_index.embeddings.textmill.instructions import PromptPolicy, Side, prompt_of
@@ -110,6 +110,7 @@ class TextmillEmbedding(BySide, MultiModalEmbedding):
         if model_name is None:
             msg = "model_name must be given: a folder, a hub id, or the name of a packaged model"
             raise ValueError(msg)
+        max_length = max_length or None
         fields, token = self._taken(kwargs)
         fields |= {
             "model_name": str(model_name),
@@ -118,11 +119,11 @@ class TextmillEmbedding(BySide, MultiModalEmbedding):
             "text_instruction": text_instruction,
             "normalize": normalize,
             "embed_batch_size": embed_batch_size,
-            "cache_folder": cache_folder,
-            "trust_remote_code": trust_remote_code,
-            "device": device,
+            "cache_folder": str(cache_folder) if cache_folder else None,
+            "trust_remote_code": bool(trust_remote_code),
+            "device": device_name(device),
             "parallel_process": parallel_process,
-            "target_devices": target_devices,
+            "target_devices": None if target_devices is None else [device_name(each) or "" for each in target_devices],
             "show_progress_bar": show_progress_bar,
         }
         super().__init__(callback_manager=callback_manager or CallbackManager([]), **fields)
