@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
 import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -18,6 +17,7 @@ from llama_index.embeddings.textmill.arguments import device_name, known, meanin
 from llama_index.embeddings.textmill.encoder import Encoder
 from llama_index.embeddings.textmill.engines import opened
 from llama_index.embeddings.textmill.instructions import PromptPolicy, Side, prompt_of
+from llama_index.embeddings.textmill.pickles import restore, state_of
 from llama_index.embeddings.textmill.sides import BySide
 
 from textmill.compat import embed_options, log_prompt
@@ -210,14 +210,13 @@ class TextmillEmbedding(BySide, MultiModalEmbedding):
         return self._max_length
 
     def __getstate__(self) -> dict[str, Any]:
-        """The arguments; the model is loaded, or shared, where they are unpickled."""
-        fields = {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}
-        return {
-            "__dict__": fields | {"max_length": self._max_length, "embeddings_cache": _pickled(self.embeddings_cache)}
-        }
+        """The arguments, and what a subclass keeps; the model is loaded, or shared, where they are unpickled."""
+        state = state_of(self, TextmillEmbedding, _NOT_PICKLED)
+        state["__dict__"]["max_length"] = self._max_length
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        type(self).__init__(self, **state["__dict__"])
+        restore(self, TextmillEmbedding, state)
 
 
 _NO_IMAGES = "textmill embeds texts only; for images take another embedding model, such as ClipEmbedding"
@@ -228,13 +227,3 @@ def _refuse_deprecated(**given: Any) -> None:
         if not (isinstance(value, str) and value == _DEPRECATED):
             msg = f"{name} is deprecated, as it is in HuggingFaceEmbedding; leave it out"
             raise ValueError(msg)
-
-
-def _pickled(cache: Any) -> Any:
-    """A cache that can be pickled; None, with a warning, for another."""
-    try:
-        pickle.dumps(cache)
-    except (TypeError, pickle.PicklingError, AttributeError):
-        _log.warning("the embeddings cache cannot be pickled, and is left out")
-        return None
-    return cache

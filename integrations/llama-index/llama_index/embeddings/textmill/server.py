@@ -9,6 +9,7 @@ from llama_index.core.bridge.pydantic import Field, PrivateAttr, SecretStr
 from llama_index.embeddings.textmill.arguments import known
 from llama_index.embeddings.textmill.connection import DEFAULT_URL, connected, key_of, root_of
 from llama_index.embeddings.textmill.instructions import Side
+from llama_index.embeddings.textmill.pickles import restore, state_of
 from llama_index.embeddings.textmill.sides import BySide
 
 _TEXTS_A_REQUEST = 512
@@ -84,10 +85,10 @@ class TextmillServerEmbedding(BySide):
 
     def __getstate__(self) -> dict[str, Any]:
         """The arguments without secrets: a key comes from the environment where they are unpickled."""
-        return {"__dict__": {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}}
+        return state_of(self, TextmillServerEmbedding, _NOT_PICKLED)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        type(self).__init__(self, **state["__dict__"])
+        restore(self, TextmillServerEmbedding, state)
 
 
-_NOT_PICKLED = ("callback_manager", "rate_limiter", "embeddings_cache", "api_key", "headers")
+_NOT_PICKLED = ("callback_manager", "rate_limiter", "api_key", "headers")

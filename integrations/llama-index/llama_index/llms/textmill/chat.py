@@ -44,3 +44,8 @@ class TextmillLLM(OpenAILike):  # type: ignore[misc] # it ships no types
     def class_name(cls) -> str:
         """Its name in dumps."""
         return "TextmillLLM"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The arguments without the key, which comes from the environment where they are unpickled."""
+        state: dict[str, Any] = super().__getstate__()
+        return state | {"__dict__": {name: value for name, value in state["__dict__"].items() if name != "api_key"}}

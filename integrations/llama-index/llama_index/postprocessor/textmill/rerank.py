@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, Self
 
 from llama_index.core.bridge.pydantic import Field, PrivateAttr, SecretStr
 from llama_index.core.callbacks import CBEventType, EventPayload
@@ -13,6 +13,7 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from llama_index.embeddings.textmill.arguments import known, meaning, without_secrets
 from llama_index.embeddings.textmill.connection import connected, key_of
 from llama_index.embeddings.textmill.engines import opened
+from llama_index.embeddings.textmill.pickles import restore, state_of
 from llama_index_instrumentation import get_dispatcher
 
 from textmill.contract import Ranked
@@ -82,6 +83,17 @@ class TextmillRerank(BaseNodePostprocessor):
     async def aclose(self) -> None:
         """`close`; what an event loop has opened is closed with each call."""
         self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The arguments without secrets; the model is loaded, or the server asked, where they are unpickled."""
+        return state_of(self, TextmillRerank, ("callback_manager", "api_key"))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        restore(self, TextmillRerank, state)
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """A copy that has the same model."""
+        return super().__deepcopy__({**(memo or {}), id(self._client): self._client})
 
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None

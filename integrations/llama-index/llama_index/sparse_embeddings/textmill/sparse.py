@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from llama_index.core.base.embeddings.base_sparse import BaseSparseEmbedding, SparseEmbedding
 from llama_index.core.bridge.pydantic import Field, PrivateAttr, SecretStr
@@ -10,6 +10,7 @@ from llama_index.embeddings.textmill.arguments import without_secrets
 from llama_index.embeddings.textmill.connection import connected, key_of
 from llama_index.embeddings.textmill.engines import held
 from llama_index.embeddings.textmill.instructions import Side
+from llama_index.embeddings.textmill.pickles import restore, state_of
 
 
 class TextmillSparseEmbedding(BaseSparseEmbedding):
@@ -52,6 +53,17 @@ class TextmillSparseEmbedding(BaseSparseEmbedding):
     async def aclose(self) -> None:
         """`close`; what an event loop has opened is closed with each call."""
         self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The arguments without secrets; the model is loaded, or the server asked, where they are unpickled."""
+        return state_of(self, TextmillSparseEmbedding, ("callback_manager", "api_key"))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        restore(self, TextmillSparseEmbedding, state)
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """A copy that has the same model."""
+        return super().__deepcopy__({**(memo or {}), id(self._client): self._client})
 
     def _embed(self, texts: list[str], side: Side) -> list[SparseEmbedding]:
         return list(map(_weights, self._client.embed_sparse(texts, kind=side, top=self.top)))
