@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from llama_index.core.bridge.pydantic import Field
+from llama_index.core.bridge.pydantic import BaseModel, Field, PrivateAttr
 from llama_index.embeddings.textmill.connection import DEFAULT_URL, key_of, root_of
 
 import textmill
 
 try:
     from llama_index.llms.openai_like import OpenAILike
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient, pydantic_function_tool
 except ImportError as error:
     _missing = "llama-index-llms-openai-like is not installed; run: pip install 'llama-index-embeddings-textmill[llms]'"
     raise textmill.ExtraMissing(_missing) from error
@@ -22,12 +24,19 @@ _NO_KEY = "none"
 class TextmillLLM(OpenAILike):  # type: ignore[misc] # it ships no types
     """A model that writes, by ``POST {base_url}/v1/chat/completions``: `OpenAILike` with its defaults set for textmill.
 
-    ``is_function_calling_model=True`` is for models whose template has tools. The key comes from ``api_key`` or else from the
-    variable TEXTMILL_API_KEY, and is no part of what `to_dict` gives.
+    ``is_function_calling_model=True`` is for models whose template has tools. Structures are asked for by their JSON schema, which the
+    server keeps to, also with models without tools; ``should_use_structured_outputs=False`` asks for them as OpenAILike does. Any
+    number of event loops may use it. The key comes from ``api_key`` or else from the variable TEXTMILL_API_KEY, and is no part of
+    what `to_dict` gives.
     """
 
     api_key: str | None = Field(default=None, description="The server's API key.", exclude=True, repr=False)
     is_chat_model: bool = Field(default=True, description="Whether conversations are sent as such.")
+    should_use_structured_outputs: bool = Field(
+        default=True, description="Whether structures are asked for by a JSON schema."
+    )
+
+    _aclient: AsyncOpenAI | None = PrivateAttr()
 
     def __init__(self, model: str, base_url: str | None = None, **kwargs: Any) -> None:
         address = root_of(base_url or kwargs.pop("api_base", None) or DEFAULT_URL)
@@ -44,6 +53,22 @@ class TextmillLLM(OpenAILike):  # type: ignore[misc] # it ships no types
     def class_name(cls) -> str:
         """Its name in dumps."""
         return "TextmillLLM"
+
+    def _get_aclient(self) -> AsyncOpenAI:
+        """A client that keeps no connections: one belongs to the event loop that opened it, and fails in all others."""
+        if self.reuse_client and self._aclient is None and self._async_http_client is None:
+            unkept = DefaultAsyncHttpxClient(headers={"Connection": "close"})
+            self._aclient = AsyncOpenAI(**(self._get_credential_kwargs(is_async=True) | {"http_client": unkept}))
+        client: AsyncOpenAI = super()._get_aclient()
+        return client
+
+    def _prepare_schema(self, llm_kwargs: dict[str, Any] | None, output_cls: type[BaseModel]) -> dict[str, Any]:
+        """The keywords of a request that wants an ``output_cls``; the base class's way there ends in a private part of OpenAI's client."""
+        described = pydantic_function_tool(output_cls)["function"]
+        name = re.sub(r"\W", "_", described["name"], flags=re.ASCII)
+        schema = {"name": name, "schema": described["parameters"], "strict": True}
+        kept = {name: value for name, value in (llm_kwargs or {}).items() if name != "tool_choice"}
+        return kept | {"response_format": {"type": "json_schema", "json_schema": schema}}
 
     def __getstate__(self) -> dict[str, Any]:
         """The arguments without the key, which comes from the environment where they are unpickled."""
