@@ -140,6 +140,7 @@ def test_a_dump_has_everything_but_secrets(tiny: Path) -> None:
     assert {name: dumped[name] for name in arguments} == arguments
     assert dumped["class_name"] == "TextmillEmbedding"
     assert again.to_dict() == TextmillEmbedding.from_dict(dumped).to_dict() == dumped
+    assert TextmillEmbedding.model_validate(dumped).to_dict() == dumped
     assert again.get_query_embedding("a") == model.get_query_embedding("a")
     assert SECRET not in repr((dumped, model, model.to_json(), model.to_payload())) + repr(pickle.dumps(model))
 

@@ -144,6 +144,16 @@ def test_a_cuda_device_that_is_not_there_is_an_error_with_its_name() -> None:
         )
 
 
+def test_a_name_without_its_owner_is_one_of_sentence_transformers() -> None:
+    model = HuggingFaceEmbedding("all-mpnet-base-v2")
+
+    assert model.model_name == "all-mpnet-base-v2"
+    assert len(model.get_text_embedding("text")) == 32
+    for name in ("", "./all-mpnet-base-v2"):
+        with pytest.raises(textmill.ModelNotFound, match=r"called ''|does not exist"):
+            HuggingFaceEmbedding(name)
+
+
 def test_a_revision() -> None:
     Settings.embed_model = HuggingFaceEmbedding(
         model_name="sentence-transformers/all-mpnet-base-v2", backend="openvino", revision="refs/pr/16"

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from llama_index.core.callbacks import CallbackManager, CBEventType, LlamaDebugHandler
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
@@ -80,6 +81,13 @@ def test_a_dump_has_no_secret_and_what_is_unknown_is_a_warning(reranker: Path) -
 
     assert TextmillRerank.from_dict(remote.to_dict()).to_dict() == remote.to_dict()
     assert "sk-" not in repr((remote, remote.to_dict()))
+
+
+def test_devices_and_folders_in_other_forms(reranker: Path) -> None:
+    with pytest.warns(UserWarning, match="the CPU is taken"):
+        ranker = TextmillRerank(2, reranker, np.dtype("float32"), trust_remote_code=None)  # type: ignore[arg-type]
+
+    assert (ranker.model, ranker.device, ranker.trust_remote_code) == (str(reranker), "float32", False)
 
 
 def test_a_model_that_cannot_rank_says_so(tiny: Path) -> None:

@@ -149,4 +149,6 @@ def test_arguments_of_the_class_that_is_replaced(scripted: Scripted) -> None:
 def test_what_is_so_anyway_is_not_warned_of() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        TextmillServerEmbedding(normalize=True, device=None, truncate_dim=None, num_workers=2)
+        made = TextmillServerEmbedding(None, None, normalize=True, device=None, truncate_dim=None, num_workers=2)
+
+    assert (made.model_name, made.base_url) == ("", "http://127.0.0.1:8080")

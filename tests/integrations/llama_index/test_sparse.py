@@ -63,3 +63,19 @@ def test_a_dump_has_no_secret() -> None:
 
     assert remote.model_dump()["class_name"] == "TextmillSparseEmbedding"
     assert "sk-" not in repr((remote, remote.model_dump(), remote.to_payload()))
+
+
+def test_arguments_of_the_class_that_is_replaced(splade: Path, tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="no use for providers"):
+        encoder = TextmillSparseEmbedding(
+            str(splade), max_length=9, cache_dir=tmp_path, threads=1, providers=["CPUExecutionProvider"]
+        )
+
+    assert encoder.load_kwargs == {"max_seq_length": 9, "cache_dir": str(tmp_path), "threads": 1}
+    assert TextmillSparseEmbedding.model_validate(encoder.model_dump()).load_kwargs == encoder.load_kwargs
+    assert encoder.get_text_embedding("a b c d e f g h i j") == encoder.get_text_embedding("a b c d e f g")
+
+
+def test_a_model_of_another_kind_on_a_server_is_no_reason_to_wait(url: str) -> None:
+    with pytest.raises(textmill.ForwardFailed, match="cannot embed_sparse"):
+        TextmillSparseEmbedding("tiny", url, api_key="key").get_text_embedding("a")

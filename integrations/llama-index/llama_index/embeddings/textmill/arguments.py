@@ -38,9 +38,10 @@ def without_secrets(given: Mapping[str, Any] | None) -> tuple[dict[str, Any], st
 def known(given: Mapping[str, Any], fields: Container[str], caller: str, *, level: int) -> dict[str, Any]:
     """The keywords that are among the fields of the class ``caller``; of the others a warning says that they have no effect.
 
+    Dumps have the name of their class in them, which is none of these.
     ``level`` is how many calls up the warning points, 1 being whoever calls this.
     """
-    unknown = [name for name in given if name not in fields]
+    unknown = [name for name in given if name not in fields and name != "class_name"]
     if unknown:
         warnings.warn(f"{caller} has no use for {', '.join(unknown)}", stacklevel=level + 1)
     return {name: value for name, value in given.items() if name in fields}

@@ -31,6 +31,8 @@ MOST_TEXTS = 2048
 _TEXTS_A_STEP = 256
 """Between two steps of a progress bar."""
 _DEPRECATED = "deprecated"
+_OWNER = "sentence-transformers"
+"""Whose models names without an owner mean."""
 _OF_SENTENCE_TRANSFORMERS = (
     *("backend", "model_kwargs", "tokenizer_kwargs", "config_kwargs", "cache_folder"),
     *("revision", "local_files_only", "default_prompt_name", "trust_remote_code"),
@@ -154,7 +156,7 @@ class TextmillEmbedding(BySide, MultiModalEmbedding):
         meant = meaning(keywords, self.load_kwargs, type(self).__name__)
         for remark in meant.remarks:
             warnings.warn(remark, stacklevel=3)
-        model = opened(self.model_name, meant, token)
+        model = opened(self.model_name, meant, token, _OWNER)
         instructions: dict[Side, str | None] = {"query": self.query_instruction, "document": self.text_instruction}
         self._prompts = {
             side: prompt_of(side, instruction, self.prompt_policy, self.model_name)

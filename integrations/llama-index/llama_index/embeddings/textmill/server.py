@@ -43,7 +43,7 @@ class TextmillServerEmbedding(BySide):
 
     _client: Any = PrivateAttr()
 
-    def __init__(self, model_name: str = "", base_url: str = DEFAULT_URL, **kwargs: Any) -> None:
+    def __init__(self, model_name: str | None = None, base_url: str | None = None, **kwargs: Any) -> None:
         key = key_of(kwargs.pop("api_key", None))
         cut = kwargs.pop("truncate_dim", None)
         if kwargs.get("normalize") is True:  # they are anyway
@@ -51,10 +51,15 @@ class TextmillServerEmbedding(BySide):
         asked = {name: value for name, value in kwargs.items() if value is not None}
         fields = known(asked, type(self).model_fields, type(self).__name__, level=2)
         fields.setdefault("dimensions", cut)
-        fields |= {"model_name": model_name, "base_url": root_of(base_url), "api_key": key}
+        fields |= {"model_name": model_name or "", "base_url": root_of(base_url or DEFAULT_URL), "api_key": key}
         super().__init__(**fields)
         self._client = connected(
-            self.base_url, model_name, key, timeout=self.timeout, max_retries=self.max_retries, headers=self.headers
+            self.base_url,
+            self.model_name,
+            key,
+            timeout=self.timeout,
+            max_retries=self.max_retries,
+            headers=self.headers,
         )
 
     @classmethod

@@ -10,7 +10,7 @@ from llama_index.core.callbacks import CBEventType, EventPayload
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
-from llama_index.embeddings.textmill.arguments import known, meaning, without_secrets
+from llama_index.embeddings.textmill.arguments import device_name, known, meaning, without_secrets
 from llama_index.embeddings.textmill.connection import connected, key_of
 from llama_index.embeddings.textmill.engines import opened
 from llama_index.embeddings.textmill.pickles import restore, state_of
@@ -60,16 +60,16 @@ class TextmillRerank(BaseNodePostprocessor):
         kwargs["load_kwargs"], token = without_secrets(kwargs.get("load_kwargs"))
         key = key_of(kwargs.pop("api_key", None)) if kwargs.get("base_url") is not None else None
         fields = known(kwargs, type(self).model_fields, type(self).__name__, level=2)
-        fields |= {"top_n": top_n, "model": model, "device": device, "api_key": key}
-        fields |= {"keep_retrieval_score": keep_retrieval_score, "trust_remote_code": trust_remote_code}
+        fields |= {"top_n": top_n, "model": str(model), "device": device_name(device), "api_key": key}
+        fields |= {"keep_retrieval_score": keep_retrieval_score, "trust_remote_code": bool(trust_remote_code)}
         super().__init__(**fields)
         if self.base_url is not None:
-            self._client = connected(self.base_url, model, key, timeout=self.timeout, max_retries=self.max_retries)
+            self._client = connected(self.base_url, self.model, key, timeout=self.timeout, max_retries=self.max_retries)
             return
-        meant = meaning({"device": device}, self.load_kwargs, type(self).__name__)
+        meant = meaning({"device": self.device}, self.load_kwargs, type(self).__name__)
         for remark in meant.remarks:
             warnings.warn(remark, stacklevel=2)
-        self._client = opened(model, meant, token)
+        self._client = opened(self.model, meant, token)
 
     @classmethod
     def class_name(cls) -> str:

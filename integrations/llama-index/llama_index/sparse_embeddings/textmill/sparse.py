@@ -6,18 +6,22 @@ from typing import Any, Self
 
 from llama_index.core.base.embeddings.base_sparse import BaseSparseEmbedding, SparseEmbedding
 from llama_index.core.bridge.pydantic import Field, PrivateAttr, SecretStr
-from llama_index.embeddings.textmill.arguments import without_secrets
+from llama_index.embeddings.textmill.arguments import known, without_secrets
 from llama_index.embeddings.textmill.connection import connected, key_of
 from llama_index.embeddings.textmill.engines import held
 from llama_index.embeddings.textmill.instructions import Side
 from llama_index.embeddings.textmill.pickles import restore, state_of
+
+_OF_FASTEMBED = {"max_length": "max_seq_length", "cache_dir": "cache_dir", "threads": "threads"}
+"""Arguments of FastEmbedSparseEmbedding by the names that `textmill.load` has for them."""
 
 
 class TextmillSparseEmbedding(BaseSparseEmbedding):
     """Embeds sparsely, with a model such as SPLADE: a dict of weights by index.
 
     With a ``base_url`` the model of that name on the server answers (`POST /embed_sparse`), else it is loaded, or shared, in the
-    process, with ``load_kwargs`` as further keywords of `textmill.load`. ``top`` keeps that many of the largest weights.
+    process, with ``load_kwargs`` as further keywords of `textmill.load`; ``max_length``, ``cache_dir`` and ``threads``, as
+    FastEmbedSparseEmbedding has them, are some of these. ``top`` keeps that many of the largest weights.
     Raises what `textmill.load` and `textmill.Model.embed_sparse` raise.
     """
 
@@ -32,14 +36,20 @@ class TextmillSparseEmbedding(BaseSparseEmbedding):
     _client: Any = PrivateAttr()
 
     def __init__(self, model_name: str, base_url: str | None = None, **kwargs: Any) -> None:
-        kwargs["load_kwargs"], token = without_secrets(kwargs.get("load_kwargs"))
+        own = (
+            {}
+            if base_url is not None
+            else {_OF_FASTEMBED[name]: kwargs.pop(name) for name in _OF_FASTEMBED if name in kwargs}
+        )
+        kwargs["load_kwargs"], token = without_secrets(own | (kwargs.get("load_kwargs") or {}))
         key = key_of(kwargs.pop("api_key", None)) if base_url is not None else None
-        fields: dict[str, Any] = kwargs | {"model_name": model_name, "base_url": base_url, "api_key": key}
+        fields = known(kwargs, type(self).model_fields, type(self).__name__, level=2)
+        fields |= {"model_name": str(model_name), "base_url": base_url, "api_key": key}
         super().__init__(**fields)
         if base_url is None:
-            self._client = held(model_name, {"task": "embed_sparse"} | self.load_kwargs, token)
+            self._client = held(self.model_name, {"task": "embed_sparse"} | self.load_kwargs, token)
         else:
-            self._client = connected(base_url, model_name, key, timeout=self.timeout, max_retries=self.max_retries)
+            self._client = connected(base_url, self.model_name, key, timeout=self.timeout, max_retries=self.max_retries)
 
     @classmethod
     def class_name(cls) -> str:
