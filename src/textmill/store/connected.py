@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import time
 import weakref
@@ -128,6 +129,7 @@ class Connected:
         self._headers = headers
         self._timeout_s = timeout_s
         self._retries = retries
+        self._process = os.getpid()
 
     def embed(
         self,
@@ -252,6 +254,7 @@ class Connected:
         return answers
 
     def _ask(self, path: str, body: _Body) -> Any:
+        self._leave_inherited()
         attempt = 0
         while True:
             outcome = self._sent(path, body)
@@ -283,6 +286,12 @@ class Connected:
                 return self._content(outcome)
             await asyncio.sleep(pause)
             attempt += 1
+
+    def _leave_inherited(self) -> None:
+        """Let go of connections of the process that this one was forked from: the answers that come there are for both of them."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self.__dict__.pop("_client", None)
 
     def _content(self, outcome: _Outcome) -> Any:
         """What a server has answered. Raises what a local model would have raised."""
