@@ -83,6 +83,14 @@ def test_values_that_sentence_transformers_takes_in_other_forms(tiny: Path, tmp_
     assert TextmillEmbedding.from_json(model.to_json()).to_dict() == model.to_dict()
 
 
+def test_of_the_devices_of_several_processes_the_first_is_used(tiny: Path) -> None:
+    with pytest.warns(UserWarning, match="of the devices cpu, cpu:1 the first is used"):
+        model = TextmillEmbedding(str(tiny), device="cuda:7", parallel_process=True, target_devices=["cpu", "cpu:1"])
+    assert model._device == "cpu"
+    with pytest.raises(textmill.ConfigInvalid, match="cuda"):
+        TextmillEmbedding(str(tiny), device="cuda:7", target_devices=["cpu"])
+
+
 @pytest.mark.parametrize("name", ["tokenizer_name", "pooling", "model", "tokenizer"])
 def test_what_they_have_deprecated_is_refused_as_they_do(name: str, tiny: Path) -> None:
     given: dict[str, Any] = {name: None}
@@ -124,6 +132,9 @@ def test_an_instruction_counts_before_the_models_prompt(tiny: Path) -> None:
     documents = model._model.encode_document(["a", "b"])
     assert np.array_equal(documents, model._model.encode(["a", "b"], prompt=""))
     assert documents.shape == (2, model._model.get_embedding_dimension())
+    assert model._model.encode(sentences="a").shape == (32,)
+    with pytest.raises(TypeError, match="no inputs"):
+        model._model.encode()
 
 
 def test_a_dump_has_everything_but_secrets(tiny: Path) -> None:

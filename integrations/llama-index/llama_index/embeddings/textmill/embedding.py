@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from llama_index.core.base.embeddings.base import Embedding
@@ -60,7 +60,9 @@ class TextmillEmbedding(BySide, MultiModalEmbedding):
     trust_remote_code: bool = Field(default=False, description="Without effect: no code of a repository is run.")
     device: str | None = Field(default=None, description="Where to run: cpu, cuda, cuda:1, mps, npu, xpu.")
     parallel_process: bool = Field(default=False, description="Without effect: one engine keeps the device busy.")
-    target_devices: list[str] | None = Field(default=None, description="As `device`; the first counts.")
+    target_devices: list[str] | None = Field(
+        default=None, description="With `parallel_process`, the first in place of `device`."
+    )
     backend: Literal["torch", "onnx", "openvino"] = Field(
         default="torch", description="As asked; the log says what runs."
     )
@@ -150,11 +152,12 @@ class TextmillEmbedding(BySide, MultiModalEmbedding):
 
     def _open(self, token: str | None) -> None:
         """Load the model, or take the one that another instance has loaded."""
-        device = self.device or next(iter(self.target_devices or ()), None) if self.parallel_process else self.device
+        targets: Sequence[str | None] = (self.parallel_process and self.target_devices) or [self.device]
         words = {name: getattr(self, name) for name in _OF_SENTENCE_TRANSFORMERS}
-        keywords = words | {"device": device, "max_length": self._max_length}
+        keywords = words | {"device": targets[0] or None, "max_length": self._max_length}
         meant = meaning(keywords, self.load_kwargs, type(self).__name__)
-        for remark in meant.remarks:
+        several = (f"of the devices {', '.join(map(str, targets))} the first is used",) if len({*targets}) > 1 else ()
+        for remark in (*meant.remarks, *several):
             warnings.warn(remark, stacklevel=3)
         model = opened(self.model_name, meant, token, _OWNER)
         instructions: dict[Side, str | None] = {"query": self.query_instruction, "document": self.text_instruction}

@@ -47,8 +47,9 @@ class Encoder:
 
     def encode(
         self,
-        inputs: str | Sequence[str],
+        inputs: str | Sequence[str] | None = None,
         *,
+        sentences: str | Sequence[str] | None = None,
         prompt_name: str | None = None,
         prompt: str | None = None,
         normalize_embeddings: bool = False,
@@ -59,12 +60,16 @@ class Encoder:
     ) -> npt.NDArray[Any]:
         """Embed a text, giving (dimensions,), or several, giving (texts, dimensions). Other keywords change nothing.
 
-        Raises ValueError for ``convert_to_tensor``.
+        ``sentences`` is the older name of ``inputs``. Raises ValueError for ``convert_to_tensor``.
         """
+        given = sentences if inputs is None else inputs
+        if given is None:
+            msg = "there are no inputs; give a text, or a list of them"
+            raise TypeError(msg)
         if convert_to_tensor:
             msg = "convert_to_tensor needs PyTorch, which is not used here; torch.from_numpy makes tensors of arrays"
             raise ValueError(msg)
-        texts = [inputs] if isinstance(inputs, str) else list(inputs)
+        texts = [given] if isinstance(given, str) else list(given)
         if prompt is not None or prompt_name is None:
             named: Mapping[str, Any] = {"prompt": prompt}
         else:
@@ -72,7 +77,7 @@ class Encoder:
         cut = truncate_dim or self.truncate_dim
         scaled = embed_options(self.model.info, normalize=normalize_embeddings, truncate_dim=cut)
         vectors = quantize_embeddings(self.model.embed(texts, **scaled, **named)[:, :cut], precision)
-        return vectors[0] if isinstance(inputs, str) else vectors
+        return vectors[0] if isinstance(given, str) else vectors
 
     def encode_query(self, inputs: str | Sequence[str], **kwargs: Any) -> npt.NDArray[Any]:
         """`encode` as queries."""
