@@ -90,6 +90,23 @@ def test_our_server_ranks_as_its_model_does(url: str) -> None:
     assert awaited == ranked
 
 
+FORK = """
+import os, sys, textmill
+there = textmill.connect(sys.argv[1])
+there.embed("text")
+parents = there._client
+child = os.fork()
+if child == 0:
+    there.embed("text")
+    os._exit(there._client is parents)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_child_opens_connections_of_its_own(scripted: OpenAIServer) -> None:
+    subprocess.run([sys.executable, "-c", FORK, scripted.base_url], check=True, timeout=50)  # noqa: S603 - ourselves
+
+
 def test_none_at_all_ask_nothing() -> None:
     with textmill.connect("http://127.0.0.1:9") as there:
         assert there.embed([]).shape == (0, 0)
@@ -305,23 +322,6 @@ def test_nobody_at_the_url_is_unavailable() -> None:
             there.embed("text")
         with pytest.raises(Unavailable, match=r"http://127\.0\.0\.1:9 does not answer"):
             asyncio.run(there.aembed("text"))
-
-
-FORK = """
-import os, sys, textmill
-there = textmill.connect(sys.argv[1])
-there.embed("text")
-parents = there._client
-child = os.fork()
-if child == 0:
-    there.embed("text")
-    os._exit(there._client is parents)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-"""
-
-
-def test_a_forked_child_opens_connections_of_its_own(scripted: OpenAIServer) -> None:
-    subprocess.run([sys.executable, "-c", FORK, scripted.base_url], check=True, timeout=50)  # noqa: S603 - ourselves
 
 
 @pytest.mark.parametrize("key", ["", "  ", None])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import time
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from os import getpid
 from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Self
@@ -129,7 +129,7 @@ class Connected:
         self._headers = headers
         self._timeout_s = timeout_s
         self._retries = retries
-        self._process = os.getpid()
+        self._process = getpid()
 
     def embed(
         self,
@@ -287,12 +287,6 @@ class Connected:
             await asyncio.sleep(pause)
             attempt += 1
 
-    def _leave_inherited(self) -> None:
-        """Let go of connections of the process that this one was forked from: the answers that come there are for both of them."""
-        if self._process != os.getpid():
-            self._process = os.getpid()
-            self.__dict__.pop("_client", None)
-
     def _content(self, outcome: _Outcome) -> Any:
         """What a server has answered. Raises what a local model would have raised."""
         if isinstance(outcome, httpx.RequestError):
@@ -322,6 +316,12 @@ class Connected:
         client = httpx.Client(headers=self._headers, timeout=self._timeout_s, verify=self._trust, limits=limits)
         weakref.finalize(self, client.close)
         return client
+
+    def _leave_inherited(self) -> None:
+        """Let go of connections of the process that this one was forked from: the answers that come there are for both of them."""
+        if self._process != getpid():
+            self._process = getpid()
+            self.__dict__.pop("_client", None)
 
     @cached_property
     def _trust(self) -> SSLContext | bool:

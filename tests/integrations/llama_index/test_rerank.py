@@ -90,6 +90,16 @@ def test_devices_and_folders_in_other_forms(reranker: Path) -> None:
     assert (ranker.model, ranker.device, ranker.trust_remote_code) == (str(reranker), "float32", False)
 
 
+def test_a_name_without_its_owner_is_a_cross_encoder(
+    reranker: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cross-encoder").mkdir()
+    (tmp_path / "cross-encoder/tiny").symlink_to(reranker)
+    monkeypatch.chdir(tmp_path)
+
+    assert len(TextmillRerank(model="tiny").postprocess_nodes(nodes(), query_str="mill")) == 2
+
+
 def test_a_model_that_cannot_rank_says_so(tiny: Path) -> None:
     with pytest.raises(textmill.WrongTask, match="rerank"):
         TextmillRerank(model=str(tiny)).postprocess_nodes(nodes(), query_str="mill")

@@ -69,7 +69,7 @@ class TextmillRerank(BaseNodePostprocessor):
         meant = meaning({"device": self.device}, self.load_kwargs, type(self).__name__)
         for remark in meant.remarks:
             warnings.warn(remark, stacklevel=2)
-        self._client = opened(self.model, meant, token)
+        self._client = opened(self.model, meant, token, "cross-encoder")
 
     @classmethod
     def class_name(cls) -> str:
