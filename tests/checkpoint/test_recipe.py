@@ -11,8 +11,6 @@ import pytest
 
 from textmill.arch import bert
 from textmill.arch.heads import Dense, LayerNorm, Normalize, Pooling
-from textmill.checkpoint.jsonfile import JsonFile
-from textmill.checkpoint.lengths import max_tokens
 from textmill.checkpoint.recipe import Recipe, load_tensors, read_recipe
 from textmill.checkpoint.source import Ask
 from textmill.errors import ModelBroken
@@ -26,7 +24,6 @@ from textmill.testing.checkpoints import (
     write_prompts,
     write_safetensors,
 )
-from textmill.testing.graphs import constant_graph
 
 TANH = "torch.nn.modules.activation.Tanh"
 
@@ -380,44 +377,6 @@ def test_the_longest_input_is_found_as_sentence_transformers_does(
     change(folder / "tokenizer_config.json", **tokenizer)
     change(folder / "config.json", **config)
     assert read_recipe(folder).max_tokens == expected
-
-
-@pytest.mark.parametrize(
-    ("asked", "config", "expected"),
-    [
-        (7, {}, 7),
-        (50, {}, 50),
-        (100, {}, 64),
-        (100, {"model_type": "qwen3", "num_key_value_heads": 4}, 100),
-    ],
-)
-def test_a_length_that_is_asked_for_comes_before_the_files_and_behind_the_positions(
-    asked: int, config: dict[str, Any], expected: int, tmp_path: Path
-) -> None:
-    folder = tiny_bert(tmp_path)
-    change(folder / "config.json", **config)
-    assert read_recipe(folder, Ask(max_seq_length=asked)).max_tokens == expected
-
-
-def test_a_graph_is_taken_to_have_the_positions_that_the_files_say(tmp_path: Path) -> None:
-    folder = tiny_bert(tmp_path)
-    constant_graph(folder / "onnx" / "model.onnx", [1.0] * 32, read_recipe(folder).vocabulary)
-    change(folder / "tokenizer_config.json", model_max_length=60)
-    asked = Ask(file="onnx/model.onnx", backend="onnx", max_seq_length=100)
-    assert read_recipe(folder, asked).max_tokens == 60
-
-
-@pytest.mark.parametrize(
-    ("positions", "written", "tokenizer", "expected"),
-    [(62, 64, 1e30, 62), (62, 64, 30, 30), (None, 64, 1e30, 64), (None, -1, 40, 40), (None, None, 40, 40)],
-)
-def test_the_longest_input_has_a_place_for_every_token(
-    positions: int | None, written: int | None, tokenizer: float, expected: int, tmp_path: Path
-) -> None:
-    config, settings, words = (
-        JsonFile(tmp_path, data) for data in ({"max_position_embeddings": written}, {}, {"model_max_length": tokenizer})
-    )
-    assert max_tokens(config, positions, settings, words) == expected
 
 
 def test_a_model_that_says_no_length_is_refused(tmp_path: Path) -> None:
