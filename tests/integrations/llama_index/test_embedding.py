@@ -132,9 +132,6 @@ def test_an_instruction_counts_before_the_models_prompt(tiny: Path) -> None:
     documents = model._model.encode_document(["a", "b"])
     assert np.array_equal(documents, model._model.encode(["a", "b"], prompt=""))
     assert documents.shape == (2, model._model.get_embedding_dimension())
-    assert model._model.encode(sentences="a").shape == (32,)
-    with pytest.raises(TypeError, match="no inputs"):
-        model._model.encode()
 
 
 def test_a_dump_has_everything_but_secrets(tiny: Path) -> None:
@@ -231,6 +228,14 @@ def test_a_progress_bar_changes_nothing_else(tiny: Path, capfd: pytest.CaptureFi
         model.get_text_embedding_batch(texts), TextmillEmbedding(str(tiny)).get_text_embedding_batch(texts), atol=1e-5
     )
     assert "Embedding" in capfd.readouterr().err
+
+
+def test_inputs_of_the_encoder_have_an_older_name_too(tiny: Path) -> None:
+    encoder = TextmillEmbedding(str(tiny))._model
+
+    assert encoder.encode(sentences="a").tolist() == encoder.encode("a").tolist()
+    with pytest.raises(TypeError, match="no inputs"):
+        encoder.encode()
 
 
 def test_similarity_is_theirs_and_that_of_sentence_transformers(tiny: Path) -> None:
