@@ -351,8 +351,6 @@ def test_what_cannot_be_is_refused(ours: SentenceTransformer, folder: Path) -> N
         ours.encode("a", truncate_dim=-3)
     with pytest.raises(ValueError, match="encode takes no 'colour'"):
         ours.encode("a", colour=1)
-    with pytest.raises(InvalidInput, match="adapter"):
-        ours.encode("a", task="retrieval.query")
     with pytest.raises(InvalidInput, match="input 1 is None"):
         ours.encode(["a", None])
     with pytest.raises(TypeError, match="there are no inputs"):

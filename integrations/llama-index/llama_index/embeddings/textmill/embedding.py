@@ -31,8 +31,6 @@ MOST_TEXTS = 2048
 _TEXTS_A_STEP = 256
 """Between two steps of a progress bar."""
 _DEPRECATED = "deprecated"
-_OWNER = "sentence-transformers"
-"""Whose models names without an owner mean."""
 _OF_SENTENCE_TRANSFORMERS = (
     *("backend", "model_kwargs", "tokenizer_kwargs", "config_kwargs", "cache_folder"),
     *("revision", "local_files_only", "default_prompt_name", "trust_remote_code"),
@@ -159,7 +157,7 @@ class TextmillEmbedding(BySide, MultiModalEmbedding):
         several = (f"of the devices {', '.join(map(str, targets))} the first is used",) if len({*targets}) > 1 else ()
         for remark in (*meant.remarks, *several):
             warnings.warn(remark, stacklevel=3)
-        model = opened(self.model_name, meant, token, _OWNER)
+        model = opened(self.model_name, meant, token, "sentence-transformers")
         instructions: dict[Side, str | None] = {"query": self.query_instruction, "document": self.text_instruction}
         self._prompts = {
             side: prompt_of(side, instruction, self.prompt_policy, self.model_name)

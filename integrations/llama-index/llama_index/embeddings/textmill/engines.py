@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from llama_index.embeddings.textmill.arguments import Meaning
 
 import textmill
+from textmill.compat import Organisation, full_name
 
 _log = logging.getLogger(__name__)
-
-_BARE = re.compile(r"\w[\w.-]*")
-"""Names of the hub without their owner."""
 
 
 def held(name: str, options: Mapping[str, Any], token: str | None = None) -> textmill.Model:
@@ -22,20 +19,12 @@ def held(name: str, options: Mapping[str, Any], token: str | None = None) -> tex
     return textmill.shared(name, **options, **({} if token is None else {"token": token}))
 
 
-def opened(name: str, meant: Meaning, token: str | None = None, owner: str = "") -> textmill.Model:
+def opened(name: str, meant: Meaning, token: str | None, organisation: Organisation) -> textmill.Model:
     """A hold of the model that is meant; where the file or the precision is not to be had, of the nearest, with a warning.
 
-    A name that means nothing by itself is one of the ``owner``'s on the hub, where there is an owner.
+    A name without an owner is one of the ``organisation``'s, as sentence-transformers has it. Raises what `textmill.shared` raises.
     """
-    try:
-        return _nearest(name, meant, token)
-    except textmill.ModelNotFound:
-        if not owner or not _BARE.fullmatch(name):
-            raise
-    return _nearest(f"{owner}/{name}", meant, token)
-
-
-def _nearest(name: str, meant: Meaning, token: str | None) -> textmill.Model:
+    name = full_name(name, organisation)
     try:
         return held(name, meant.options, token)
     except (textmill.ModelBroken, textmill.ModelNotFound, textmill.DownloadFailed, textmill.ConfigInvalid) as error:

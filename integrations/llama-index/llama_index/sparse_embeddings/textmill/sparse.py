@@ -12,6 +12,8 @@ from llama_index.embeddings.textmill.engines import held
 from llama_index.embeddings.textmill.instructions import Side
 from llama_index.embeddings.textmill.pickles import restore, state_of
 
+from textmill.compat import full_name
+
 _OF_FASTEMBED = {"max_length": "max_seq_length", "cache_dir": "cache_dir", "threads": "threads"}
 """Arguments of FastEmbedSparseEmbedding by the names that `textmill.load` has for them."""
 
@@ -47,7 +49,9 @@ class TextmillSparseEmbedding(BaseSparseEmbedding):
         fields |= {"model_name": str(model_name), "base_url": base_url, "api_key": key}
         super().__init__(**fields)
         if base_url is None:
-            self._client = held(self.model_name, {"task": "embed_sparse"} | self.load_kwargs, token)
+            self._client = held(
+                full_name(self.model_name, "sparse-encoder"), {"task": "embed_sparse"} | self.load_kwargs, token
+            )
         else:
             self._client = connected(base_url, self.model_name, key, timeout=self.timeout, max_retries=self.max_retries)
 
