@@ -224,6 +224,11 @@ def test_a_dense_module_without_an_activation_has_the_default_one(tmp_path: Path
         ("sentence_bert_config.json", {"query_expansion": {"length": 32}}, "query_expansion"),
         ("sentence_bert_config.json", {"modality_config": {"image": {}}}, "lacks 'text'"),
         (
+            "sentence_bert_config.json",
+            {"modality_config": {"text": {}, "message": {"format": "flat"}}},
+            "every text goes through the chat template, which textmill does not do",
+        ),
+        (
             "config_sentence_transformers.json",
             {"default_prompt_name": "query"},
             "'query' is not among the prompts (none)",
@@ -451,6 +456,22 @@ def test_a_bare_language_model_is_pooled_by_its_last_token(causal: bool | None, 
     folder = bare(tiny_qwen3(tmp_path))
     change(folder / "config.json", is_causal=causal)
     assert read_recipe(folder).pooling == mode
+
+
+@pytest.mark.parametrize(("template", "told"), [(None, False), ("{{ messages[0].content }}", True)])
+def test_a_bare_model_with_a_chat_template_embeds_texts_as_they_are_and_says_so(
+    template: str | None,
+    told: bool,  # noqa: FBT001 - parametrised
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    folder = bare(tiny_qwen3(tmp_path))
+    change(folder / "tokenizer_config.json", chat_template=template)
+    with caplog.at_level(logging.WARNING):
+        read_recipe(folder)
+    assert (
+        "of texts as they are: sentence-transformers 6 would put each into the chat template" in caplog.text
+    ) is told
 
 
 def test_a_model_that_marks_answers_is_refused_for_what_it_is(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def _question(source: Source) -> Question:
     question, name = _BY_FAMILY.get(family, (None, ""))
     if question is not None and (source.ask.task == "rerank" or _named(source, name)):
         return question
-    template = _chat_template(source)
+    template = chat_template(source)
     for known, _ in _BY_FAMILY.values():
         if _spelled(known).search(template):
             return known
@@ -131,7 +131,7 @@ def _question(source: Source) -> Question:
     raise ModelBroken(msg)
 
 
-def _chat_template(source: Source) -> str:
+def chat_template(source: Source) -> str:
     """The chat template as text, which is compared and never run; empty where there is none."""
     path = source.inside / "chat_template.jinja"
     stored = source.tokenizer.data.get("chat_template")

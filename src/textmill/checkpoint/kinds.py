@@ -12,7 +12,7 @@ from typing import cast, get_args
 
 from textmill.arch.heads import Dense, Head, LayerNorm, Normalize, Output, Pooling
 from textmill.arch.ops import Pool
-from textmill.checkpoint.asking import read_question
+from textmill.checkpoint.asking import chat_template, read_question
 from textmill.checkpoint.classes import read_classes
 from textmill.checkpoint.jsonfile import JsonFile
 from textmill.checkpoint.kind import Kind
@@ -24,6 +24,8 @@ from textmill.checkpoint.sparse import read_splade
 from textmill.errors import ModelBroken
 
 _log = logging.getLogger(__name__)
+
+_PLAIN = ", of texts as they are: sentence-transformers 6 would put each into the chat template first"
 
 
 def read_kind(source: Source) -> Kind:
@@ -61,7 +63,10 @@ def _dense(source: Source) -> Kind:
     else:
         heads = _default_heads(source)
         _log.warning(
-            "%s has no %s: its token states are pooled as sentence-transformers does by default", source.folder, MODULES
+            "%s has no %s: its token states are pooled as sentence-transformers does by default%s",
+            source.folder,
+            MODULES,
+            _PLAIN if chat_template(source) else "",
         )
     kept = [_asked(head, source) for head in heads]
     normalized = isinstance(kept[-1], Normalize)
@@ -92,9 +97,16 @@ def _expect_embedding(settings: JsonFile) -> None:
     """Raise ModelBroken for a setting of the Transformer module that changes more than lengths."""
     _expect(settings, "transformer_task", "feature-extraction")
     _expect(settings, "module_output_name", "token_embeddings")
-    text = JsonFile(settings.path, settings.get("modality_config", dict, {"text": {}})).require("text", dict)
+    modalities = settings.get("modality_config", dict, {"text": {}})
+    text = JsonFile(settings.path, modalities).require("text", dict)
     _expect(JsonFile(settings.path, text), "method", "forward")
     _expect(JsonFile(settings.path, text), "method_output_name", "last_hidden_state")
+    if "message" in modalities:
+        msg = (
+            f"{settings.path}: modality_config has 'message', so every text goes through the chat template, which textmill does not do "
+            "for embeddings yet; without that entry texts are embedded as they are, which gives other vectors"
+        )
+        raise ModelBroken(msg)
     for key in ("processing_kwargs", "query_expansion", "query_length", "document_length"):
         if settings.data.get(key):
             msg = f"{settings.path}: {key} is not something that textmill runs yet"
