@@ -107,6 +107,8 @@ def test_what_the_protocol_does_not_have_is_refused(server: httpx.Client) -> Non
     assert ask(server, "a", dimensions=WIDTH + 1).status_code == 400
     assert server.post("/embed_all", json={"model": "mine", "inputs": "a"}).status_code == 424
     assert ask(server, "a", "ranks").status_code == 400
+    raw = server.post("/rerank", json={"model": "ranks", "query": "a", "texts": ["b"], "raw_scores": True})
+    assert (raw.status_code, "leave the scoring out" in raw.json()["error"]) == (422, True)
 
 
 def children(parent: int) -> list[int]:

@@ -104,6 +104,9 @@ class ExternalModel(RefusesAll):
         if options.instruction is not None:
             msg = f"{self.info.name} takes no instruction; leave it out"
             raise InvalidInput(msg, param="instruction")
+        if options.scoring is not None:
+            msg = f"{self.info.name} has scores as its backend gives them, which cannot become {options.scoring}; leave the scoring out"
+            raise InvalidInput(msg, param="scoring")
         _prompt(options)
         request = RerankRequest(query=query, documents=texts, top_n=len(texts), ModelIdentity=self._identity)
         [made], timings = await self._each(lambda each: self._call("Rerank", each), [request])
