@@ -68,9 +68,8 @@ PATHS = {
     "/openai/v1/embeddings",
     "/openai/v1/chat/completions",
     "/openai/v1/completions",
-    "/models/{repository}",
     "/models/{repository}/pipeline/{pipeline}",
-    "/hf-inference/models/{repository}",
+    "/hf-inference/models/{id}",
     "/hf-inference/models/{repository}/pipeline/{pipeline}",
     "/pipeline/{pipeline}/{repository}",
     "/classify",
@@ -155,6 +154,11 @@ PATHS = {
 async def test_the_document_names_every_route(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1")
     assert set(document["paths"]) == PATHS
+
+
+async def test_no_two_paths_are_the_same_but_for_the_names_of_their_parameters(document: dict[str, Any]) -> None:
+    shapes = [re.sub(r"{[^}]*}", "{}", path) for path in document["paths"]]
+    assert sorted(shapes) == sorted(set(shapes))
 
 
 async def test_every_reference_leads_to_a_schema(document: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from textmill.http.schema import with_exact
 _MODEL = "A name of `/v1/models`, where the body names none."
 _NAMED = {
     "deployment": "A name of `/v1/models`, whatever the body names.",
+    "id": "A name of `/v1/models`, whatever the body names.",
     "repository": "A name of `/v1/models`, whatever the body names.",
     "pipeline": "A pipeline, such as `feature-extraction`.",
 }

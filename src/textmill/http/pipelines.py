@@ -58,7 +58,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     ),
     Operation(
         method="POST",
-        paths=("/models/{repository:path}", "/hf-inference/models/{repository:path}"),
+        paths=("/models/{id:path}", "/hf-inference/models/{id:path}"),
         dialect=TEXT_EMBEDDINGS_INFERENCE,
         handle=tei_root.any_route,
         takes=Raw,

@@ -53,7 +53,7 @@ P = ParamSpec("P")
 
 _log = logging.getLogger(__name__)
 
-_NAMING = ("deployment", "repository")
+_NAMING = ("deployment", "repository", "id")
 """Parameters of paths that name the model whatever a body says: Azure's and Hugging Face's words for it."""
 
 
