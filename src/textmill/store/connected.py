@@ -94,7 +94,10 @@ def connect(
     except ValueError:  # as of http://[
         place, good = urlsplit(""), False
     if not good or place.query or place.fragment or not url.isprintable():
-        msg = f"url is {_public(url)!r}; it is to be like http://localhost:8080"
+        told = _public(
+            url if good else url.rpartition("@")[2]
+        )  # who knows where a password ends in one that cannot be read
+        msg = f"url is {told!r}; it is to be like http://localhost:8080"
         raise ConfigInvalid(msg)
     key = (api_key or "").strip()
     own = {**({"authorization": f"Bearer {key}"} if key else {}), **(headers or {})}
@@ -105,17 +108,17 @@ def connect(
 
 def _check_header(name: str, value: str) -> None:
     """Raise ConfigInvalid, which does not have the value, for what the client would refuse with it in its words."""
-    if not (name and f"{name}{value}".isascii() and f"{name}{value}".isprintable()):
+    if not (name and f"{name}{value}".isascii() and f"{name}{value}".isprintable() and value == value.strip()):
         what = "the API key" if name.lower() == "authorization" else f"the header {name!r}"
-        msg = f"{what} has signs that no header may have, such as the end of a line"
+        msg = f"{what} has signs that no header may have, such as the end of a line, or blanks around it"
         raise ConfigInvalid(msg)
 
 
 def _public(url: str) -> str:
     """A URL for messages, without what may be secret in it: the user, the password and the query."""
     scheme, mark, rest = url.partition("://")
+    rest, query, _ = rest.partition("?")
     place, slash, path = rest.partition("/")
-    path, query, _ = path.partition("?")
     return f"{scheme}{mark}{place.rpartition('@')[2]}{slash}{path}{query and '?…'}"
 
 
@@ -320,8 +323,8 @@ class Connected:
     def _leave_inherited(self) -> None:
         """Let go of connections of the process that this one was forked from: the answers that come there are for both of them."""
         if self._process != getpid():
-            self._process = getpid()
             self.__dict__.pop("_client", None)
+            self._process = getpid()  # last, as another thread of this process may look meanwhile
 
     @cached_property
     def _trust(self) -> SSLContext | bool:
