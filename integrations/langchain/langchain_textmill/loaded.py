@@ -40,6 +40,9 @@ class Checked(BaseModel):
     def __setstate__(self, state: dict[Any, Any]) -> None:
         type(self).__init__(self, **state)
 
+    def __copy__(self) -> Self:
+        return type(self)(**self.__dict__)
+
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return type(self)(**deepcopy(self.__dict__, memo))
 

@@ -116,7 +116,8 @@ def test_what_is_changed_afterwards_is_in_force(plain: str, reference: Reference
 
 def test_it_is_pickled_and_copied_by_its_fields(plain: str, opened: Opened) -> None:
     ours = opened(TextmillEmbeddings, model=plain, encode_kwargs={"prompt": "s: "})
-    for other in (pickle.loads(pickle.dumps(ours)), copy.deepcopy(ours)):  # noqa: S301 - ours
+    pickled = pickle.loads(pickle.dumps(ours))  # noqa: S301 - ours
+    for other in (pickled, copy.copy(ours), copy.deepcopy(ours), ours.model_copy()):
         with other:
             assert other.model_dump() == ours.model_dump()
             close([other.embed_query("hello")], [ours.embed_query("hello")])
