@@ -37,12 +37,16 @@ def test_a_length_that_is_asked_for_comes_before_the_files_and_behind_the_positi
     assert read_recipe(folder, Ask(max_seq_length=asked)).max_tokens == expected
 
 
-def test_a_graph_is_taken_to_have_the_positions_that_the_files_say(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("positions", "written", "expected"), [(64, 60, 60), (64, None, 64), (None, None, 100)])
+def test_a_graph_is_taken_to_have_the_positions_that_the_files_say(
+    positions: int | None, written: int | None, expected: int, tmp_path: Path
+) -> None:
     folder = tiny_bert(tmp_path)
     constant_graph(folder / "onnx" / "model.onnx", [1.0] * 32, read_recipe(folder).vocabulary)
-    change(folder / "tokenizer_config.json", model_max_length=60)
+    change(folder / "config.json", max_position_embeddings=positions)
+    change(folder / "tokenizer_config.json", model_max_length=written)
     asked = Ask(file="onnx/model.onnx", backend="onnx", max_seq_length=100)
-    assert read_recipe(folder, asked).max_tokens == 60
+    assert read_recipe(folder, asked).max_tokens == expected
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def _max_tokens(source: Source, asked: int | None, *, static: bool) -> int:
     elif asked is None:
         most = max_tokens(source.config, source.parsed.positions, source.settings, source.tokenizer)
     elif source.artefact is not None:  # a graph does not say how long its table is
-        most = max_tokens(source.config, None, JsonFile(source.settings.path, {}), source.tokenizer)
+        most = max_tokens(source.config, asked, JsonFile(source.settings.path, {}), source.tokenizer)
     else:
         most = source.parsed.positions
     return min(limit for limit in (asked, most) if limit is not None)
