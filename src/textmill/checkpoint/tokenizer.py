@@ -126,7 +126,7 @@ class Tokenizer:
         if max_tokens is not None and max_tokens <= self._specials:
             msg = (
                 f"inputs of {folder} have {max_tokens} tokens at most, but the special tokens alone are {self._specials}; "
-                "give a larger max_seq_length, as an option or in sentence_bert_config.json"
+                "give a larger max_seq_length, as an option or in sentence_bert_config.json, or a larger max_input_length"
             )
             raise ModelBroken(msg)
 
