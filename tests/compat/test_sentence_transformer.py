@@ -205,7 +205,14 @@ def test_each_measure_is_that_of_sentence_transformers(ours: SentenceTransformer
         (SentenceTransformer, "multi-qa-MiniLM-L6-cos-v1", "sentence-transformers/multi-qa-MiniLM-L6-cos-v1"),
         (SentenceTransformer, "bert-base-nli-mean-tokens", "sentence-transformers/bert-base-nli-mean-tokens"),
         (SentenceTransformer, "bert-base-uncased", "google-bert/bert-base-uncased"),
+        (
+            SentenceTransformer,
+            "bert-large-uncased-whole-word-masking",
+            "google-bert/bert-large-uncased-whole-word-masking",
+        ),
+        (SentenceTransformer, "camembert-base", "almanach/camembert-base"),
         (SentenceTransformer, "owner/model", "owner/model"),
+        (CrossEncoder, "roberta-large-mnli", "FacebookAI/roberta-large-mnli"),
         (CrossEncoder, "ms-marco-MiniLM-L6-v2", "cross-encoder/ms-marco-MiniLM-L6-v2"),
         (SparseEncoder, "some-model", "sparse-encoder/some-model"),
     ],
@@ -308,12 +315,6 @@ def test_a_change_loads_the_model_anew_and_closes_the_one_before(folder: Path) -
         model.max_seq_length = 20
         assert model._model is second
         assert (first.ready, second.ready, second.info.max_tokens) == (False, True, 20)
-
-
-def test_a_name_without_an_owner_is_one_of_sentence_transformers() -> None:
-    for name, full in (("no-such-model", "sentence-transformers/no-such-model"), ("me/no-such", "me/no-such")):
-        with pytest.raises(ModelNotFound, match=f"'?{full}"):
-            SentenceTransformer(name, local_files_only=True)
 
 
 def test_keywords_become_options(folder: Path) -> None:

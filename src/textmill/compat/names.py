@@ -13,22 +13,27 @@ Organisation = Literal["sentence-transformers", "cross-encoder", "sparse-encoder
 _OWNERS = {
     "google-bert": (
         "bert-base-cased",
+        "bert-base-cased-finetuned-mrpc",
         "bert-base-chinese",
         "bert-base-german-cased",
         "bert-base-multilingual-cased",
         "bert-base-multilingual-uncased",
         "bert-base-uncased",
         "bert-large-cased",
+        "bert-large-cased-whole-word-masking",
         "bert-large-uncased",
+        "bert-large-uncased-whole-word-masking",
     ),
     "distilbert": (
         "distilbert-base-cased",
         "distilbert-base-german-cased",
         "distilbert-base-multilingual-cased",
         "distilbert-base-uncased",
+        "distilbert-base-uncased-finetuned-sst-2-english",
         "distilroberta-base",
     ),
-    "FacebookAI": ("roberta-base", "roberta-large", "xlm-roberta-base", "xlm-roberta-large"),
+    "FacebookAI": ("roberta-base", "roberta-large", "roberta-large-mnli", "xlm-roberta-base", "xlm-roberta-large"),
+    "almanach": ("camembert-base",),
     "albert": tuple(f"albert-{size}-v{number}" for size in ("base", "large", "xlarge", "xxlarge") for number in (1, 2)),
 }
 """Whose the models are that had no owner on the hub at first, and are still called so."""
