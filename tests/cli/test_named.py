@@ -78,6 +78,7 @@ def test_vectors_of_a_service_stay_as_they_come_unless_something_scales_them(com
             ("", [], 3.0, None),
             ("", ["--normalize"], 0.6, "true"),
             ("", ["--no-normalize"], 3.0, "false"),
+            ("", ["--dimensions", "1"], 1.0, "true"),
             (", 'embd_normalize:2'", [], 0.6, None),
             (", 'embd_normalize:1'", [], 3 / 7, "false"),
             (", 'embd_normalize:1'", ["--normalize"], 0.6, "true"),

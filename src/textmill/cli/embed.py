@@ -112,7 +112,8 @@ def facts_of(info: ModelInfo, asked: EmbedOptions) -> Mapping[str, str]:
 def _normalized(info: ModelInfo, asked: EmbedOptions) -> str | None:
     """Whether vectors were scaled to unit length; None where they came from elsewhere, which does not say."""
     usual = info.defaults.norm == USUAL.norm
-    if asked.normalize is None and usual and info.runtime in _AS_THEY_COME:
+    whole = asked.dimensions is None or asked.dimensions >= info.dimensions  # those that are cut are scaled
+    if asked.normalize is None and usual and whole and info.runtime in _AS_THEY_COME:
         return None
     return "true" if asked.normalize or (asked.normalize is None and usual) else "false"
 
