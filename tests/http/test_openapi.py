@@ -8,35 +8,10 @@ import httpx
 import msgspec
 import pytest
 
-from textmill.http import (
-    azure,
-    chat,
-    cohere,
-    completions,
-    edits,
-    infinity,
-    localai,
-    localai_gallery,
-    models,
-    ollama,
-    openai,
-    pipelines,
-    probes,
-    rerank,
-    rerank_root,
-    tei,
-    tokens,
-    weaviate,
-)
+from textmill.http.app import OPERATIONS
 from textmill.http.embeddings_request import EmbeddingsRequest
 from textmill.http.operation import Operation
 from textmill.http.tei_embed import EmbedRequest
-
-ROOMS: tuple[Any, ...] = (
-    *(azure, chat, cohere, completions, edits, infinity, localai, localai_gallery, models, ollama, openai, pipelines),
-    *(probes, rerank, rerank_root, tei, tokens, weaviate),
-)
-OPERATIONS: list[Operation[Any]] = [each for room in ROOMS for each in room.OPERATIONS]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 import textmill
-from textmill.compat import Precision, embed_options, quantize_embeddings
+from textmill.compat import Precision, SentenceTransformer, embed_options, quantize_embeddings
 
 Kind = Literal["query", "document"]
 Policy = Literal["model", "langchain"]
@@ -18,8 +18,6 @@ Policy = Literal["model", "langchain"]
 
 SIDES: Mapping[Kind, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
 """What sentence-transformers' encode_query and encode_document call the prompts of the sides."""
-_PLACEHOLDERS = ("query", "document")
-"""Prompts that every model has for sentence-transformers, empty where its files have none."""
 _NAMES = {
     "prompt": "prompt",
     "prompt_name": "prompt_name",
@@ -82,7 +80,7 @@ class Encoding:
             return {"prompt": self.prompt}
         if self.prompt_name is not None:
             own = self.prompts.get(self.prompt_name)
-            if own is None and self.prompt_name in _PLACEHOLDERS and self.prompt_name not in known:
+            if own is None and self.prompt_name in SentenceTransformer.placeholders and self.prompt_name not in known:
                 own = ""
             return {"prompt_name": self.prompt_name} if own is None else {"prompt": own}
         if self.policy == "langchain":

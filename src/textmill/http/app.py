@@ -59,6 +59,28 @@ from textmill.telemetry import Telemetry
 
 _log = logging.getLogger("textmill.http")
 
+OPERATIONS: tuple[Operation[Any], ...] = (
+    *openai.OPERATIONS,
+    *chat.OPERATIONS,
+    *completions.OPERATIONS,
+    *edits.OPERATIONS,
+    *rerank.OPERATIONS,
+    *cohere.OPERATIONS,
+    *tokens.OPERATIONS,
+    *tei.OPERATIONS,
+    *rerank_root.OPERATIONS,
+    *weaviate.OPERATIONS,
+    *infinity.OPERATIONS,
+    *azure.OPERATIONS,
+    *pipelines.OPERATIONS,
+    *localai.OPERATIONS,
+    *localai_gallery.OPERATIONS,
+    *models.OPERATIONS,
+    *ollama.OPERATIONS,
+    *probes.OPERATIONS,
+)
+"""All but those of the site, in the order of the document; a server without a gallery leaves out that one's."""
+
 
 def create_app(
     store: Store,
@@ -84,25 +106,8 @@ def create_app(
     def document() -> bytes:
         return openapi(operations, settings.version, next((known.name for known, _, _ in store.known()), ""))
 
-    operations: Sequence[Operation[Any]] = (
-        *openai.OPERATIONS,
-        *chat.OPERATIONS,
-        *completions.OPERATIONS,
-        *edits.OPERATIONS,
-        *rerank.OPERATIONS,
-        *cohere.OPERATIONS,
-        *tokens.OPERATIONS,
-        *tei.OPERATIONS,
-        *rerank_root.OPERATIONS,
-        *weaviate.OPERATIONS,
-        *infinity.OPERATIONS,
-        *azure.OPERATIONS,
-        *pipelines.OPERATIONS,
-        *localai.OPERATIONS,
-        *(localai_gallery.OPERATIONS if installer is not None else ()),
-        *models.OPERATIONS,
-        *ollama.OPERATIONS,
-        *probes.OPERATIONS,
+    operations = (
+        *(each for each in OPERATIONS if installer is not None or each not in localai_gallery.OPERATIONS),
         *site.operations(document, metrics=settings.metrics),
     )
     return _app_of(service, operations, gallery=installer is not None)

@@ -94,9 +94,8 @@ def connect(
     except ValueError:  # as of http://[
         place, good = urlsplit(""), False
     if not good or place.query or place.fragment or not url.isprintable():
-        told = _public(
-            url if good else url.rpartition("@")[2]
-        )  # who knows where a password ends in one that cannot be read
+        # Who knows where a password ends in one that cannot be read?
+        told = _public(url if good else url.rpartition("@")[2])
         msg = f"url is {told!r}; it is to be like http://localhost:8080"
         raise ConfigInvalid(msg)
     key = (api_key or "").strip()
@@ -336,11 +335,8 @@ def _pause_s(outcome: _Outcome, attempt: int) -> float | None:
     """Seconds until a request is worth another attempt, None where none is."""
     usual = _FIRST_PAUSE_S * 2**attempt
     if isinstance(outcome, httpx.RequestError):
-        return (
-            usual
-            if isinstance(outcome, httpx.TransportError) and not isinstance(outcome, httpx.TimeoutException)
-            else None
-        )
+        again = isinstance(outcome, httpx.TransportError) and not isinstance(outcome, httpx.TimeoutException)
+        return usual if again else None
     if outcome.status_code not in _AGAIN:
         return None
     hint = retry_after(outcome.headers)

@@ -5,11 +5,43 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Container
-from typing import Any
+from typing import Any, ClassVar, Self
 
-from llama_index.core.bridge.pydantic import BaseModel
+from llama_index.core.bridge.pydantic import BaseModel, PrivateAttr
 
 _log = logging.getLogger(__name__)
+
+
+class Reopened(BaseModel):
+    """A component that holds a model, or connections to a server: pickles have its arguments, and copies the same hold."""
+
+    _client: Any = PrivateAttr()
+    _unwritten: ClassVar[tuple[str, ...]] = ("callback_manager", "api_key")
+    """Arguments that are not pickled."""
+
+    def close(self) -> None:
+        """Let the model, or the connections to its server, go."""
+        self._client.close()
+
+    async def aclose(self) -> None:
+        """`close`; what an event loop has opened is closed with each call."""
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The arguments without secrets; the model is loaded, or the server asked, where they are unpickled."""
+        return state_of(self, self._own_class(), self._unwritten)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        restore(self, self._own_class(), state)
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """A copy that has the same model."""
+        return super().__deepcopy__({**(memo or {}), id(self._client): self._client})
+
+    @classmethod
+    def _own_class(cls) -> type[BaseModel]:
+        """The class of ours whose constructor makes it, of which it may be a user's subclass."""
+        return next(kind for kind in cls.__mro__ if Reopened in kind.__bases__)
 
 
 def state_of(component: BaseModel, base: type[BaseModel], unwritten: Container[str]) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Self
+from typing import Any
 
-from llama_index.core.bridge.pydantic import Field, PrivateAttr, SecretStr
+from llama_index.core.bridge.pydantic import Field, SecretStr
 from llama_index.core.callbacks import CBEventType, EventPayload
 from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
@@ -13,7 +13,7 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 from llama_index.embeddings.textmill.arguments import device_name, known, meaning, without_secrets
 from llama_index.embeddings.textmill.connection import connected, key_of
 from llama_index.embeddings.textmill.engines import opened
-from llama_index.embeddings.textmill.pickles import restore, state_of
+from llama_index.embeddings.textmill.pickles import Reopened
 from llama_index_instrumentation import get_dispatcher
 
 from textmill.contract import Ranked
@@ -23,7 +23,7 @@ _dispatcher = get_dispatcher(__name__)
 DEFAULT_MODEL = "BAAI/bge-reranker-base"
 
 
-class TextmillRerank(BaseNodePostprocessor):
+class TextmillRerank(Reopened, BaseNodePostprocessor):
     """Gives the ``top_n`` nodes that are most relevant to the query, best first, with scores between 0 and 1.
 
     Takes what SentenceTransformerRerank takes. With a ``base_url`` the model of that name on the server ranks (``POST
@@ -45,8 +45,6 @@ class TextmillRerank(BaseNodePostprocessor):
     timeout: float = Field(default=60.0, description="Seconds for each attempt.", gt=0)
     max_retries: int = Field(default=5, description="Further attempts where the server is busy or not reached.", ge=0)
     load_kwargs: dict[str, Any] = Field(default_factory=dict, description="Further keywords of textmill.load.")
-
-    _client: Any = PrivateAttr()
 
     def __init__(
         self,
@@ -75,25 +73,6 @@ class TextmillRerank(BaseNodePostprocessor):
     def class_name(cls) -> str:
         """Its name in dumps."""
         return "TextmillRerank"
-
-    def close(self) -> None:
-        """Let the model, or the connections to its server, go."""
-        self._client.close()
-
-    async def aclose(self) -> None:
-        """`close`; what an event loop has opened is closed with each call."""
-        self.close()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """The arguments without secrets; the model is loaded, or the server asked, where they are unpickled."""
-        return state_of(self, TextmillRerank, ("callback_manager", "api_key"))
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        restore(self, TextmillRerank, state)
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """A copy that has the same model."""
-        return super().__deepcopy__({**(memo or {}), id(self._client): self._client})
 
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None

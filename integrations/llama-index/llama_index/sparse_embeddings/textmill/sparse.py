@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 from llama_index.core.base.embeddings.base_sparse import BaseSparseEmbedding, SparseEmbedding
-from llama_index.core.bridge.pydantic import Field, PrivateAttr, SecretStr
+from llama_index.core.bridge.pydantic import Field, SecretStr
 from llama_index.embeddings.textmill.arguments import known, without_secrets
 from llama_index.embeddings.textmill.connection import connected, key_of
 from llama_index.embeddings.textmill.engines import held
 from llama_index.embeddings.textmill.instructions import Side
-from llama_index.embeddings.textmill.pickles import restore, state_of
+from llama_index.embeddings.textmill.pickles import Reopened
 
 from textmill.compat import full_name
 
@@ -18,7 +18,7 @@ _OF_FASTEMBED = {"max_length": "max_seq_length", "cache_dir": "cache_dir", "thre
 """Arguments of FastEmbedSparseEmbedding by the names that `textmill.load` has for them."""
 
 
-class TextmillSparseEmbedding(BaseSparseEmbedding):
+class TextmillSparseEmbedding(Reopened, BaseSparseEmbedding):
     """Embeds sparsely, with a model such as SPLADE: a dict of weights by index.
 
     With a ``base_url`` the model of that name on the server answers (`POST /embed_sparse`), else it is loaded, or shared, in the
@@ -34,8 +34,6 @@ class TextmillSparseEmbedding(BaseSparseEmbedding):
     timeout: float = Field(default=60.0, description="Seconds for each attempt.", gt=0)
     max_retries: int = Field(default=5, description="Further attempts where the server is busy or not reached.", ge=0)
     load_kwargs: dict[str, Any] = Field(default_factory=dict, description="Keywords of textmill.load.")
-
-    _client: Any = PrivateAttr()
 
     def __init__(self, model_name: str, base_url: str | None = None, **kwargs: Any) -> None:
         own = (
@@ -59,25 +57,6 @@ class TextmillSparseEmbedding(BaseSparseEmbedding):
     def class_name(cls) -> str:
         """Its name in dumps."""
         return "TextmillSparseEmbedding"
-
-    def close(self) -> None:
-        """Let the model, or the connections to its server, go."""
-        self._client.close()
-
-    async def aclose(self) -> None:
-        """`close`; what an event loop has opened is closed with each call."""
-        self.close()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """The arguments without secrets; the model is loaded, or the server asked, where they are unpickled."""
-        return state_of(self, TextmillSparseEmbedding, ("callback_manager", "api_key"))
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        restore(self, TextmillSparseEmbedding, state)
-
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        """A copy that has the same model."""
-        return super().__deepcopy__({**(memo or {}), id(self._client): self._client})
 
     def _embed(self, texts: list[str], side: Side) -> list[SparseEmbedding]:
         return list(map(_weights, self._client.embed_sparse(texts, kind=side, top=self.top)))

@@ -11,15 +11,13 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 import textmill
-from textmill.compat import embed_options, quantize_embeddings
+from textmill.compat import SentenceTransformer, embed_options, quantize_embeddings
 
 Kind = Literal["query", "document"]
 Policy = Literal["model", "haystack"]
 """Whose prompts apply where nothing else is said: the model's own for each side, or none but its default, as Haystack has it."""
 WINDOW = 256
 """Texts between two steps of a progress bar."""
-_PLACEHOLDERS = ("query", "document")
-"""Prompts that every model has for sentence-transformers, empty where its files have none."""
 _IDLE = frozenset(
     ("batch_size", "show_progress_bar", "convert_to_numpy", "convert_to_tensor", "device", "pool", "chunk_size")
 )
@@ -36,7 +34,7 @@ def asked(given: Mapping[str, Any], kind: Kind, info: textmill.ModelInfo | None)
     if info is None:
         return {**made, "dimensions": _cut(given)}
     name = made.get("prompt_name")
-    if name in _PLACEHOLDERS and name not in info.prompts and "prompt" not in made:
+    if name in SentenceTransformer.placeholders and name not in info.prompts and "prompt" not in made:
         made = {"prompt": ""}
     scaled = embed_options(info, normalize=given["normalize_embeddings"], truncate_dim=_cut(given))
     return {**made, "adapter": said.get("task"), **scaled}
